@@ -1,0 +1,128 @@
+//! Why a token is refused.
+
+use std::fmt;
+
+use super::SubjectError;
+
+/// Why a token is refused: the one check that decided.
+///
+/// Values of the token that a variant carries are for answers that must repeat them (Tyk's do) and
+/// for the owner's eyes; they come from an unverified caller unless the variant is one of a claim
+/// rule, which is reached only behind a good signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The text is longer than allowed.
+    TooLarge,
+    /// The text is not a compact JWS with a JSON header.
+    Malformed,
+    /// The claims are no JSON object, or are JSON that two readers may read differently.
+    ClaimsMalformed,
+    /// The claims are the JSON value `null`.
+    ClaimsNull,
+    /// `crit` names an extension; none is implemented (RFC 7515 section 4.1.11).
+    Critical,
+    /// `alg` is absent, not a text, or not a signature algorithm.
+    AlgorithmUnknown,
+    /// `alg` is a signature algorithm (or `none`) that is not allowed here.
+    AlgorithmNotAllowed,
+    /// No configured key fits `kid` and `alg`.
+    KeyUnknown,
+    /// No key could be had from any source yet.
+    KeysUnavailable,
+    /// The signature is not one of the key.
+    Signature,
+    /// `exp` is not in the future.
+    Expired,
+    /// `iat` is in the future.
+    IssuedInFuture,
+    /// `nbf` is in the future.
+    NotYetValid,
+    /// A claim that the owner requires is absent.
+    RequiredClaimMissing {
+        /// Its path.
+        claim: Box<str>,
+    },
+    /// `iss` is absent.
+    IssuerMissing,
+    /// `iss` is not a text.
+    IssuerNotText,
+    /// `iss` is not in the list.
+    IssuerNotAllowed {
+        /// What it is.
+        issuer: Box<str>,
+    },
+    /// `aud` is absent.
+    AudienceMissing,
+    /// `aud` is neither a text nor a list.
+    AudienceMalformed,
+    /// `aud` and the list have no value in common.
+    AudienceNotAllowed {
+        /// Its texts.
+        audiences: Box<[Box<str>]>,
+    },
+    /// `jti` is absent.
+    JtiMissing,
+    /// `allowedSubjects` is set, and the token names nobody.
+    SubjectMissing(SubjectError),
+    /// The subject is not in the list.
+    SubjectNotAllowed {
+        /// What it is.
+        subject: Box<str>,
+    },
+    /// A custom rule: the claim is absent.
+    ClaimMissing {
+        /// Its path.
+        claim: Box<str>,
+    },
+    /// A custom rule: the claim is `null`.
+    ClaimNull {
+        /// Its path.
+        claim: Box<str>,
+    },
+    /// A custom rule: the claim contains no allowed value.
+    ClaimNotContaining {
+        /// Its path.
+        claim: Box<str>,
+    },
+    /// A custom rule: the claim equals no allowed value.
+    ClaimNotMatching {
+        /// Its path.
+        claim: Box<str>,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge => f.write_str("the token is larger than allowed"),
+            Self::Malformed => f.write_str("the token is not a compact JWS"),
+            Self::ClaimsMalformed => f.write_str("the claims are not one unambiguous JSON object"),
+            Self::ClaimsNull => f.write_str("the claims are null"),
+            Self::Critical => f.write_str("the header names a critical extension"),
+            Self::AlgorithmUnknown => f.write_str("alg is not a signature algorithm"),
+            Self::AlgorithmNotAllowed => f.write_str("alg is not allowed here"),
+            Self::KeyUnknown => f.write_str("no configured key fits kid and alg"),
+            Self::KeysUnavailable => f.write_str("no key could be had yet"),
+            Self::Signature => f.write_str("the signature does not verify"),
+            Self::Expired => f.write_str("the token has expired"),
+            Self::IssuedInFuture => f.write_str("the token was issued in the future"),
+            Self::NotYetValid => f.write_str("the token is not valid yet"),
+            Self::RequiredClaimMissing { claim } => write!(f, "the required claim {claim} is absent"),
+            Self::IssuerMissing => f.write_str("iss is absent"),
+            Self::IssuerNotText => f.write_str("iss is not a text"),
+            Self::IssuerNotAllowed { .. } => f.write_str("iss is not allowed"),
+            Self::AudienceMissing => f.write_str("aud is absent"),
+            Self::AudienceMalformed => f.write_str("aud is neither a text nor a list"),
+            Self::AudienceNotAllowed { .. } => f.write_str("no audience is allowed"),
+            Self::JtiMissing => f.write_str("jti is absent"),
+            Self::SubjectMissing(reason) => reason.fmt(f),
+            Self::SubjectNotAllowed { .. } => f.write_str("the subject is not allowed"),
+            Self::ClaimMissing { claim } => write!(f, "the claim {claim} is absent"),
+            Self::ClaimNull { claim } => write!(f, "the claim {claim} is null"),
+            Self::ClaimNotContaining { claim } => write!(f, "the claim {claim} contains no allowed value"),
+            Self::ClaimNotMatching { claim } => write!(f, "the claim {claim} equals no allowed value"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,119 @@
+//! A compact JWS, taken apart (RFC 7515 section 7.1).
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::{
+    Algorithm, Claims, Error, Key,
+    json::{self, Object, Value},
+};
+
+/// A token whose header was read and whose signature was not checked yet.
+#[derive(Debug)]
+pub struct Token<'a> {
+    header: Object,
+    alg: Alg,
+    signing_input: &'a str,
+    payload: &'a str,
+    signature: Vec<u8>,
+}
+
+/// What `alg` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Alg {
+    Known(Algorithm),
+    None,
+    Unknown,
+}
+
+/// What `kid` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kid<'a> {
+    /// The header has no `kid`.
+    Absent,
+    /// `kid` is there and not a text.
+    NotText,
+    /// The key id.
+    Text(&'a str),
+}
+
+impl<'a> Token<'a> {
+    /// Takes a token apart: three segments of unpadded base64url, the first of them a JSON object
+    /// with unique members. An encrypted token (five segments) is [`Error::Malformed`] like any
+    /// other text, and so is one that another spelling of base64 would read alike.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], [`Error::Malformed`] or [`Error::Critical`].
+    pub fn parse(text: &'a str, max_bytes: usize) -> Result<Self, Error> {
+        if text.len() > max_bytes {
+            return Err(Error::TooLarge);
+        }
+        let (signing_input, signature) = text.rsplit_once('.').ok_or(Error::Malformed)?;
+        let (header, payload) = signing_input.split_once('.').ok_or(Error::Malformed)?;
+        if payload.contains('.') {
+            return Err(Error::Malformed);
+        }
+        let Value::Object(header) = json::parse(&decode(header)?).map_err(|_| Error::Malformed)?.value else {
+            return Err(Error::Malformed);
+        };
+        if header.get("crit").is_some() || header.get("b64").is_some() {
+            return Err(Error::Critical);
+        }
+        let alg = match header.get("alg").and_then(Value::as_str) {
+            Some("none") => Alg::None,
+            Some(name) => Algorithm::from_name(name).map_or(Alg::Unknown, Alg::Known),
+            None => Alg::Unknown,
+        };
+        Ok(Self { header, alg, signing_input, payload, signature: decode(signature)? })
+    }
+
+    /// The header.
+    #[must_use]
+    pub const fn header(&self) -> &Object {
+        &self.header
+    }
+
+    /// The algorithm that the header names.
+    ///
+    /// # Errors
+    /// [`Error::AlgorithmUnknown`], or [`Error::AlgorithmNotAllowed`] for `none`.
+    pub const fn algorithm(&self) -> Result<Algorithm, Error> {
+        match self.alg {
+            Alg::Known(algorithm) => Ok(algorithm),
+            Alg::None => Err(Error::AlgorithmNotAllowed),
+            Alg::Unknown => Err(Error::AlgorithmUnknown),
+        }
+    }
+
+    /// The key that the header names.
+    #[must_use]
+    pub fn kid(&self) -> Kid<'_> {
+        match self.header.get("kid") {
+            None => Kid::Absent,
+            Some(Value::String(kid)) => Kid::Text(kid),
+            Some(_) => Kid::NotText,
+        }
+    }
+
+    /// Checks the signature with `key` and gives the claims.
+    ///
+    /// # Errors
+    /// [`Error::Signature`] when the signature is not one of the key under the token's algorithm,
+    /// then [`Error::ClaimsMalformed`] or [`Error::ClaimsNull`].
+    pub fn verify(&self, key: &Key) -> Result<Claims, Error> {
+        let algorithm = self.algorithm()?;
+        if !key.verify(algorithm, self.signing_input.as_bytes(), &self.signature) {
+            return Err(Error::Signature);
+        }
+        let payload = decode(self.payload).map_err(|_| Error::ClaimsMalformed)?;
+        let parsed = json::parse(&payload).map_err(|_| Error::ClaimsMalformed)?;
+        match parsed.value {
+            Value::Object(members) => Ok(Claims::new(members, parsed.replaced_surrogate)),
+            Value::Null => Err(Error::ClaimsNull),
+            _ => Err(Error::ClaimsMalformed),
+        }
+    }
+}
+
+fn decode(segment: &str) -> Result<Vec<u8>, Error> {
+    URL_SAFE_NO_PAD.decode(segment).map_err(|_| Error::Malformed)
+}

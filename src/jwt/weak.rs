@@ -1,0 +1,83 @@
+//! Keys that look like keys and are not: whoever knows their trick can sign.
+
+/// The smallest RSA modulus in bits (RFC 7518 section 3.3).
+const MIN_MODULUS_BITS: usize = 2048;
+/// The largest: beyond it one verification costs a noticeable part of a second.
+const MAX_MODULUS_BITS: usize = 8192;
+/// The largest public exponent in bits: a long one makes every verification slow.
+const MAX_EXPONENT_BITS: usize = 33;
+
+/// Why an RSA key is not used; `n` and `e` are big-endian without leading zeros.
+pub(super) fn rsa(n: &[u8], e: &[u8]) -> Option<&'static str> {
+    let odd = |number: &[u8]| number.last().is_some_and(|octet| octet & 1 == 1);
+    if !(MIN_MODULUS_BITS..=MAX_MODULUS_BITS).contains(&bits(n)) {
+        return Some("an RSA modulus must have 2048 to 8192 bits");
+    }
+    // With e = 1 everybody can sign, with e = 3 careless verifiers were fooled; 65537 is the
+    // smallest exponent in use.
+    if bits(e) > MAX_EXPONENT_BITS || !odd(e) || bits(e) < 17 {
+        return Some("an RSA exponent must be odd, at least 65537 and at most 33 bits long");
+    }
+    if !odd(n) {
+        return Some("the RSA modulus is even");
+    }
+    if is_roca(n) {
+        return Some("the RSA key was made by a faulty chip and can be factored (ROCA, CVE-2017-15361)");
+    }
+    None
+}
+
+fn bits(number: &[u8]) -> usize {
+    let zeros = number.first().map_or(0, |octet| octet.leading_zeros() as usize);
+    number.len().saturating_mul(8).saturating_sub(zeros)
+}
+
+/// The moduli of the faulty library are powers of 65537 modulo every small prime; another modulus
+/// is one modulo all of these with a chance of less than 2^-27.
+fn is_roca(n: &[u8]) -> bool {
+    const PRIMES: [u32; 17] = [11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157];
+    PRIMES.iter().all(|&prime| {
+        let residue = n.iter().fold(0, |r, &octet| (r * 256 + u32::from(octet)) % prime);
+        let mut power = 1;
+        (0..prime).any(|_| {
+            power = power * (65537 % prime) % prime;
+            power == residue
+        })
+    })
+}
+
+/// The points of small order on Curve25519 by their y, little-endian, sign bit cleared. A
+/// signature under such a key can be made by anybody (RFC 8032 section 8.9 leaves the check open).
+const SMALL_ORDER: [[u8; 32]; 5] = [
+    [0; 32],
+    [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5,
+        0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a,
+        0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+    ],
+    [
+        0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f,
+    ],
+];
+
+/// Why an Ed25519 public key is not used.
+pub(super) fn ed25519(key: &[u8; 32]) -> Option<&'static str> {
+    let mut y = *key;
+    if let Some(last) = y.last_mut() {
+        *last &= 0x7F;
+    }
+    // y >= 2^255 - 19 is a second spelling of a smaller number.
+    let [first, middle @ .., last] = y;
+    if last == 0x7F && first >= 0xED && middle.iter().all(|octet| *octet == 0xFF) {
+        return Some("the Ed25519 key is not in canonical form");
+    }
+    if SMALL_ORDER.contains(&y) {
+        return Some("the Ed25519 key has small order: anybody can sign for it");
+    }
+    None
+}
