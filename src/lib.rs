@@ -14,4 +14,12 @@
 
 // In reading order: from the running process down to what knows nothing of the others. A module uses
 // only those below it.
+pub mod auth;
+pub mod session;
+pub mod policy;
+pub mod access;
+pub mod jwks;
 pub mod jwt;
+pub mod refusal;
+pub mod secrets;
+pub mod document;

@@ -1,0 +1,92 @@
+//! May this caller use this API, path and method?
+//!
+//! A policy grants APIs, and for an API either everything or a list of URLs with methods. A granted
+//! URL starts where the path starts, with or without the listen path, and ends where a segment
+//! ends: `/orders` grants `/orders` and `/orders/7`, but neither `/orders-internal` nor
+//! `/private/orders`. A method must be listed exactly; HEAD is not GET.
+
+mod urls;
+
+use std::{collections::HashMap, sync::Arc};
+
+use http::Method;
+
+use crate::refusal::Reason;
+
+pub use urls::{PatternError, UrlRule};
+
+/// What a caller may do on one API.
+#[derive(Clone, Debug)]
+pub enum ApiRight {
+    /// Everything.
+    Whole,
+    /// What one of these rules allows.
+    Urls(Arc<[UrlRule]>),
+}
+
+impl ApiRight {
+    /// What both together allow.
+    #[must_use]
+    pub fn join(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Urls(a), Self::Urls(b)) => Self::Urls(a.iter().chain(b.iter()).cloned().collect()),
+            _ => Self::Whole,
+        }
+    }
+}
+
+/// What a caller may do, by API id.
+#[derive(Clone, Debug, Default)]
+pub struct Rights(HashMap<Arc<str>, ApiRight>);
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The id of the API.
+    pub api: &'a str,
+    /// The request's method.
+    pub method: &'a Method,
+    /// The decoded path: whole, and after the listen path.
+    pub paths: [&'a str; 2],
+    /// An upstream may read the path differently: no rule that names paths can grant it.
+    pub ambiguous: bool,
+}
+
+impl Rights {
+    /// Adds what a policy grants on an API to what others do.
+    pub fn grant(&mut self, api: &Arc<str>, right: &ApiRight) {
+        self.0
+            .entry(Arc::clone(api))
+            .and_modify(|earlier| *earlier = earlier.join(right))
+            .or_insert_with(|| right.clone());
+    }
+
+    /// Whether nothing is granted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The APIs on which something is granted.
+    pub fn apis(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(AsRef::as_ref)
+    }
+
+    /// Whether these rights cover a request.
+    ///
+    /// # Errors
+    /// [`Reason::ApiNotGranted`] or [`Reason::PathNotGranted`].
+    pub fn check(&self, wanted: &Wanted<'_>) -> Result<(), Reason> {
+        match self.0.get(wanted.api) {
+            None => Err(Reason::ApiNotGranted),
+            Some(ApiRight::Whole) => Ok(()),
+            Some(ApiRight::Urls(rules)) => {
+                let granted = !wanted.ambiguous
+                    && rules
+                        .iter()
+                        .any(|rule| wanted.paths.iter().any(|path| rule.allows(wanted.method, path)));
+                if granted { Ok(()) } else { Err(Reason::PathNotGranted) }
+            }
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The check of one API.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use http::HeaderMap;
+use tracing::warn;
+
+use super::{
+    cache::VerifiedTokens,
+    place::{Credential, Places},
+    refused::without_identity,
+};
+use crate::{
+    jwks::{Found, KeySources, Missing},
+    jwt::{Ambiguity, Claims, Error, Reading, Rules, Token},
+    policy::{Grant, PolicySet, Selection},
+    refusal::{Profile, Reason, Refusal},
+    session::Session,
+};
+
+/// Decides who a request is from.
+#[derive(Debug)]
+pub struct Authenticator {
+    /// Tells verdicts of different authenticators apart; never used twice.
+    id: u64,
+    places: Places,
+    rules: Rules,
+    keys: KeySources,
+    grants: Option<Grants>,
+    profile: Profile,
+    realm: Box<str>,
+    verified: Arc<VerifiedTokens>,
+    clock: fn() -> SystemTime,
+}
+
+/// Where the rights of callers come from.
+#[derive(Clone, Debug)]
+pub struct Grants {
+    /// How policies are chosen.
+    pub selection: Selection,
+    /// The policies there are.
+    pub policies: Arc<PolicySet>,
+}
+
+impl Authenticator {
+    /// Looks for tokens in `places`, checks them by `rules` with `keys`, and derives sessions with
+    /// the rights that `grants` gives; without it a session has no policies.
+    #[must_use]
+    pub fn new(
+        places: Places,
+        rules: Rules,
+        keys: KeySources,
+        grants: Option<Grants>,
+        profile: Profile,
+        realm: &str,
+    ) -> Self {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            places,
+            rules,
+            keys,
+            grants,
+            profile,
+            realm: realm.into(),
+            verified: Arc::default(),
+            clock: SystemTime::now,
+        }
+    }
+
+    /// Keeps verdicts in this cache, shared with other authenticators.
+    #[must_use]
+    pub fn with_cache(self, verified: Arc<VerifiedTokens>) -> Self {
+        Self { verified, ..self }
+    }
+
+    /// Reads the time from this clock.
+    #[must_use]
+    pub fn with_clock(self, clock: fn() -> SystemTime) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// Where tokens are looked for.
+    #[must_use]
+    pub const fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// Where keys come from.
+    #[must_use]
+    pub const fn keys(&self) -> &KeySources {
+        &self.keys
+    }
+
+    /// In whose words requests are refused.
+    #[must_use]
+    pub const fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// The protection space that challenges name.
+    #[must_use]
+    pub fn realm(&self) -> &str {
+        &self.realm
+    }
+
+    /// The session of the caller of a request with these headers and this query.
+    ///
+    /// # Errors
+    /// The [`Refusal`] of a request without a good token, or one that is granted nothing.
+    pub async fn authenticate(&self, headers: &HeaderMap, query: Option<&str>) -> Result<Session, Refusal> {
+        let token = match self.places.locate(headers, query) {
+            Credential::Token(token) => token,
+            Credential::Nothing => return Err(Reason::TokenMissing.into()),
+            Credential::Unreadable => return Err(Reason::TokenMalformed.into()),
+            Credential::Several => return Err(Reason::TokenAmbiguous.into()),
+        };
+        let now = self.now();
+        match self.recall(&token, now) {
+            Some(session) => Ok(session),
+            None => self.verify(&token, now).await,
+        }
+    }
+
+    fn now(&self) -> i64 {
+        let since = (self.clock)().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    }
+
+    /// The session of a token that was found good before, if it still is.
+    fn recall(&self, token: &str, now: i64) -> Option<Session> {
+        let verdict = self.verified.get(self.id, token)?;
+        if self.keys.still(verdict.found) && self.rules.check_times(verdict.session.claims(), now).is_ok() {
+            return Some(verdict.session.clone());
+        }
+        self.verified.remove(self.id, token);
+        None
+    }
+
+    async fn verify(&self, text: &str, now: i64) -> Result<Session, Refusal> {
+        let token = Token::parse(text, self.rules.max_bytes)?;
+        let algorithm = token.algorithm()?;
+        if !self.rules.algorithms.contains(algorithm) {
+            return Err(Error::AlgorithmNotAllowed.into());
+        }
+        let (found, claims) = self.claims(&token).await?;
+        self.rules.check(&claims, now, |rule| {
+            warn!(realm = %self.realm, claim = rule.path.as_str(), "a claim rule that does not block failed");
+        })?;
+        let session = self.session(&token, claims)?;
+        self.verified.insert(self.id, text, session.clone(), found);
+        Ok(session)
+    }
+
+    /// The claims of a token with a good signature. A key that no source knows is asked for once.
+    async fn claims(&self, token: &Token<'_>) -> Result<(Found, Claims), Error> {
+        let missing = match self.claims_with_known_keys(token)? {
+            Ok(claims) => return Ok(claims),
+            Err(missing) => missing,
+        };
+        if missing != Missing::Unfit
+            && self.keys.refetch().await
+            && let Ok(claims) = self.claims_with_known_keys(token)?
+        {
+            return Ok(claims);
+        }
+        Err(if missing == Missing::Unavailable { Error::KeysUnavailable } else { Error::KeyUnknown })
+    }
+
+    fn claims_with_known_keys(&self, token: &Token<'_>) -> Result<Result<(Found, Claims), Missing>, Error> {
+        let ambiguity = match self.rules.reading {
+            Reading::Strict => Ambiguity::Refuse,
+            Reading::Tyk => Ambiguity::FirstKey,
+        };
+        let algorithm = token.algorithm()?;
+        let allowed = self.rules.algorithms;
+        match self.keys.with_key(token.kid(), algorithm, allowed, ambiguity, |key| token.verify(key)) {
+            Ok((found, claims)) => Ok(Ok((found, claims?))),
+            Err(missing) => Ok(Err(missing)),
+        }
+    }
+
+    fn session(&self, token: &Token<'_>, claims: Claims) -> Result<Session, Refusal> {
+        let subject = self.rules.subject(&claims).map_err(without_identity)?.to_owned();
+        let grant = match &self.grants {
+            Some(grants) => grants.selection.grant(&claims, &grants.policies)?,
+            None => Arc::new(Grant::default()),
+        };
+        Ok(Session::new(&subject, token.header().clone(), claims, grant))
+    }
+}

@@ -1,0 +1,51 @@
+//! Authentication of requests: find the token, verify it, derive the session.
+//!
+//! The [`Authenticator`] is what the gateway uses for each API; [`AuthLayer`] puts one in front of
+//! any `http` service. A refusal is a response, not an error: the service behind the layer is not
+//! called, and the connection goes on.
+//!
+//! # In front of an axum service
+//!
+//! ```
+//! use axum::{Extension, Router, routing::get};
+//! use claimgate::{
+//!     auth::{AuthLayer, Authenticator},
+//!     jwks::{HttpFetch, Registry},
+//!     jwt::Algorithm,
+//!     session::Session,
+//! };
+//! use std::sync::Arc;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // Key sets are fetched and kept fresh on a thread of the registry's own.
+//! let registry = Registry::start(Arc::new(HttpFetch::new()?))?;
+//!
+//! let authenticator = Authenticator::builder([Algorithm::RS256, Algorithm::ES256])
+//!     .jwks_uri("https://idp.example/.well-known/jwks.json")
+//!     .issuers(["https://idp.example/"])
+//!     .audiences(["orders"])
+//!     .required_claims(["exp"])
+//!     .build(&registry)?;
+//!
+//! async fn orders(Extension(session): Extension<Session>) -> String {
+//!     format!("the orders of {}", session.subject())
+//! }
+//!
+//! let app: Router = Router::new().route("/orders", get(orders)).layer(AuthLayer::new(authenticator));
+//! # let _ = app;
+//! # Ok(())
+//! # }
+//! ```
+
+mod authenticator;
+mod builder;
+mod cache;
+mod layer;
+mod place;
+mod refused;
+
+pub use authenticator::{Authenticator, Grants};
+pub use builder::{BuildError, Builder};
+pub use cache::VerifiedTokens;
+pub use layer::{Auth, AuthBody, AuthLayer};
+pub use place::{Credential, Place, Places};

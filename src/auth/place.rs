@@ -1,0 +1,366 @@
+//! Where a request carries its token, and how it is taken out again.
+
+use std::borrow::Cow;
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{AUTHORIZATION, COOKIE},
+};
+
+use crate::refusal::Profile;
+
+/// One kind of place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A header field, with or without `Bearer` before the token.
+    Header(HeaderName),
+    /// A parameter of the query.
+    Query(String),
+    /// A cookie.
+    Cookie(String),
+}
+
+/// The places that are looked at.
+///
+/// In profile `rfc` a request has one credential: the same token in two places counts once,
+/// different ones, and a field, parameter or cookie that comes twice, are refused (RFC 6750
+/// section 2). In profile `tyk` the first of each counts, and a cookie wins over a parameter, a
+/// parameter over a header field.
+#[derive(Clone, Debug)]
+pub struct Places {
+    places: Vec<Place>,
+    profile: Profile,
+}
+
+/// What a request carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential<'r> {
+    /// Nothing.
+    Nothing,
+    /// One token; perhaps.
+    Token(Cow<'r, str>),
+    /// Something that is no token, whatever it says.
+    Unreadable,
+    /// More than one token.
+    Several,
+}
+
+impl Places {
+    /// These places, in this order; Tyk's order is header, query, cookie.
+    #[must_use]
+    pub const fn new(places: Vec<Place>, profile: Profile) -> Self {
+        Self { places, profile }
+    }
+
+    /// The credential of a request.
+    #[must_use]
+    pub fn locate<'r>(&self, headers: &'r HeaderMap, query: Option<&'r str>) -> Credential<'r> {
+        let mut found = Credential::Nothing;
+        for place in &self.places {
+            let here = match place {
+                Place::Header(name) => self.in_header(name, headers),
+                Place::Query(name) => self.one(parameters(name, query.unwrap_or_default())),
+                Place::Cookie(name) => self.one(cookies(name, headers)),
+            };
+            found = match (found, here) {
+                (found, Credential::Nothing) => found,
+                (Credential::Nothing, here) => here,
+                (_, here) if self.profile == Profile::Tyk => here,
+                (found, here) if found == here && found != Credential::Unreadable => found,
+                _ => Credential::Several,
+            };
+        }
+        found
+    }
+
+    fn in_header<'r>(&self, name: &HeaderName, headers: &'r HeaderMap) -> Credential<'r> {
+        let values = headers.get_all(name).iter().map(|value| value.to_str().ok().map(Cow::Borrowed));
+        if self.profile == Profile::Tyk || *name != AUTHORIZATION {
+            return self.one(values);
+        }
+        // Another scheme in `Authorization` is no credential for this check.
+        let bearers = values.filter(|value| value.as_ref().is_none_or(|value| is_bearer(value)));
+        let count = headers.get_all(name).iter().count();
+        match self.one(bearers) {
+            Credential::Token(_) | Credential::Unreadable if count > 1 => Credential::Several,
+            credential => credential,
+        }
+    }
+
+    /// Reads the values of one place: each a text, or nothing where there is no text.
+    fn one<'r>(&self, mut values: impl Iterator<Item = Option<Cow<'r, str>>>) -> Credential<'r> {
+        let first = values.next();
+        if self.profile == Profile::Rfc && values.next().is_some() {
+            return Credential::Several;
+        }
+        match first {
+            None => Credential::Nothing,
+            Some(None) => Credential::Unreadable,
+            Some(Some(value)) if value.is_empty() => Credential::Nothing,
+            Some(Some(value)) => self.without_scheme(value),
+        }
+    }
+
+    /// Takes `Bearer` off the value: followed by one space in profile `tyk`, by any number of them
+    /// in profile `rfc` (RFC 9110 section 11.4).
+    fn without_scheme<'r>(&self, value: Cow<'r, str>) -> Credential<'r> {
+        let strip = |value: &str| -> Option<usize> {
+            let rest = value.get(6..).filter(|_| is_bearer(value))?;
+            let token = match self.profile {
+                Profile::Tyk => rest.strip_prefix(' ')?,
+                Profile::Rfc => rest.trim_start_matches(' '),
+            };
+            value.len().checked_sub(token.len())
+        };
+        let start = strip(&value).unwrap_or_default();
+        let token = match value {
+            Cow::Borrowed(value) => Cow::Borrowed(value.get(start..).unwrap_or_default()),
+            Cow::Owned(value) => Cow::Owned(value.get(start..).unwrap_or_default().to_owned()),
+        };
+        if token.is_empty() { Credential::Unreadable } else { Credential::Token(token) }
+    }
+
+    /// Takes the credential out of the headers: from each place that is looked at, all copies, and
+    /// nothing else.
+    pub fn strip_headers(&self, headers: &mut HeaderMap) {
+        for place in &self.places {
+            match place {
+                Place::Header(name) => {
+                    let other_scheme = |value: &HeaderValue| {
+                        value.to_str().is_ok_and(|value| !is_bearer(value)) && *name == AUTHORIZATION
+                    };
+                    if self.profile == Profile::Tyk || !headers.get(name).is_some_and(other_scheme) {
+                        headers.remove(name);
+                    }
+                }
+                Place::Cookie(name) => strip_cookie(name, headers),
+                Place::Query(_) => {}
+            }
+        }
+    }
+
+    /// The query without the credential; nothing if it has none. The other parameters keep their
+    /// order and spelling.
+    #[must_use]
+    pub fn strip_query(&self, query: &str) -> Option<String> {
+        let mut stripped = None;
+        for place in &self.places {
+            let Place::Query(name) = place else { continue };
+            let query = stripped.as_deref().unwrap_or(query);
+            let kept: Vec<&str> = query.split('&').filter(|part| !is_parameter(part, name)).collect();
+            if kept.len() < query.split('&').count() {
+                stripped = Some(kept.join("&"));
+            }
+        }
+        stripped
+    }
+}
+
+fn is_bearer(value: &str) -> bool {
+    let (scheme, rest) = value.split_at_checked(6).unwrap_or_default();
+    scheme.eq_ignore_ascii_case("bearer") && (rest.is_empty() || rest.starts_with(' '))
+}
+
+/// The values of the parameters with this name; nothing for one that cannot be decoded.
+fn parameters<'r>(name: &str, query: &'r str) -> impl Iterator<Item = Option<Cow<'r, str>>> {
+    query.split('&').filter(|part| is_parameter(part, name)).map(|part| {
+        let (_, value) = part.split_once('=').unwrap_or_default();
+        form_decoded(value)
+    })
+}
+
+fn is_parameter(part: &str, name: &str) -> bool {
+    let (own, _) = part.split_once('=').unwrap_or((part, ""));
+    own == name || (own.contains(['%', '+']) && form_decoded(own).is_some_and(|own| own == name))
+}
+
+/// A name or value of `application/x-www-form-urlencoded`.
+fn form_decoded(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains(['%', '+']) {
+        return Some(text.into());
+    }
+    let mut octets = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(octet) = rest.next() {
+        octets.push(match octet {
+            b'+' => b' ',
+            b'%' => hex(rest.next()?)? << 4 | hex(rest.next()?)?,
+            octet => octet,
+        });
+    }
+    String::from_utf8(octets).ok().map(Cow::Owned)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    u8::try_from(char::from(digit).to_digit(16)?).ok()
+}
+
+/// The values of the cookies with this name, without quotes around them.
+fn cookies<'r>(name: &str, headers: &'r HeaderMap) -> impl Iterator<Item = Option<Cow<'r, str>>> {
+    let fields = headers.get_all(COOKIE).iter().filter_map(|field| field.to_str().ok());
+    fields.flat_map(|field| field.split(';')).filter_map(move |cookie| {
+        let (own, value) = cookie.split_once('=')?;
+        if own.trim_matches([' ', '\t']) != name {
+            return None;
+        }
+        let value = value.trim_matches([' ', '\t']);
+        let unquoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+        Some(Some(unquoted.unwrap_or(value).into()))
+    })
+}
+
+fn strip_cookie(name: &str, headers: &mut HeaderMap) {
+    if cookies(name, headers).next().is_none() {
+        return;
+    }
+    let named =
+        |cookie: &&str| cookie.split('=').next().unwrap_or_default().trim_matches([' ', '\t']) == name;
+    let mut kept = Vec::new();
+    for field in headers.get_all(COOKIE) {
+        let Ok(text) = field.to_str() else {
+            kept.push(field.clone());
+            continue;
+        };
+        if !text.split(';').any(|cookie| named(&cookie)) {
+            kept.push(field.clone());
+            continue;
+        }
+        let rest: Vec<&str> =
+            text.split(';').filter(|cookie| !named(cookie)).map(|c| c.trim_matches(' ')).collect();
+        if !rest.is_empty()
+            && let Ok(field) = HeaderValue::try_from(rest.join("; "))
+        {
+            kept.push(field);
+        }
+    }
+    headers.remove(COOKIE);
+    for field in kept {
+        headers.append(COOKIE, field);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        headers
+    }
+
+    fn places(profile: Profile) -> Places {
+        let header = Place::Header(AUTHORIZATION);
+        Places::new(vec![header, Place::Query("tok".into()), Place::Cookie("session".into())], profile)
+    }
+
+    fn check(profile: Profile, fields: &[(&'static str, &str)], query: &str, expected: &Credential<'_>) {
+        let headers = headers(fields);
+        let found = places(profile).locate(&headers, Some(query));
+        assert_eq!(found, *expected, "{profile:?} {fields:?} {query}");
+    }
+
+    fn token(text: &str) -> Credential<'_> {
+        Credential::Token(text.into())
+    }
+
+    #[test]
+    fn headers_in_both_profiles() {
+        use Credential::{Nothing, Several, Unreadable};
+        for (value, rfc, tyk) in [
+            ("Bearer abc", token("abc"), token("abc")),
+            ("bEaReR abc", token("abc"), token("abc")),
+            ("Bearer  abc", token("abc"), token(" abc")),
+            ("abc", Nothing, token("abc")),
+            ("Bearer", Unreadable, token("Bearer")),
+            ("Bearer: abc", Nothing, token("Bearer: abc")),
+            ("Bearer\tabc", Nothing, token("Bearer\tabc")),
+            ("Basic abc", Nothing, token("Basic abc")),
+            ("DPoP abc", Nothing, token("DPoP abc")),
+            ("Bearerabc", Nothing, token("Bearerabc")),
+            ("", Nothing, Nothing),
+            ("Bearer\u{a0}abc", Unreadable, Unreadable),
+        ] {
+            check(Profile::Rfc, &[("authorization", value)], "", &rfc);
+            check(Profile::Tyk, &[("authorization", value)], "", &tyk);
+        }
+        let twice = [("authorization", "Bearer a"), ("authorization", "Bearer b")];
+        check(Profile::Rfc, &twice, "", &Several);
+        check(Profile::Tyk, &twice, "", &token("a"));
+        let mixed = [("authorization", "Basic x"), ("authorization", "Bearer b")];
+        check(Profile::Rfc, &mixed, "", &Several);
+    }
+
+    #[test]
+    fn query_and_cookie() {
+        use Credential::{Nothing, Several, Unreadable};
+        for (query, rfc, tyk) in [
+            ("tok=abc", token("abc"), token("abc")),
+            ("z=1&tok=abc&a=2", token("abc"), token("abc")),
+            ("tok=Bearer%20abc", token("abc"), token("abc")),
+            ("tok=bearer+abc", token("abc"), token("abc")),
+            ("%74ok=abc", token("abc"), token("abc")),
+            ("TOK=abc", Nothing, Nothing),
+            ("tok=", Nothing, Nothing),
+            ("tok", Nothing, Nothing),
+            ("x=1;tok=abc", Nothing, Nothing),
+            ("tok=%zz", Unreadable, Unreadable),
+            ("tok=abc&tok=def", Several, token("abc")),
+            ("tok=&tok=def", Several, Nothing),
+        ] {
+            check(Profile::Rfc, &[], query, &rfc);
+            check(Profile::Tyk, &[], query, &tyk);
+        }
+        for (cookie, rfc, tyk) in [
+            ("a=1; session=abc; b=2", token("abc"), token("abc")),
+            ("session=\"abc\"", token("abc"), token("abc")),
+            ("Session=abc", Nothing, Nothing),
+            ("xsession=abc", Nothing, Nothing),
+            ("session=", Nothing, Nothing),
+            ("session=abc; session=def", Several, token("abc")),
+        ] {
+            check(Profile::Rfc, &[("cookie", cookie)], "", &rfc);
+            check(Profile::Tyk, &[("cookie", cookie)], "", &tyk);
+        }
+    }
+
+    #[test]
+    fn several_places() {
+        let all = [("authorization", "Bearer a"), ("cookie", "session=c")];
+        check(Profile::Tyk, &all, "tok=b", &token("c"));
+        check(Profile::Tyk, &all[..1], "tok=b", &token("b"));
+        check(Profile::Tyk, &all[..1], "tok=", &token("a"));
+        check(Profile::Rfc, &all, "tok=b", &Credential::Several);
+        let same = [("authorization", "Bearer a"), ("cookie", "session=a")];
+        check(Profile::Rfc, &same, "tok=a", &token("a"));
+    }
+
+    #[test]
+    fn strip_takes_the_credential_and_nothing_else() {
+        let places = places(Profile::Rfc);
+        let mut fields = headers(&[
+            ("authorization", "Bearer a"),
+            ("cookie", "session_id=keep; session=a; b=2"),
+            ("cookie", "session=a"),
+            ("x-authorization", "stays"),
+        ]);
+        places.strip_headers(&mut fields);
+        assert_eq!(fields, headers(&[("cookie", "session_id=keep; b=2"), ("x-authorization", "stays")]));
+        let mut basic = headers(&[("authorization", "Basic x"), ("cookie", "a=1;  b=2")]);
+        let before = basic.clone();
+        places.strip_headers(&mut basic);
+        assert_eq!(basic, before);
+        for (query, stripped) in [
+            ("z=1&tok=x&a=%20", Some("z=1&a=%20")),
+            ("tok=x", Some("")),
+            ("tok=x&tok=y&a", Some("a")),
+            ("%74ok=x&b", Some("b")),
+            ("a=1&&b", None),
+            ("", None),
+        ] {
+            assert_eq!(places.strip_query(query).as_deref(), stripped, "{query}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What is wrong, where, and how to mend it.
+
+use std::{fmt, path::PathBuf};
+
+use super::{Document, FieldPath};
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The configuration is not used.
+    Error,
+    /// The configuration is used; somebody should look at this.
+    Warning,
+}
+
+/// One problem of one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The file or folder.
+    pub file: PathBuf,
+    /// The line, if the problem has one.
+    pub line: Option<u32>,
+    /// The field, if the problem has one.
+    pub field: Option<String>,
+    /// What is wrong and how to mend it.
+    pub message: String,
+}
+
+impl Finding {
+    /// An error of a whole file or folder.
+    #[must_use]
+    pub fn of_file(file: impl Into<PathBuf>, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            file: file.into(),
+            line: None,
+            field: None,
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        write!(f, "{severity}: {}", self.file.display())?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if let Some(field) = &self.field {
+            write!(f, ": {field}")?;
+        }
+        // A value from the file may stand in the message; it must not start a line of its own.
+        write!(f, ": {}", self.message.replace(['\n', '\r'], " "))
+    }
+}
+
+/// The problems that were found so far.
+#[derive(Clone, Debug, Default)]
+pub struct Findings(Vec<Finding>);
+
+impl Findings {
+    /// Adds one.
+    pub fn push(&mut self, finding: Finding) {
+        self.0.push(finding);
+    }
+
+    /// Adds an error at a field of a document.
+    pub fn error(&mut self, document: &Document, at: &FieldPath, message: impl Into<String>) {
+        self.at(Severity::Error, document, at, message.into());
+    }
+
+    /// Adds a warning at a field of a document.
+    pub fn warning(&mut self, document: &Document, at: &FieldPath, message: impl Into<String>) {
+        self.at(Severity::Warning, document, at, message.into());
+    }
+
+    fn at(&mut self, severity: Severity, document: &Document, at: &FieldPath, message: String) {
+        let field = Some(at.to_string()).filter(|field| !field.is_empty());
+        // What a field lost because its value was no good is not missing on top of that.
+        let told = |earlier: &Finding| {
+            earlier.severity == Severity::Error && earlier.file == document.path() && earlier.field == field
+        };
+        if field.is_some() && self.0.iter().any(told) {
+            return;
+        }
+        let file = document.path().to_owned();
+        self.0.push(Finding { severity, file, line: document.line(at), field, message });
+    }
+
+    /// Adds all of another list.
+    pub fn append(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
+    }
+
+    /// Whether one of them is an error.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.0.iter().any(|finding| finding.severity == Severity::Error)
+    }
+
+    /// Whether an error names this file.
+    #[must_use]
+    pub fn has_errors_in(&self, document: &Document) -> bool {
+        self.0.iter().any(|f| f.severity == Severity::Error && f.file == document.path())
+    }
+
+    /// The findings by file, line and severity.
+    #[must_use]
+    pub fn sorted(mut self) -> Vec<Finding> {
+        self.0.sort_by(|a, b| {
+            (&a.file, a.line, a.severity, &a.field).cmp(&(&b.file, b.line, b.severity, &b.field))
+        });
+        self.0
+    }
+}
+
+impl IntoIterator for Findings {
+    type Item = Finding;
+    type IntoIter = std::vec::IntoIter<Finding>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.sorted().into_iter()
+    }
+}

@@ -1,0 +1,21 @@
+//! Configuration documents: YAML and JSON in, a tree of values and findings out.
+//!
+//! Definitions, policies and the gateway's own configuration are read here, so that all of them
+//! report their problems in one form: every problem of every file, each with its file, line and
+//! field, and a sentence that says how to mend it.
+//!
+//! A [`Document`] is a file that was read. A [`Section`] is the table of the fields that may stand
+//! in it and of what becomes of each; [`Section::check`] walks the document along that table and
+//! takes out what cannot be used, so that the typed mirror which is read afterwards cannot fail.
+//!
+//! This is the only module that knows the YAML library.
+
+mod finding;
+mod lines;
+mod read;
+mod schema;
+
+pub use finding::{Finding, Findings, Severity};
+pub use lines::{FieldPath, Step};
+pub use read::{Document, list_folder};
+pub use schema::{Field, Plan, Section, Shape, Unknown};

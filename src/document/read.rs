@@ -1,0 +1,211 @@
+//! Files into values.
+
+use std::{
+    cell::OnceCell,
+    fmt, fs,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+use serde_yaml::UserMessageFormatter;
+
+use super::{FieldPath, Finding, lines::Lines};
+
+/// The largest file that is read.
+const MAX_FILE: u64 = 16 * 1024 * 1024;
+
+/// A YAML or JSON file that was read.
+#[derive(Debug)]
+pub struct Document {
+    path: PathBuf,
+    text: String,
+    root: Value,
+    lines: OnceCell<Option<Lines>>,
+}
+
+impl Document {
+    /// Reads a file; JSON if its name ends in `.json`, else YAML (of which JSON is a part).
+    ///
+    /// # Errors
+    /// One [`Finding`] that says why the file is no document.
+    pub fn read(path: &Path) -> Result<Self, Finding> {
+        let text = read_text(path).map_err(|message| Finding::of_file(path, message))?;
+        Self::parse(path, text)
+    }
+
+    /// Reads a text as if it stood in the file `path`.
+    ///
+    /// # Errors
+    /// One [`Finding`] that says why the text is no document.
+    pub fn parse(path: &Path, text: String) -> Result<Self, Finding> {
+        let json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+        let root = if json { parse_json(&text) } else { parse_yaml(&text) };
+        match root {
+            Ok(Strict(root)) => Ok(Self { path: path.into(), text, root, lines: OnceCell::new() }),
+            Err((line, message)) => Err(Finding { line, ..Finding::of_file(path, message) }),
+        }
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What stands in it.
+    #[must_use]
+    pub const fn root(&self) -> &Value {
+        &self.root
+    }
+
+    /// Takes what stands in it; findings still get their lines.
+    #[must_use]
+    pub fn take_root(&mut self) -> Value {
+        std::mem::take(&mut self.root)
+    }
+
+    /// The line of a field.
+    #[must_use]
+    pub fn line(&self, field: &FieldPath) -> Option<u32> {
+        let read = || serde_yaml::from_str_with_options(&self.text, yaml_options()).ok();
+        self.lines.get_or_init(read).as_ref()?.line(field)
+    }
+}
+
+/// The files of a folder that are documents by their name, sorted.
+///
+/// # Errors
+/// One [`Finding`] when the folder cannot be read.
+pub fn list_folder(folder: &Path) -> Result<Vec<PathBuf>, Finding> {
+    let unreadable = |e: io::Error| Finding::of_file(folder, format!("the folder cannot be read: {e}"));
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let document = path.extension().and_then(|e| e.to_str()).is_some_and(|extension| {
+            ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known))
+        });
+        if document && !hidden && !path.is_dir() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read_text(path: &Path) -> Result<String, String> {
+    let failed = |e: io::Error| format!("the file cannot be read: {e}");
+    let file = fs::File::open(path).map_err(failed)?;
+    if file.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        return Err("this is not a file; name a YAML or JSON file".into());
+    }
+    let mut octets = Vec::new();
+    file.take(MAX_FILE.saturating_add(1)).read_to_end(&mut octets).map_err(failed)?;
+    if octets.len() as u64 > MAX_FILE {
+        return Err(format!("the file is larger than {} MiB; split it", MAX_FILE >> 20));
+    }
+    String::from_utf8(octets).map_err(|_| "the file is not UTF-8; save it in UTF-8".into())
+}
+
+/// Why a text is no document: the line, if there is one, and a sentence.
+type Reason = (Option<u32>, String);
+
+fn parse_json(text: &str) -> Result<Strict, Reason> {
+    serde_json::from_str(text).map_err(|e| {
+        let message = e.to_string();
+        let message = message.split(" at line ").next().unwrap_or_default();
+        (u32::try_from(e.line()).ok(), format!("this is not valid JSON: {message}"))
+    })
+}
+
+fn parse_yaml(text: &str) -> Result<Strict, Reason> {
+    serde_yaml::from_str_with_options(text, yaml_options()).map_err(|e| {
+        let message = e.without_snippet().render_with_formatter(&UserMessageFormatter);
+        let message = message.split(" at line ").next().unwrap_or_default().trim_end_matches(',');
+        let line = e.location().and_then(|location| u32::try_from(location.line()).ok());
+        (line.filter(|line| *line > 0), format!("this is not valid YAML: {message}"))
+    })
+}
+
+/// Strict where YAML lets a reader guess (`no`, `010`, `1_000`), and bounded: a short file must not
+/// become a long one.
+fn yaml_options() -> serde_yaml::Options {
+    serde_yaml::options! {
+        strict_booleans: true,
+        leading_zero_numbers_as_strings: true,
+        underscored_numbers_as_strings: true,
+        reject_unsupported_tags: true,
+        budget: serde_yaml::budget! {
+            max_aliases: 1_000,
+            max_anchors: 1_000,
+            max_recorded_anchor_events: 100_000,
+            max_recorded_anchor_bytes: 4 * 1024 * 1024,
+        },
+    }
+}
+
+/// A value of which no object has two members with one name.
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictVisitor)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Strict;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Strict, E> {
+        Ok(Strict(Value::Bool(value)))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Strict, E> {
+        Ok(Strict(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Strict, E> {
+        Ok(Strict(value.into()))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Strict, E> {
+        Number::from_f64(value)
+            .map(|number| Strict(Value::Number(number)))
+            .ok_or_else(|| E::custom("a number must be finite"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Strict, E> {
+        Ok(Strict(Value::String(value.into())))
+    }
+
+    fn visit_unit<E>(self) -> Result<Strict, E> {
+        Ok(Strict(Value::Null))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Strict, A::Error> {
+        let mut elements = Vec::new();
+        while let Some(Strict(element)) = access.next_element()? {
+            elements.push(element);
+        }
+        Ok(Strict(Value::Array(elements)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Strict, A::Error> {
+        let mut members = Map::new();
+        while let Some((name, Strict(value))) = access.next_entry::<String, _>()? {
+            if members.contains_key(&name) {
+                return Err(A::Error::custom(format!("the member {name:?} comes twice; keep one of them")));
+            }
+            members.insert(name, value);
+        }
+        Ok(Strict(Value::Object(members)))
+    }
+}

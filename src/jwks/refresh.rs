@@ -1,0 +1,102 @@
+//! The task that keeps one remote source fresh.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use tokio::time::{Instant, timeout};
+use tracing::{debug, info, warn};
+
+use super::{
+    fetch::{Fetch, FetchError},
+    source::{MAX_AGE, Source},
+};
+use crate::jwt::{KeySet, parse_jwks};
+
+/// The longest pause between tries while a source fails.
+const MAX_BACK_OFF: Duration = Duration::from_secs(10);
+const FIRST_BACK_OFF: Duration = Duration::from_millis(500);
+
+/// Fetches `url` again and again until the source is gone.
+pub(super) async fn keep_fresh(source: Weak<Source>, fetch: Arc<dyn Fetch>, url: String, ttl: Duration) {
+    let Some(wake) = source.upgrade().and_then(|source| Some(source.as_remote()?.wake.clone())) else {
+        return;
+    };
+    let mut history = History::default();
+    while let Some(strong) = source.upgrade() {
+        let pause = refresh(&strong, &*fetch, &url, ttl, &mut history).await;
+        drop(strong);
+        // Either the pause ends or somebody wants the source now.
+        let _ = timeout(pause, wake.notified()).await;
+    }
+}
+
+#[derive(Default)]
+struct History {
+    last_good: Option<Instant>,
+    failures: u32,
+}
+
+/// One fetch; gives the pause before the next.
+async fn refresh(
+    source: &Source,
+    fetch: &dyn Fetch,
+    url: &str,
+    ttl: Duration,
+    history: &mut History,
+) -> Duration {
+    let number = source.as_remote().map(super::source::Remote::begin);
+    let result = fetch.fetch(url).await.and_then(|body| usable(&body));
+    let pause = match result {
+        Ok(keys) => good(source, keys, ttl, history),
+        Err(fault) => failed(source, &fault, history),
+    };
+    if let (Some(remote), Some(number)) = (source.as_remote(), number) {
+        remote.end(number);
+    }
+    pause
+}
+
+fn usable(body: &[u8]) -> Result<KeySet, FetchError> {
+    let keys = parse_jwks(body).map_err(|e| FetchError(format!("the answer is not a key set: {e}")))?;
+    if !keys.keys().is_empty() {
+        return Ok(keys);
+    }
+    Err(FetchError(match keys.rejected().first() {
+        Some(first) => format!("the key set has no usable key ({first})"),
+        None => "the key set is empty".into(),
+    }))
+}
+
+fn good(source: &Source, keys: KeySet, ttl: Duration, history: &mut History) -> Duration {
+    if history.failures > 0 || history.last_good.is_none() {
+        info!(source = source.name(), keys = keys.keys().len(), "key set in use");
+    }
+    if let Some(first) = keys.rejected().first()
+        && !source.keys().as_ref().is_some_and(|old| old.same_keys(&keys))
+    {
+        let (rejected, usable) = (keys.rejected().len(), keys.keys().len());
+        warn!(source = source.name(), rejected, usable, %first, "keys of the set cannot be used and are left out");
+    }
+    source.replace(Some(keys));
+    *history = History { last_good: Some(Instant::now()), failures: 0 };
+    // Ahead of the end of the time to live, and not all sources at once.
+    ttl.mul_f64(0.9 - 0.1 * fastrand::f64())
+}
+
+fn failed(source: &Source, fault: &FetchError, history: &mut History) -> Duration {
+    let stale = history.last_good.is_some_and(|at| at.elapsed() < MAX_AGE);
+    if history.failures == 0 {
+        warn!(source = source.name(), %fault, keys_kept = stale, "key set cannot be fetched");
+    } else {
+        debug!(source = source.name(), %fault, failures = history.failures, "key set still cannot be fetched");
+    }
+    if !stale && source.keys().is_some() {
+        warn!(source = source.name(), "the last good key set is too old and no longer used");
+        source.replace(None);
+    }
+    history.failures = history.failures.saturating_add(1);
+    let doubled = FIRST_BACK_OFF.saturating_mul(1 << history.failures.min(5));
+    doubled.min(MAX_BACK_OFF).mul_f64(0.5 + 0.5 * fastrand::f64())
+}

@@ -1,0 +1,169 @@
+//! One place where keys come from.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::{ArcSwapOption, Guard};
+use std::sync::Arc;
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
+
+use crate::jwt::KeySet;
+
+/// At most one fetch in this time is caused by key ids that a source does not know.
+pub const COOL_DOWN: Duration = Duration::from_secs(1);
+
+/// How long the last good set is used while a source fails.
+pub const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A place where keys come from: fixed, or fetched and refreshed.
+#[derive(Debug)]
+pub struct Source {
+    /// What it is called in logs.
+    name: String,
+    keys: ArcSwapOption<KeySet>,
+    /// Grows whenever other keys are in use, so that a verdict that rests on the old ones is seen
+    /// to be stale.
+    generation: AtomicU64,
+    remote: Option<Remote>,
+}
+
+/// What a request and the refreshing task share.
+#[derive(Debug)]
+pub(super) struct Remote {
+    pub(super) wake: Arc<Notify>,
+    /// How many fetches have begun, and how many of them have ended.
+    begun: AtomicU64,
+    ended: watch::Sender<u64>,
+    asked: Mutex<Asked>,
+}
+
+/// The fetch that was last asked for because of an unknown key id.
+#[derive(Debug, Default)]
+struct Asked {
+    at: Option<Instant>,
+    number: u64,
+}
+
+impl Source {
+    /// Keys from the configuration.
+    #[must_use]
+    pub fn fixed(name: impl Into<String>, keys: Arc<KeySet>) -> Self {
+        Self {
+            name: name.into(),
+            keys: ArcSwapOption::new(Some(keys)),
+            generation: AtomicU64::new(1),
+            remote: None,
+        }
+    }
+
+    pub(super) fn remote(name: impl Into<String>) -> Self {
+        let remote = Remote {
+            wake: Arc::new(Notify::new()),
+            begun: AtomicU64::new(0),
+            ended: watch::Sender::new(0),
+            asked: Mutex::default(),
+        };
+        Self {
+            name: name.into(),
+            keys: ArcSwapOption::empty(),
+            generation: AtomicU64::new(0),
+            remote: Some(remote),
+        }
+    }
+
+    /// What the source is called: its URL, or its place in the configuration.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The keys in use; nothing before the first good fetch.
+    #[must_use]
+    pub fn keys(&self) -> Guard<Option<Arc<KeySet>>> {
+        self.keys.load()
+    }
+
+    /// The number of times that other keys came into use.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Takes new keys into use, unless they are the ones in use.
+    pub(super) fn replace(&self, keys: Option<KeySet>) {
+        let same = match (&*self.keys.load(), &keys) {
+            (Some(old), Some(new)) => old.same_keys(new),
+            (None, None) => true,
+            _ => false,
+        };
+        if !same {
+            self.keys.store(keys.map(Arc::new));
+            self.generation.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    pub(super) const fn as_remote(&self) -> Option<&Remote> {
+        self.remote.as_ref()
+    }
+
+    /// Drops the keys of a remote source and fetches it again; gives the end of that fetch.
+    pub async fn invalidate(&self) {
+        let Some(remote) = &self.remote else { return };
+        self.replace(None);
+        let number = remote.ask();
+        remote.wait_for(number).await;
+    }
+}
+
+impl Remote {
+    pub(super) fn begin(&self) -> u64 {
+        self.begun.fetch_add(1, Ordering::AcqRel).saturating_add(1)
+    }
+
+    pub(super) fn end(&self, number: u64) {
+        self.ended.send_replace(number);
+    }
+
+    /// Asks for a fetch that begins after this moment; gives its number.
+    fn ask(&self) -> u64 {
+        let number = self.begun.load(Ordering::Acquire).saturating_add(1);
+        self.wake.notify_one();
+        number
+    }
+
+    /// Asks for a fetch because of an unknown key id. Nothing, while the cool-down lasts and no
+    /// fetch that was asked for is under way.
+    pub(super) fn ask_for_unknown(&self) -> Option<u64> {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if asked.at.is_none_or(|at| now.duration_since(at) >= COOL_DOWN) {
+            *asked = Asked { at: Some(now), number: self.ask() };
+            return Some(asked.number);
+        }
+        (*self.ended.borrow() < asked.number).then_some(asked.number)
+    }
+
+    /// Waits until the fetch with this number, or a later one, has ended.
+    pub(super) async fn wait_for(&self, number: u64) {
+        let mut ended = self.ended.subscribe();
+        // The sender lives as long as `self`.
+        let _ = ended.wait_for(|ended| *ended >= number).await;
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        if let Some(remote) = &self.remote {
+            // The refreshing task looks up, finds its source gone, and ends.
+            remote.wake.notify_one();
+        }
+    }
+}

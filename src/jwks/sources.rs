@@ -1,0 +1,115 @@
+//! The sources of one API, in order.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::timeout;
+
+use super::source::Source;
+use crate::jwt::{Algorithm, AlgorithmSet, Ambiguity, Key, Kid, NoKey};
+
+/// How long a request waits for a fetch that may bring its key.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Where the keys of an API come from. The first source that knows a `kid` decides.
+#[derive(Clone, Debug, Default)]
+pub struct KeySources(Vec<Arc<Source>>);
+
+/// Why no key was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// The key is there and may not be used for this token.
+    Unfit,
+    /// No source knows the key; a newer set may.
+    Unknown,
+    /// No source knows the key, and at least one never had any.
+    Unavailable,
+}
+
+/// Where a key was found: what a verdict rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    source: usize,
+    generation: u64,
+}
+
+impl KeySources {
+    /// These sources, in this order.
+    #[must_use]
+    pub const fn new(sources: Vec<Arc<Source>>) -> Self {
+        Self(sources)
+    }
+
+    /// The sources.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Source>> {
+        self.0.iter()
+    }
+
+    /// Uses the key that may check a token with this `kid` and algorithm.
+    ///
+    /// # Errors
+    /// [`Missing`] says why there is none.
+    pub fn with_key<T>(
+        &self,
+        kid: Kid<'_>,
+        algorithm: Algorithm,
+        allowed: AlgorithmSet,
+        ambiguity: Ambiguity,
+        use_key: impl FnOnce(&Key) -> T,
+    ) -> Result<(Found, T), Missing> {
+        let (mut unavailable, mut unknown) = (false, false);
+        for (n, source) in self.0.iter().enumerate() {
+            // Read before the keys: if they change in between, the verdict is stale at once.
+            let generation = source.generation();
+            let keys = source.keys();
+            let Some(keys) = keys.as_ref() else {
+                unavailable = true;
+                continue;
+            };
+            match keys.find(kid, algorithm, allowed, ambiguity) {
+                Ok(key) => return Ok((Found { source: n, generation }, use_key(key))),
+                Err(NoKey::Unfit) if ambiguity == Ambiguity::FirstKey => return Err(Missing::Unfit),
+                Err(NoKey::Unfit) => {}
+                Err(NoKey::Unknown) => unknown = true,
+            }
+        }
+        Err(match (unavailable, unknown) {
+            (true, _) => Missing::Unavailable,
+            (false, true) => Missing::Unknown,
+            (false, false) => Missing::Unfit,
+        })
+    }
+
+    /// Whether the keys that a verdict rests on are still the ones in use.
+    #[must_use]
+    pub fn still(&self, found: Found) -> bool {
+        self.0.get(found.source).is_some_and(|source| source.generation() == found.generation)
+    }
+
+    /// Fetches the sources again because of a key that none of them knows, within their cool-down,
+    /// and waits a moment for the result. False when nothing was fetched.
+    pub async fn refetch(&self) -> bool {
+        let asked: Vec<_> = self
+            .0
+            .iter()
+            .filter_map(|source| source.as_remote())
+            .filter_map(|remote| Some((remote, remote.ask_for_unknown()?)))
+            .collect();
+        if asked.is_empty() {
+            return false;
+        }
+        let all = async {
+            for (remote, number) in asked {
+                remote.wait_for(number).await;
+            }
+        };
+        let _ = timeout(PATIENCE, all).await;
+        true
+    }
+
+    /// Drops the keys that were fetched and fetches them again.
+    pub async fn invalidate(&self) {
+        for source in &self.0 {
+            source.invalidate().await;
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! A refusal as an HTTP response.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Method, Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+};
+
+use super::{Challenge, Profile, Reason};
+
+/// A request is turned away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    reason: Reason,
+    /// What profile `tyk` repeats in its text; never shown in profile `rfc`.
+    detail: Option<Box<str>>,
+}
+
+/// What of the request matters for the form of the answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked {
+    head: bool,
+    xml: bool,
+}
+
+impl Asked {
+    /// A request with this method and these headers: HEAD gets no body, and Tyk answers in XML to
+    /// requests with an XML body.
+    #[must_use]
+    pub fn new(method: &Method, headers: &HeaderMap) -> Self {
+        Self { head: method == Method::HEAD, xml: wants_xml(headers) }
+    }
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        Self { reason, detail: None }
+    }
+}
+
+impl Refusal {
+    /// A refusal whose text in profile `tyk` repeats `detail`.
+    #[must_use]
+    pub fn with_detail(reason: Reason, detail: impl Into<Box<str>>) -> Self {
+        Self { reason, detail: Some(detail.into()) }
+    }
+
+    /// Why.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// The answer; `realm` is the protection space (RFC 9110 section 11.5).
+    #[must_use]
+    pub fn response(&self, profile: Profile, asked: Asked, realm: &str) -> Response<Bytes> {
+        let mut response = match profile {
+            Profile::Rfc => self.rfc(realm),
+            Profile::Tyk => self.tyk(asked.xml),
+        };
+        if asked.head {
+            *response.body_mut() = Bytes::new();
+        }
+        response
+    }
+
+    fn rfc(&self, realm: &str) -> Response<Bytes> {
+        let row = self.reason.row();
+        let body = format!("{{\"error\":\"{}\",\"error_description\":\"{}\"}}\n", row.error, row.description);
+        let mut response = answer(row.status, "application/json", body);
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = row.retry_after {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        let challenge = match row.challenge {
+            Challenge::None => return response,
+            Challenge::Plain => format!("Bearer realm=\"{}\"", quotable(realm)),
+            Challenge::Error => format!(
+                "Bearer realm=\"{}\", error=\"{}\", error_description=\"{}\"",
+                quotable(realm),
+                row.error,
+                row.description.trim_end_matches('.')
+            ),
+        };
+        if let Ok(challenge) = HeaderValue::try_from(challenge) {
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+
+    fn tyk(&self, xml: bool) -> Response<Bytes> {
+        let row = self.reason.row();
+        let message = row.tyk_message.replace("{}", self.detail.as_deref().unwrap_or_default());
+        match self.reason {
+            Reason::NotFound | Reason::BadRequest | Reason::BodyBroken => {
+                answer(row.tyk_status, "text/plain; charset=utf-8", message)
+            }
+            _ if xml => {
+                let body = format!(
+                    "<?xml version = \"1.0\" encoding = \"UTF-8\"?>\n<error>{}</error>\n",
+                    xml_escaped(&message)
+                );
+                answer(row.tyk_status, "application/xml", body)
+            }
+            _ => {
+                let body = format!("{{\n    \"error\": {}\n}}", serde_json::Value::from(message));
+                answer(row.tyk_status, "application/json", body)
+            }
+        }
+    }
+}
+
+fn answer(status: u16, content_type: &'static str, body: String) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// A name as the content of a quoted string (RFC 9110 section 5.6.4).
+fn quotable(name: &str) -> String {
+    name.chars().filter(|c| matches!(c, ' '..='~') && !matches!(c, '"' | '\\')).collect()
+}
+
+fn wants_xml(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    matches!(media_type, "application/xml" | "text/xml" | "application/soap+xml")
+}
+
+fn xml_escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(['<', '>', '&', '"', '\'']) {
+        return text.into();
+    }
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&#34;")
+        .replace('\'', "&#39;")
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(refusal: &Refusal, profile: Profile, content_type: Option<&'static str>) -> Response<Bytes> {
+        let mut headers = HeaderMap::new();
+        if let Some(content_type) = content_type {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
+        refusal.response(profile, Asked::new(&Method::GET, &headers), "or\"ders\n")
+    }
+
+    #[test]
+    fn rfc() {
+        let response = response(&Reason::TokenExpired.into(), Profile::Rfc, None);
+        assert_eq!(response.status(), 401);
+        assert_eq!(
+            response.headers()[WWW_AUTHENTICATE],
+            "Bearer realm=\"orders\", error=\"invalid_token\", error_description=\"The access token has expired\""
+        );
+        assert_eq!(
+            response.body(),
+            "{\"error\":\"invalid_token\",\"error_description\":\"The access token has expired.\"}\n"
+        );
+    }
+
+    #[test]
+    fn rfc_without_a_token_and_without_keys() {
+        let missing = response(&Reason::TokenMissing.into(), Profile::Rfc, None);
+        assert_eq!(missing.headers()[WWW_AUTHENTICATE], "Bearer realm=\"orders\"");
+        let unavailable = response(&Reason::KeysUnavailable.into(), Profile::Rfc, None);
+        assert_eq!(
+            (unavailable.status(), unavailable.headers()[RETRY_AFTER].to_str().unwrap()),
+            (StatusCode::SERVICE_UNAVAILABLE, "5")
+        );
+        assert!(!unavailable.headers().contains_key(WWW_AUTHENTICATE));
+    }
+
+    #[test]
+    fn a_detail_is_never_shown_in_rfc() {
+        let refusal = Refusal::with_detail(Reason::IssuerNotAllowed, "https://evil.example");
+        let shown =
+            |profile| String::from_utf8(response(&refusal, profile, None).into_body().to_vec()).unwrap();
+        assert!(!shown(Profile::Rfc).contains("evil"));
+        assert_eq!(
+            shown(Profile::Tyk),
+            "{\n    \"error\": \"Key not authorized: invalid issuer claim: https://evil.example\"\n}"
+        );
+    }
+
+    #[test]
+    fn tyk_in_xml() {
+        let refusal = Refusal::with_detail(Reason::IssuerNotAllowed, "<a&b>");
+        let xml = response(&refusal, Profile::Tyk, Some("text/xml; charset=utf-8"));
+        assert_eq!(xml.headers()[CONTENT_TYPE], "application/xml");
+        assert!(String::from_utf8_lossy(xml.body()).contains("claim: &lt;a&amp;b&gt;</error>"));
+        let json = response(&refusal, Profile::Tyk, Some("TEXT/XML"));
+        assert_eq!(json.headers()[CONTENT_TYPE], "application/json");
+    }
+
+    #[test]
+    fn head_gets_no_body() {
+        let asked = Asked::new(&Method::HEAD, &HeaderMap::new());
+        assert!(Refusal::from(Reason::NotFound).response(Profile::Tyk, asked, "").body().is_empty());
+    }
+}

@@ -1,0 +1,484 @@
+//! The table.
+
+/// Whose words are spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// As RFC 6750 and RFC 9110 say.
+    Rfc,
+    /// As Tyk does.
+    Tyk,
+}
+
+/// What `WWW-Authenticate` says in profile `rfc` (RFC 6750 section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Challenge {
+    /// No such field: authentication would not help.
+    None,
+    /// The scheme and realm alone: the request had no credential (section 3.1).
+    Plain,
+    /// With `error` and `error_description`.
+    Error,
+}
+
+/// What a refusal looks like from outside.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The stable code for logs.
+    pub code: &'static str,
+    /// The status in profile `rfc`.
+    pub status: u16,
+    /// `error` in profile `rfc`.
+    pub error: &'static str,
+    /// `error_description` in profile `rfc`: fixed, without anything that the request said.
+    pub description: &'static str,
+    /// `WWW-Authenticate` in profile `rfc`.
+    pub challenge: Challenge,
+    /// `Retry-After` in profile `rfc`, in seconds.
+    pub retry_after: Option<u32>,
+    /// The status in profile `tyk`.
+    pub tyk_status: u16,
+    /// The text in profile `tyk`; `{}` is the refusal's detail.
+    pub tyk_message: &'static str,
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Why a request is turned away.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Reason { $($(#[$doc])* $name,)* }
+
+        impl Reason {
+            /// Every reason, in the order of the request's path.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+reasons! {
+    /// The request is not one that can be forwarded.
+    BadRequest,
+    /// The request's body ended early or was malformed.
+    BodyBroken,
+    /// No API answers here.
+    NotFound,
+    /// There is no credential in the enabled places.
+    TokenMissing,
+    /// There is more than one credential.
+    TokenAmbiguous,
+    /// The token is too long.
+    TokenTooLarge,
+    /// The token cannot be read.
+    TokenMalformed,
+    /// The header names an extension that must be understood.
+    TokenCritical,
+    /// `alg` is no signature algorithm.
+    AlgorithmUnknown,
+    /// `alg` is not allowed.
+    AlgorithmNotAllowed,
+    /// No key fits.
+    KeyUnknown,
+    /// No key could be had yet.
+    KeysUnavailable,
+    /// The signature is wrong.
+    SignatureInvalid,
+    /// The claims cannot be read.
+    ClaimsMalformed,
+    /// The claims are `null`.
+    ClaimsNull,
+    /// `exp` has passed.
+    TokenExpired,
+    /// `iat` is in the future.
+    TokenIssuedInFuture,
+    /// `nbf` is in the future.
+    TokenNotYetValid,
+    /// A required claim is absent.
+    RequiredClaimMissing,
+    /// `iss` is absent.
+    IssuerMissing,
+    /// `iss` is not a text.
+    IssuerNotText,
+    /// `iss` is not allowed.
+    IssuerNotAllowed,
+    /// `aud` is absent.
+    AudienceMissing,
+    /// `aud` is neither text nor list.
+    AudienceMalformed,
+    /// No `aud` is allowed.
+    AudienceNotAllowed,
+    /// `jti` is absent.
+    JtiMissing,
+    /// `allowedSubjects` is set and there is no subject.
+    SubjectMissing,
+    /// `allowedSubjects` is set and the subject is empty.
+    SubjectEmpty,
+    /// The subject is not allowed.
+    SubjectNotAllowed,
+    /// A custom rule's claim is absent.
+    ClaimMissing,
+    /// A custom rule's claim is `null`.
+    ClaimNull,
+    /// A custom rule's claim contains no allowed value.
+    ClaimNotContaining,
+    /// A custom rule's claim equals no allowed value.
+    ClaimNotMatching,
+    /// No claim names the caller.
+    IdentityMissing,
+    /// The claim that names the caller is empty.
+    IdentityEmpty,
+    /// The policy claim names a policy that does not exist, or the first of several defaults does.
+    PolicyUnknown,
+    /// The only default policy does not exist.
+    DefaultPolicyUnknown,
+    /// Nothing selects a policy.
+    PolicyNone,
+    /// No scope of the token maps to a policy.
+    ScopeUnmapped,
+    /// The policies of the token's scopes do not exist.
+    ScopePolicyUnknown,
+    /// The policies give no rights at all.
+    PolicyWithoutRights,
+    /// A policy is not active.
+    PolicyInactive,
+    /// The policies do not grant this API.
+    ApiNotGranted,
+    /// The policies do not grant this path or method.
+    PathNotGranted,
+    /// A claim cannot be put into a header.
+    ClaimNotForwardable,
+    /// The upstream's name cannot be resolved.
+    UpstreamLookupFailed,
+    /// The upstream cannot be connected to.
+    UpstreamUnreachable,
+    /// The upstream took too long.
+    UpstreamTimeout,
+    /// The upstream's answer ended early or was malformed.
+    UpstreamBroken,
+}
+
+/// The one answer for everything that can go wrong before a signature was found good: a caller
+/// who cannot sign learns nothing.
+const UNVERIFIED: Row = token("", "The access token could not be verified.");
+
+const fn token(code: &'static str, description: &'static str) -> Row {
+    Row {
+        code,
+        status: 401,
+        error: "invalid_token",
+        description,
+        challenge: Challenge::Error,
+        retry_after: None,
+        tyk_status: 403,
+        tyk_message: "Key not authorized",
+    }
+}
+
+const fn claim(code: &'static str, description: &'static str, tyk_message: &'static str) -> Row {
+    Row { tyk_status: 401, tyk_message, ..token(code, description) }
+}
+
+const fn forbidden(code: &'static str, description: &'static str, tyk_message: &'static str) -> Row {
+    Row {
+        code,
+        status: 403,
+        error: "access_denied",
+        description,
+        challenge: Challenge::None,
+        retry_after: None,
+        tyk_status: 403,
+        tyk_message,
+    }
+}
+
+const fn upstream(code: &'static str, status: u16, error: &'static str, description: &'static str) -> Row {
+    Row {
+        code,
+        status,
+        error,
+        description,
+        challenge: Challenge::None,
+        retry_after: None,
+        tyk_status: 500,
+        tyk_message: "There was a problem proxying the request",
+    }
+}
+
+const NO_POLICY: &str = "No policy grants this caller access.";
+const AUDIENCE: &str = "The access token is not meant for this API.";
+const ISSUER: &str = "The issuer of the access token is not trusted by this API.";
+const CLAIMS: &str = "The claims of the access token do not satisfy this API.";
+
+impl Reason {
+    /// What this reason looks like from outside.
+    #[must_use]
+    #[expect(clippy::too_many_lines, reason = "this is the table: one row a reason, nothing else")]
+    pub const fn row(self) -> Row {
+        match self {
+            Self::BadRequest => Row {
+                status: 400,
+                error: "invalid_request",
+                tyk_status: 400,
+                tyk_message: "Bad Request",
+                ..forbidden("bad_request", "The request cannot be understood.", "")
+            },
+            Self::BodyBroken => Row {
+                code: "body_broken",
+                description: "The request body is incomplete or malformed.",
+                ..Self::BadRequest.row()
+            },
+            Self::NotFound => Row {
+                status: 404,
+                error: "not_found",
+                tyk_status: 404,
+                tyk_message: "Not Found",
+                ..forbidden("not_found", "There is nothing here.", "")
+            },
+            Self::TokenMissing => Row {
+                challenge: Challenge::Plain,
+                tyk_status: 400,
+                tyk_message: "Authorization field missing",
+                ..token("token_missing", "An access token is needed.")
+            },
+            Self::TokenAmbiguous => Row {
+                status: 400,
+                error: "invalid_request",
+                ..token("token_ambiguous", "The request has more than one access token.")
+            },
+            Self::TokenTooLarge => Row { code: "token_too_large", ..UNVERIFIED },
+            Self::TokenMalformed => Row { code: "token_malformed", ..UNVERIFIED },
+            Self::TokenCritical => Row { code: "token_critical", ..UNVERIFIED },
+            Self::AlgorithmUnknown => Row { code: "algorithm_unknown", ..UNVERIFIED },
+            Self::AlgorithmNotAllowed => Row {
+                code: "algorithm_not_allowed",
+                tyk_message: "Key not authorized: Unexpected signing method",
+                ..UNVERIFIED
+            },
+            Self::KeyUnknown => Row { code: "key_unknown", ..UNVERIFIED },
+            Self::KeysUnavailable => Row {
+                status: 503,
+                error: "temporarily_unavailable",
+                challenge: Challenge::None,
+                retry_after: Some(5),
+                ..token("keys_unavailable", "Access tokens cannot be verified at the moment.")
+            },
+            Self::SignatureInvalid => Row { code: "signature_invalid", ..UNVERIFIED },
+            Self::ClaimsMalformed => {
+                token("claims_malformed", "The claims of the access token cannot be read.")
+            }
+            Self::ClaimsNull => Row {
+                code: "claims_null",
+                tyk_message: "no suitable claims for user ID were found",
+                ..Self::ClaimsMalformed.row()
+            },
+            Self::TokenExpired => claim(
+                "token_expired",
+                "The access token has expired.",
+                "Key not authorized: token has expired",
+            ),
+            Self::TokenIssuedInFuture => claim(
+                "token_issued_in_future",
+                "The access token was issued in the future.",
+                "Key not authorized: token used before issued",
+            ),
+            Self::TokenNotYetValid => claim(
+                "token_not_yet_valid",
+                "The access token is not valid yet.",
+                "Key not authorized: token is not valid yet",
+            ),
+            Self::RequiredClaimMissing => claim(
+                "required_claim_missing",
+                CLAIMS,
+                "Key not authorized: {} claim is required but not present in token",
+            ),
+            Self::IssuerMissing => claim(
+                "issuer_missing",
+                ISSUER,
+                "Key not authorized: issuer claim is required but not present in token",
+            ),
+            Self::IssuerNotText => {
+                claim("issuer_not_text", ISSUER, "Key not authorized: issuer claim must be a string")
+            }
+            Self::IssuerNotAllowed => {
+                claim("issuer_not_allowed", ISSUER, "Key not authorized: invalid issuer claim: {}")
+            }
+            Self::AudienceMissing => claim(
+                "audience_missing",
+                AUDIENCE,
+                "Key not authorized: audience claim is required but not present in token",
+            ),
+            Self::AudienceMalformed => {
+                claim("audience_malformed", AUDIENCE, "Key not authorized: invalid audience claim format")
+            }
+            Self::AudienceNotAllowed => claim(
+                "audience_not_allowed",
+                AUDIENCE,
+                "Key not authorized: no matching audience found in token: [{}]",
+            ),
+            Self::JtiMissing => claim(
+                "jti_missing",
+                CLAIMS,
+                "Key not authorized: JWT ID (jti) claim is required but not present in token",
+            ),
+            Self::SubjectMissing => claim(
+                "subject_missing",
+                CLAIMS,
+                "Key not authorized: no suitable claims for user ID were found",
+            ),
+            Self::SubjectEmpty => claim(
+                "subject_empty",
+                CLAIMS,
+                "Key not authorized: found an empty user ID in predefined base claim, claim: {}",
+            ),
+            Self::SubjectNotAllowed => {
+                claim("subject_not_allowed", CLAIMS, "Key not authorized: invalid subject value: {}")
+            }
+            Self::ClaimMissing => claim(
+                "claim_missing",
+                CLAIMS,
+                "Key not authorized: custom claim {} is required but not present in token",
+            ),
+            Self::ClaimNull => {
+                claim("claim_null", CLAIMS, "Key not authorized: custom claim {} expects a non nil value")
+            }
+            Self::ClaimNotContaining => claim(
+                "claim_not_containing",
+                CLAIMS,
+                "Key not authorized: claim {} value does not contain any expected values",
+            ),
+            Self::ClaimNotMatching => claim(
+                "claim_not_matching",
+                CLAIMS,
+                "Key not authorized: claim {} value does not match any expected values",
+            ),
+            Self::IdentityMissing => Row {
+                tyk_message: "no suitable claims for user ID were found",
+                ..token("identity_missing", "The access token does not name its subject.")
+            },
+            Self::IdentityEmpty => Row {
+                code: "identity_empty",
+                tyk_message: "found an empty user ID in predefined base claim, claim: {}",
+                ..Self::IdentityMissing.row()
+            },
+            Self::PolicyUnknown => {
+                forbidden("policy_unknown", NO_POLICY, "key not authorized: no matching policy")
+            }
+            Self::DefaultPolicyUnknown => Row {
+                tyk_status: 500,
+                ..forbidden(
+                    "default_policy_unknown",
+                    NO_POLICY,
+                    "failed to create key: policy not found: \"{}\"",
+                )
+            },
+            Self::PolicyNone => {
+                forbidden("policy_none", NO_POLICY, "key not authorized: no matching policy found")
+            }
+            Self::ScopeUnmapped => Row {
+                error: "insufficient_scope",
+                challenge: Challenge::Error,
+                ..forbidden(
+                    "scope_unmapped",
+                    "No scope of the access token grants access.",
+                    "key not authorized: no matching policy found in scope claim",
+                )
+            },
+            Self::ScopePolicyUnknown => forbidden(
+                "scope_policy_unknown",
+                NO_POLICY,
+                "key not authorized: could not apply several policies",
+            ),
+            Self::PolicyWithoutRights => Row {
+                tyk_status: 500,
+                ..forbidden(
+                    "policy_without_rights",
+                    NO_POLICY,
+                    "failed to create key: key has no valid policies to be applied",
+                )
+            },
+            Self::PolicyInactive => forbidden(
+                "policy_inactive",
+                "The policy of this caller is not active.",
+                "Key is inactive, please renew",
+            ),
+            Self::ApiNotGranted => forbidden(
+                "api_not_granted",
+                "This caller may not use this API.",
+                "Access to this API has been disallowed",
+            ),
+            Self::PathNotGranted => forbidden(
+                "path_not_granted",
+                "This caller may not use this resource.",
+                "Access to this resource has been disallowed",
+            ),
+            Self::ClaimNotForwardable => Row {
+                tyk_status: 500,
+                ..forbidden(
+                    "claim_not_forwardable",
+                    "The claims of the access token cannot be forwarded.",
+                    "There was a problem proxying the request",
+                )
+            },
+            Self::UpstreamLookupFailed => Row {
+                tyk_message: "Upstream host lookup failed",
+                ..upstream("upstream_lookup_failed", 502, "bad_gateway", "The upstream cannot be reached.")
+            },
+            Self::UpstreamUnreachable => {
+                upstream("upstream_unreachable", 502, "bad_gateway", "The upstream cannot be reached.")
+            }
+            Self::UpstreamTimeout => Row {
+                tyk_status: 504,
+                tyk_message: "Upstream service reached hard timeout.",
+                ..upstream("upstream_timeout", 504, "gateway_timeout", "The upstream did not answer in time.")
+            },
+            Self::UpstreamBroken => {
+                upstream("upstream_broken", 502, "bad_gateway", "The upstream did not answer properly.")
+            }
+        }
+    }
+
+    /// The stable code for logs.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        self.row().code
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_rows_complete() {
+        let codes: HashSet<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+        assert_eq!(codes.len(), Reason::ALL.len());
+        for reason in Reason::ALL {
+            let row = reason.row();
+            assert!(
+                !row.code.is_empty() && !row.error.is_empty() && !row.tyk_message.is_empty(),
+                "{reason:?}"
+            );
+            assert!(row.description.ends_with('.'), "{reason:?}");
+            assert_eq!(
+                row.status == 401,
+                row.challenge != Challenge::None && row.status != 400 && row.status != 403,
+                "{reason:?}: RFC 9110 15.5.2"
+            );
+        }
+    }
+
+    #[test]
+    fn what_needs_no_good_signature_looks_the_same() {
+        let seen = [
+            Reason::TokenTooLarge,
+            Reason::TokenMalformed,
+            Reason::TokenCritical,
+            Reason::AlgorithmUnknown,
+            Reason::AlgorithmNotAllowed,
+            Reason::KeyUnknown,
+            Reason::SignatureInvalid,
+        ]
+        .map(|reason| (reason.row().status, reason.row().error, reason.row().description));
+        assert!(seen.iter().all(|answer| *answer == seen[0]));
+    }
+}

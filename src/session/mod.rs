@@ -1,0 +1,106 @@
+//! What the gateway knows of a request's caller after authentication.
+//!
+//! A session is derived from the verified claims and the policies in force, never stored: what a
+//! token cannot do now it cannot do because of an earlier token either.
+
+use std::{fmt, sync::Arc};
+
+use serde_json::Value;
+
+use crate::{
+    access::Rights,
+    jwt::{Claims, json::Object},
+    policy::{Grant, Policy},
+};
+
+/// The caller of one request. Services behind [`auth::Auth`](crate::auth::Auth) find it in the
+/// request's extensions. Cloning is cheap.
+#[derive(Clone)]
+pub struct Session(Arc<Inner>);
+
+struct Inner {
+    subject: Box<str>,
+    header: Object,
+    claims: Claims,
+    grant: Arc<Grant>,
+}
+
+/// Who the caller is. A subject is unique only within its issuer (OpenID Connect Core section 5.7),
+/// so both make the identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Identity<'s> {
+    /// Who says so (`iss`), if the token tells.
+    pub issuer: Option<&'s str>,
+    /// Who it is.
+    pub subject: &'s str,
+}
+
+impl Session {
+    /// The session of a caller with this name, JOSE header, claims and grant.
+    #[must_use]
+    pub(crate) fn new(subject: &str, header: Object, claims: Claims, grant: Arc<Grant>) -> Self {
+        Self(Arc::new(Inner { subject: subject.into(), header, claims, grant }))
+    }
+
+    /// Who the caller is.
+    #[must_use]
+    pub fn identity(&self) -> Identity<'_> {
+        Identity { issuer: self.0.claims.issuer(), subject: &self.0.subject }
+    }
+
+    /// The caller's name within its issuer.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.0.subject
+    }
+
+    /// The JOSE header of the token.
+    #[must_use]
+    pub fn header(&self) -> &Object {
+        &self.0.header
+    }
+
+    /// The verified claims.
+    #[must_use]
+    pub fn claims(&self) -> &Claims {
+        &self.0.claims
+    }
+
+    /// The end of the session, in seconds since the epoch: that of the token.
+    #[must_use]
+    pub fn expires(&self) -> Option<i64> {
+        self.0.claims.expires()
+    }
+
+    /// The policies that apply.
+    pub fn policies(&self) -> impl Iterator<Item = &Policy> {
+        self.0.grant.policies.iter().map(AsRef::as_ref)
+    }
+
+    /// What the caller may do.
+    #[must_use]
+    pub fn rights(&self) -> &Rights {
+        &self.0.grant.rights
+    }
+
+    /// The labels of the policies.
+    #[must_use]
+    pub fn tags(&self) -> &[String] {
+        &self.0.grant.tags
+    }
+
+    /// The values of the policies.
+    #[must_use]
+    pub fn meta_data(&self) -> &serde_json::Map<String, Value> {
+        &self.0.grant.meta_data
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("identity", &self.identity())
+            .field("policies", &self.policies().map(|policy| &policy.id).collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
