@@ -1,0 +1,260 @@
+//! A configuration in the making.
+
+use std::{
+    env, fs,
+    net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _},
+    path::PathBuf,
+    thread,
+    time::Duration,
+};
+
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::{Config, fields::CONFIG};
+use crate::{
+    document::{Document, FieldPath, Finding, Findings, Severity},
+    proxy::{self, TrustedProxies},
+    refusal::Profile,
+    secrets::{Secret, Secrets},
+};
+
+/// Sets one field from a text, or says what is wrong with it.
+type Setter = fn(&mut Draft, &str) -> Result<(), String>;
+
+/// Every field that can be set, by its path.
+const SETTERS: &[(&str, Setter)] = &[
+    ("listen", Draft::set_listen),
+    ("workers", Draft::set_workers),
+    ("definitions", |draft, path| draft.path(path).map(|path| draft.definitions = Some(path))),
+    ("policies", |draft, path| draft.path(path).map(|path| draft.policies = Some(path))),
+    ("errors", Draft::set_errors),
+    ("admin.listen", Draft::set_admin_listen),
+    ("admin.secret", |draft, secret| {
+        draft.admin_secret = Some(Zeroizing::new(secret.to_owned()));
+        Ok(())
+    }),
+    ("trustedProxies", Draft::set_trusted_proxies),
+    ("access_log", Draft::set_access_log),
+    ("timeouts.header", |draft, text| duration(text).map(|time| draft.header_timeout = time)),
+    ("timeouts.connect", |draft, text| duration(text).map(|time| draft.upstream_timeouts.connect = time)),
+    ("timeouts.response", |draft, text| duration(text).map(|time| draft.upstream_timeouts.response = time)),
+    ("timeouts.shutdown", |draft, text| duration(text).map(|time| draft.shutdown_timeout = time)),
+    ("kv.file.base_path", |draft, path| draft.path(path).map(|path| draft.base_path = path)),
+];
+
+pub(super) struct Draft {
+    /// What relative paths are relative to.
+    folder: PathBuf,
+    listen: Vec<SocketAddr>,
+    workers: usize,
+    definitions: Option<PathBuf>,
+    policies: Option<PathBuf>,
+    errors: Profile,
+    admin_listen: Option<SocketAddr>,
+    admin_secret: Option<Secret>,
+    trusted_proxies: TrustedProxies,
+    access_log: bool,
+    header_timeout: Duration,
+    upstream_timeouts: proxy::Timeouts,
+    shutdown_timeout: Duration,
+    base_path: PathBuf,
+}
+
+impl Draft {
+    /// The defaults.
+    pub(super) fn new(folder: PathBuf) -> Self {
+        let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        Self {
+            base_path: folder.clone(),
+            folder,
+            listen: vec![loopback(8080)],
+            workers: 0,
+            definitions: None,
+            policies: None,
+            errors: Profile::Rfc,
+            admin_listen: Some(loopback(8081)),
+            admin_secret: None,
+            trusted_proxies: TrustedProxies::default(),
+            access_log: true,
+            header_timeout: Duration::from_secs(30),
+            upstream_timeouts: proxy::Timeouts::default(),
+            shutdown_timeout: Duration::from_secs(30),
+        }
+    }
+
+    pub(super) fn apply_file(&mut self, mut document: Document, findings: &mut Findings) {
+        let mut root = document.take_root();
+        if root.is_null() {
+            return;
+        }
+        let top = FieldPath::top();
+        CONFIG.check(&document, &top, &mut root, findings);
+        if root
+            .get("error_overrides")
+            .and_then(Value::as_object)
+            .is_some_and(|overrides| !overrides.is_empty())
+        {
+            findings.warning(&document, &top.member("error_overrides"), "error answers are not replaced yet");
+        }
+        for (field, setter) in SETTERS {
+            let names: Vec<&str> = field.split('.').collect();
+            let Some(value) = names.iter().try_fold(&root, |value, name| value.get(name)) else { continue };
+            if let Err(message) = text(value).and_then(|text| setter(self, &text)) {
+                findings.error(&document, &top.members(&names), message);
+            }
+        }
+    }
+
+    /// From here on paths are relative to the working directory.
+    pub(super) fn leave_file(&mut self) {
+        self.folder = PathBuf::new();
+    }
+
+    /// A variable is the path of its field in capitals: `CLAIMGATE_ADMIN_SECRET`.
+    pub(super) fn apply_env(&mut self, name: &str, value: &str, findings: &mut Findings) {
+        let Some(field) = name.strip_prefix("CLAIMGATE_") else { return };
+        let setter = SETTERS.iter().find(|(own, _)| own.replace('.', "_").to_ascii_uppercase() == field);
+        let result = match setter {
+            Some((_, setter)) => setter(self, value),
+            None => Err("no field has this name; remove the variable, or correct it".into()),
+        };
+        if let Err(message) = result {
+            findings.push(from(&format!("environment variable {name}"), message));
+        }
+    }
+
+    pub(super) fn apply_flag(&mut self, field: &str, value: &str, findings: &mut Findings) {
+        if let Some((_, setter)) = SETTERS.iter().find(|(own, _)| *own == field)
+            && let Err(message) = setter(self, value)
+        {
+            findings.push(from(&format!("--{field}"), message));
+        }
+    }
+
+    pub(super) fn finish(mut self, findings: &mut Findings) -> Option<Config> {
+        let secrets = Secrets::new(self.base_path, |name| env::var(name).ok());
+        if let Some(secret) = &self.admin_secret
+            && Secrets::is_reference(secret)
+        {
+            match secrets.resolve(secret) {
+                Ok(secret) => self.admin_secret = Some(secret),
+                Err(reason) => findings.push(from("admin.secret", reason.to_string())),
+            }
+        }
+        if self.admin_secret.as_ref().is_some_and(|secret| secret.is_empty()) {
+            findings.push(from(
+                "admin.secret",
+                "an empty secret opens the control API to everybody; set one".into(),
+            ));
+        }
+        let definitions = self.definitions.unwrap_or_else(|| "api-definitions".into());
+        if let Err(error) = fs::metadata(&definitions) {
+            let message =
+                format!("the definitions cannot be read: {error}; name their folder with --definitions");
+            findings.push(Finding::of_file(&definitions, message));
+        }
+        let policies = match self.policies {
+            Some(path) if !path.exists() => {
+                findings.push(Finding::of_file(
+                    path,
+                    "there are no policies here; name their folder with --policies",
+                ));
+                None
+            }
+            Some(path) => Some(path),
+            None => Some(PathBuf::from("policies")).filter(|path| path.exists()),
+        };
+        let cores = thread::available_parallelism().map_or(1, Into::into);
+        (!findings.has_errors()).then_some(Config {
+            listen: self.listen,
+            workers: if self.workers == 0 { cores } else { self.workers },
+            definitions,
+            policies,
+            errors: self.errors,
+            admin_listen: self.admin_listen,
+            admin_secret: self.admin_secret,
+            trusted_proxies: self.trusted_proxies,
+            access_log: self.access_log,
+            header_timeout: self.header_timeout,
+            upstream_timeouts: self.upstream_timeouts,
+            shutdown_timeout: self.shutdown_timeout,
+            secrets,
+        })
+    }
+
+    fn path(&self, path: &str) -> Result<PathBuf, String> {
+        if path.is_empty() { Err("the path is empty; write one".into()) } else { Ok(self.folder.join(path)) }
+    }
+
+    fn set_listen(&mut self, addresses: &str) -> Result<(), String> {
+        self.listen = addresses.split(',').map(address).collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
+    fn set_admin_listen(&mut self, text: &str) -> Result<(), String> {
+        self.admin_listen = if text == "none" { None } else { Some(address(text)?) };
+        Ok(())
+    }
+
+    fn set_workers(&mut self, number: &str) -> Result<(), String> {
+        const SHAPE: &str = "workers is a number from 1 to 1024, or 0 for one per core";
+        self.workers = number.parse().ok().filter(|n| *n <= 1024).ok_or(SHAPE)?;
+        Ok(())
+    }
+
+    fn set_errors(&mut self, profile: &str) -> Result<(), String> {
+        self.errors = match profile {
+            "rfc" => Profile::Rfc,
+            "tyk" => Profile::Tyk,
+            _ => return Err("errors are told as in rfc or as in tyk; write one of these".into()),
+        };
+        Ok(())
+    }
+
+    fn set_access_log(&mut self, target: &str) -> Result<(), String> {
+        self.access_log = match target {
+            "stdout" => true,
+            "off" => false,
+            _ => return Err("the access log goes to stdout, or is off; write one of these".into()),
+        };
+        Ok(())
+    }
+
+    fn set_trusted_proxies(&mut self, networks: &str) -> Result<(), String> {
+        let network = |text: &str| {
+            let text = text.trim();
+            let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(Into::into));
+            network.map_err(|_| format!("{text} is not a network such as 10.0.0.0/8; correct it"))
+        };
+        let networks = networks.split(',').filter(|text| !text.trim().is_empty()).map(network);
+        self.trusted_proxies = TrustedProxies::new(networks.collect::<Result<_, _>>()?);
+        Ok(())
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let text = text.trim();
+    let found = text.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
+    found.ok_or_else(|| format!("{text:?} is not an address such as 127.0.0.1:8080; correct it"))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    crate::definition::parse_duration(text)
+        .filter(|time| !time.is_zero())
+        .ok_or_else(|| "a time is written like 30s or 1m30s, and is not zero; correct it".into())
+}
+
+/// A value as the text that an environment variable would hold.
+fn text(value: &Value) -> Result<String, String> {
+    match value {
+        Value::String(text) => Ok(text.clone()),
+        Value::Number(number) => Ok(number.to_string()),
+        Value::Array(elements) => Ok(elements.iter().map(text).collect::<Result<Vec<_>, _>>()?.join(",")),
+        _ => Err("a text or a list of texts is expected here".into()),
+    }
+}
+
+fn from(place: &str, message: String) -> Finding {
+    Finding { severity: Severity::Error, file: PathBuf::from(place), line: None, field: None, message }
+}

@@ -1,0 +1,42 @@
+//! The fields of `claimgate.yaml`.
+
+use crate::document::{Field, Section, Shape, Unknown};
+
+pub(super) static CONFIG: Section = Section {
+    fields: &[
+        Field::honour("listen", Shape::Any),
+        Field::honour("workers", Shape::Count),
+        Field::honour("definitions", Shape::Text),
+        Field::honour("policies", Shape::Text),
+        Field::honour("errors", Shape::Text),
+        Field::honour("admin", Shape::Object(&ADMIN)),
+        Field::refuse("redis", "Redis is not used yet; leave it out, one node keeps everything in memory"),
+        Field::honour("trustedProxies", Shape::Texts),
+        Field::honour("error_overrides", Shape::Map(&Shape::Any)),
+        Field::honour("access_log", Shape::Text),
+        Field::honour("timeouts", Shape::Object(&TIMEOUTS)),
+        Field::honour("kv", Shape::Object(&KV)),
+    ],
+    unknown: Unknown::Error,
+};
+
+static ADMIN: Section = Section {
+    fields: &[Field::honour("listen", Shape::Text), Field::honour("secret", Shape::Text)],
+    unknown: Unknown::Error,
+};
+
+static TIMEOUTS: Section = Section {
+    fields: &[
+        Field::honour("header", Shape::Text),
+        Field::honour("connect", Shape::Text),
+        Field::honour("response", Shape::Text),
+        Field::honour("shutdown", Shape::Text),
+    ],
+    unknown: Unknown::Error,
+};
+
+static KV: Section =
+    Section { fields: &[Field::honour("file", Shape::Object(&KV_FILE))], unknown: Unknown::Error };
+
+static KV_FILE: Section =
+    Section { fields: &[Field::honour("base_path", Shape::Text)], unknown: Unknown::Error };

@@ -1,0 +1,98 @@
+//! The gateway's own configuration: a flag beats the environment, which beats `claimgate.yaml`,
+//! which beats the default.
+//!
+//! Every field has one setter, which takes a text, whichever of the three it came from; so a field
+//! means the same everywhere, and a problem is told with the place it came from.
+
+mod draft;
+mod fields;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{
+    document::{Document, Findings},
+    proxy::{self, TrustedProxies},
+    refusal::Profile,
+    secrets::{Secret, Secrets},
+};
+
+use draft::Draft;
+
+/// What the gateway runs with.
+#[derive(Debug)]
+pub struct Config {
+    /// Where it listens for requests; port 0 for any free one.
+    pub listen: Vec<SocketAddr>,
+    /// How many threads serve requests; at least one.
+    pub workers: usize,
+    /// The folder of definitions.
+    pub definitions: PathBuf,
+    /// The folder or file of policies, if there is one.
+    pub policies: Option<PathBuf>,
+    /// In whose words requests are refused.
+    pub errors: Profile,
+    /// Where the control API listens, if it does.
+    pub admin_listen: Option<SocketAddr>,
+    /// What opens the control API; without it only `/hello` and `/ready` answer.
+    pub admin_secret: Option<Secret>,
+    /// Whose forwarding headers are believed.
+    pub trusted_proxies: TrustedProxies,
+    /// A line for each request goes to standard output.
+    pub access_log: bool,
+    /// How long a client may take to send the head of a request, and be idle between two.
+    pub header_timeout: Duration,
+    /// How long upstreams may take.
+    pub upstream_timeouts: proxy::Timeouts,
+    /// How long requests in flight may take after the gateway was told to stop.
+    pub shutdown_timeout: Duration,
+    /// Where references are resolved.
+    pub secrets: Secrets,
+}
+
+/// What was said on the command line, by field.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// The file to read instead of `claimgate.yaml`.
+    pub config: Option<PathBuf>,
+    /// Fields and their values.
+    pub fields: Vec<(&'static str, String)>,
+}
+
+impl Config {
+    /// Reads the configuration. `env` is the environment: the variables that matter begin with
+    /// `CLAIMGATE_`. Warnings go to `findings`.
+    ///
+    /// # Errors
+    /// All problems, if one of them is an error.
+    pub fn load(
+        flags: &Flags,
+        env: impl IntoIterator<Item = (String, String)>,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let file = flags.config.clone().unwrap_or_else(|| PathBuf::from("claimgate.yaml"));
+        let mut draft = Draft::new(folder_of(&file));
+        if flags.config.is_some() || file.exists() {
+            match Document::read(&file) {
+                Ok(document) => draft.apply_file(document, findings),
+                Err(finding) => findings.push(finding),
+            }
+        }
+        // What is not in the file is relative to where the program was started.
+        draft.leave_file();
+        for (name, value) in env {
+            draft.apply_env(&name, &value, findings);
+        }
+        for (field, value) in &flags.fields {
+            draft.apply_flag(field, value, findings);
+        }
+        draft.finish(findings)
+    }
+}
+
+fn folder_of(file: &Path) -> PathBuf {
+    file.parent().map_or_else(PathBuf::new, Path::to_path_buf)
+}

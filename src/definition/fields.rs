@@ -1,0 +1,305 @@
+//! Every field of `x-tyk-api-gateway` and `x-claimgate`, and what becomes of it.
+//!
+//! The rule: a field is refused when serving the API without it could let somebody in, skip a check
+//! or send something elsewhere. A field whose absence changes only convenience, reporting or speed
+//! is a warning. In the parts that decide about tokens, a field that is not in these tables is an
+//! error, for it may be a misspelt check.
+
+use crate::document::{Field, Section, Shape, Unknown};
+
+const fn section(fields: &'static [Field]) -> Section {
+    Section { fields, unknown: Unknown::Warning }
+}
+
+/// A part that decides who gets in.
+const fn guarded(fields: &'static [Field]) -> Section {
+    Section { fields, unknown: Unknown::Error }
+}
+
+const NOT_BUILT: &str = "this is not supported yet, and without it the API would not be protected as it says; remove it or keep this API where it is";
+const ELSEWHERE: &str = "this is not supported yet, and without it requests would go elsewhere; remove it or keep this API where it is";
+const CODE: &str = "custom code is not run, and without it the API would not behave as it says; remove it or keep this API where it is";
+const METHOD: &str =
+    "this authentication method is not supported; use a JWT scheme, or keep this API where it is";
+const REPORTING: &str = "this is about reporting and has no effect here";
+const CACHE: &str = "answers are not cached";
+const LIMIT: &str = "this limit is not enforced yet";
+
+pub(super) static OPENAPI: Section = Section {
+    fields: &[
+        Field::honour("openapi", Shape::Any),
+        Field::honour("paths", Shape::Map(&Shape::Any)),
+        Field::honour("components", Shape::Object(&COMPONENTS)),
+        Field::honour("security", Shape::List(&Shape::Map(&Shape::Any))),
+        Field::honour("x-tyk-api-gateway", Shape::Object(&TYK)),
+        Field::honour("x-claimgate", Shape::Object(&CLAIMGATE)),
+    ],
+    // The rest of the document describes the API to others.
+    unknown: Unknown::Ignore,
+};
+
+static COMPONENTS: Section = Section {
+    fields: &[Field::honour("securitySchemes", Shape::Map(&Shape::Object(&OPENAPI_SCHEME)))],
+    unknown: Unknown::Ignore,
+};
+
+static OPENAPI_SCHEME: Section = Section {
+    fields: &[
+        Field::honour("type", Shape::Text),
+        Field::honour("scheme", Shape::Text),
+        Field::honour("bearerFormat", Shape::Text),
+    ],
+    unknown: Unknown::Ignore,
+};
+
+static TYK: Section = section(&[
+    Field::honour("info", Shape::Object(&INFO)),
+    Field::honour("upstream", Shape::Object(&UPSTREAM)),
+    Field::honour("server", Shape::Object(&SERVER)),
+    Field::honour("middleware", Shape::Object(&MIDDLEWARE)),
+    Field::warn("errorOverrides", "error answers are not replaced yet"),
+]);
+
+static INFO: Section = section(&[
+    Field::honour("name", Shape::Text),
+    Field::honour("id", Shape::Text),
+    Field::honour("orgId", Shape::Text),
+    Field::ignore("dbId"),
+    Field::refuse("expiration", NOT_BUILT),
+    Field::honour("state", Shape::Object(&STATE)),
+    Field::refuse("versioning", ELSEWHERE),
+]);
+
+static STATE: Section =
+    section(&[Field::honour("active", Shape::Bool), Field::honour("internal", Shape::Bool)]);
+
+static UPSTREAM: Section = section(&[
+    Field::honour("url", Shape::Text),
+    Field::refuse("loadBalancing", ELSEWHERE),
+    Field::honour("preserveHostHeader", Shape::Object(&SWITCH)),
+    Field::honour("preserveTrailingSlash", Shape::Object(&SWITCH)),
+    Field::warn("rateLimit", LIMIT),
+    Field::honour("tlsTransport", Shape::Object(&TLS_TRANSPORT)),
+    Field::refuse("mutualTLS", NOT_BUILT),
+    Field::refuse("certificatePinning", NOT_BUILT),
+    Field::refuse("authentication", ELSEWHERE),
+    Field::refuse("proxy", ELSEWHERE),
+    Field::refuse("serviceDiscovery", ELSEWHERE),
+    Field::warn("uptimeTests", "upstreams are not probed"),
+    Field::ignore("test"),
+]);
+
+static SWITCH: Section = section(&[Field::honour("enabled", Shape::Bool)]);
+
+static TLS_TRANSPORT: Section = section(&[
+    Field::warn(
+        "insecureSkipVerify",
+        "upstream certificates are always checked; requests to an upstream whose certificate is not trusted are answered with 502",
+    ),
+    Field::refuse("minVersion", NOT_BUILT),
+    Field::refuse("maxVersion", NOT_BUILT),
+    Field::refuse("ciphers", NOT_BUILT),
+    // Host names are always checked, and against the names that count today.
+    Field::ignore("forceCommonNameCheck"),
+]);
+
+static SERVER: Section = section(&[
+    Field::honour("listenPath", Shape::Object(&LISTEN_PATH)),
+    Field::ignore("slug"),
+    Field::honour("authentication", Shape::Object(&AUTHENTICATION)),
+    Field::refuse("clientCertificates", NOT_BUILT),
+    Field::honour("customDomain", Shape::Object(&CUSTOM_DOMAIN)),
+    Field::warn("gatewayTags", "this gateway has no tags and serves every API"),
+    Field::refuse("ipAccessControl", NOT_BUILT),
+    Field::refuse("port", ELSEWHERE),
+    Field::refuse("protocol", ELSEWHERE),
+    Field::warn("batchProcessing", "batches of requests are not served"),
+    Field::warn("detailedActivityLogs", REPORTING),
+    Field::warn("detailedTracing", REPORTING),
+    Field::warn("eventHandlers", REPORTING),
+    Field::honour("contextVariables", Shape::Object(&SWITCH)),
+]);
+
+static LISTEN_PATH: Section =
+    section(&[Field::honour("value", Shape::Text), Field::honour("strip", Shape::Bool)]);
+
+static CUSTOM_DOMAIN: Section = section(&[
+    Field::honour("enabled", Shape::Bool),
+    Field::honour("name", Shape::Text),
+    Field::refuse("certificates", "certificates of a domain are not supported yet; remove them"),
+]);
+
+static AUTHENTICATION: Section = guarded(&[
+    Field::honour("enabled", Shape::Bool),
+    Field::honour("stripAuthorizationData", Shape::Bool),
+    Field::honour("baseIdentityProvider", Shape::Text),
+    Field::refuse("hmac", METHOD),
+    Field::refuse("oidc", METHOD),
+    Field::refuse("custom", METHOD),
+    Field::refuse("certificateAuth", METHOD),
+    // What is in here depends on the scheme's type: see `SCHEME`.
+    Field::honour("securitySchemes", Shape::Map(&Shape::Any)),
+    Field::warn("customKeyLifetime", "sessions are derived from tokens and end with them"),
+    Field::honour("securityProcessingMode", Shape::Text),
+    Field::honour("security", Shape::Any),
+    Field::warn("protectedResourceMetadata", "the metadata document is not served yet"),
+]);
+
+/// A JWT scheme.
+pub(super) static SCHEME: Section = guarded(&[
+    Field::honour("enabled", Shape::Bool),
+    Field::honour("header", Shape::Object(&PLACE)),
+    Field::honour("query", Shape::Object(&PLACE)),
+    Field::honour("cookie", Shape::Object(&PLACE)),
+    Field::honour("source", Shape::Text),
+    Field::honour("jwksURIs", Shape::List(&Shape::Object(&JWKS_URI))),
+    Field::honour("signingMethod", Shape::Text),
+    Field::honour("identityBaseField", Shape::Text),
+    Field::honour("subjectClaims", Shape::Texts),
+    // Which key a token names is never its caller's identity here.
+    Field::honour("skipKid", Shape::Bool),
+    Field::honour("policyFieldName", Shape::Text),
+    Field::honour("basePolicyClaims", Shape::Texts),
+    Field::refuse(
+        "clientBaseField",
+        "stored keys are not supported yet; name policies in a claim, or as defaults",
+    ),
+    Field::honour("scopes", Shape::Object(&SCOPES)),
+    Field::honour("defaultPolicies", Shape::Texts),
+    Field::honour("issuedAtValidationSkew", Shape::Count),
+    Field::honour("notBeforeValidationSkew", Shape::Count),
+    Field::honour("expiresAtValidationSkew", Shape::Count),
+    Field::honour("allowedIssuers", Shape::Texts),
+    Field::honour("allowedAudiences", Shape::Texts),
+    Field::honour("allowedSubjects", Shape::Texts),
+    Field::honour("jtiValidation", Shape::Object(&JTI_VALIDATION)),
+    // There are no OAuth clients to map to.
+    Field::ignore("idpClientIdMappingDisabled"),
+    Field::honour("customClaimValidation", Shape::Map(&Shape::Object(&CLAIM_RULE))),
+]);
+
+static PLACE: Section = guarded(&[Field::honour("enabled", Shape::Bool), Field::honour("name", Shape::Text)]);
+
+static JWKS_URI: Section =
+    guarded(&[Field::honour("url", Shape::Text), Field::honour("cacheTimeout", Shape::Text)]);
+
+static SCOPES: Section = guarded(&[
+    Field::honour("claimName", Shape::Text),
+    Field::honour("claims", Shape::Texts),
+    Field::honour("scopeToPolicyMapping", Shape::List(&Shape::Object(&SCOPE_TO_POLICY))),
+]);
+
+static SCOPE_TO_POLICY: Section =
+    guarded(&[Field::honour("scope", Shape::Text), Field::honour("policyId", Shape::Text)]);
+
+static JTI_VALIDATION: Section = guarded(&[Field::honour("enabled", Shape::Bool)]);
+
+static CLAIM_RULE: Section = guarded(&[
+    Field::honour("type", Shape::Text),
+    Field::honour("allowedValues", Shape::List(&Shape::Any)),
+    Field::honour("nonBlocking", Shape::Bool),
+]);
+
+static MIDDLEWARE: Section = section(&[
+    Field::honour("global", Shape::Object(&GLOBAL)),
+    Field::honour("operations", Shape::Map(&Shape::Object(&OPERATION))),
+    Field::refuse("mcpTools", NOT_BUILT),
+    Field::refuse("mcpResources", NOT_BUILT),
+    Field::refuse("mcpPrompts", NOT_BUILT),
+]);
+
+static GLOBAL: Section = section(&[
+    Field::honour("transformRequestHeaders", Shape::Object(&TRANSFORM_HEADERS)),
+    Field::honour("transformResponseHeaders", Shape::Object(&TRANSFORM_HEADERS)),
+    Field::honour("contextVariables", Shape::Object(&SWITCH)),
+    Field::honour("cors", Shape::Object(&CORS)),
+    Field::refuse("requestSizeLimit", NOT_BUILT),
+    Field::refuse("ignoreCase", "operations match by letter case; write their paths as callers do"),
+    Field::warn("cache", CACHE),
+    // No limit is enforced yet, so none can be skipped.
+    Field::ignore("skipRateLimit"),
+    Field::ignore("skipQuota"),
+    Field::ignore("skipQuotaReset"),
+    Field::warn("trafficLogs", REPORTING),
+    Field::refuse("pluginConfig", CODE),
+    Field::refuse("prePlugin", CODE),
+    Field::refuse("prePlugins", CODE),
+    Field::refuse("postAuthenticationPlugin", CODE),
+    Field::refuse("postAuthenticationPlugins", CODE),
+    Field::refuse("postPlugin", CODE),
+    Field::refuse("postPlugins", CODE),
+    Field::refuse("responsePlugin", CODE),
+    Field::refuse("responsePlugins", CODE),
+]);
+
+static TRANSFORM_HEADERS: Section = guarded(&[
+    Field::honour("enabled", Shape::Bool),
+    Field::honour("add", Shape::List(&Shape::Object(&HEADER))),
+    Field::honour("remove", Shape::Texts),
+]);
+
+static HEADER: Section = guarded(&[Field::honour("name", Shape::Text), Field::honour("value", Shape::Text)]);
+
+static CORS: Section = guarded(&[
+    Field::honour("enabled", Shape::Bool),
+    Field::honour("maxAge", Shape::Count),
+    Field::honour("allowCredentials", Shape::Bool),
+    Field::honour("exposedHeaders", Shape::Texts),
+    Field::honour("allowedHeaders", Shape::Texts),
+    Field::honour("optionsPassthrough", Shape::Bool),
+    Field::ignore("debug"),
+    Field::honour("allowedOrigins", Shape::Texts),
+    Field::honour("allowedMethods", Shape::Texts),
+]);
+
+static OPERATION: Section = section(&[
+    Field::refuse("allow", NOT_BUILT),
+    Field::refuse("block", NOT_BUILT),
+    Field::honour("ignoreAuthentication", Shape::Object(&IGNORE_AUTHENTICATION)),
+    Field::refuse("internal", NOT_BUILT),
+    Field::honour("transformRequestHeaders", Shape::Object(&TRANSFORM_HEADERS)),
+    Field::honour("transformResponseHeaders", Shape::Object(&TRANSFORM_HEADERS)),
+    Field::refuse("urlRewrite", ELSEWHERE),
+    Field::refuse("transformRequestMethod", ELSEWHERE),
+    Field::warn("rateLimit", LIMIT),
+    Field::refuse("requestSizeLimit", NOT_BUILT),
+    Field::warn("enforceTimeout", "the gateway's own time limit applies"),
+    Field::refuse("validateRequest", NOT_BUILT),
+    Field::honour("mockResponse", Shape::Object(&MOCK_RESPONSE)),
+    Field::warn("circuitBreaker", "requests are sent to failing upstreams as well"),
+    Field::warn("cache", CACHE),
+    Field::refuse("transformRequestBody", CODE),
+    Field::refuse("transformResponseBody", CODE),
+    Field::refuse("virtualEndpoint", CODE),
+    Field::refuse("postPlugins", CODE),
+    Field::ignore("trackEndpoint"),
+    Field::ignore("doNotTrackEndpoint"),
+]);
+
+static IGNORE_AUTHENTICATION: Section = guarded(&[
+    Field::honour("enabled", Shape::Bool),
+    Field::refuse("ignoreCase", "operations match by letter case; write the path as callers do"),
+]);
+
+static MOCK_RESPONSE: Section = section(&[
+    Field::honour("enabled", Shape::Bool),
+    Field::honour("code", Shape::Count),
+    Field::honour("body", Shape::Text),
+    Field::honour("headers", Shape::List(&Shape::Object(&HEADER))),
+    Field::refuse("fromOASExamples", "examples of the document are not served yet; write the answer here"),
+]);
+
+static CLAIMGATE: Section = guarded(&[Field::honour("server", Shape::Object(&CLAIMGATE_SERVER))]);
+
+static CLAIMGATE_SERVER: Section =
+    guarded(&[Field::honour("authentication", Shape::Object(&CLAIMGATE_AUTHENTICATION))]);
+
+static CLAIMGATE_AUTHENTICATION: Section =
+    guarded(&[Field::honour("securitySchemes", Shape::Map(&Shape::Object(&CLAIMGATE_SCHEME)))]);
+
+static CLAIMGATE_SCHEME: Section = guarded(&[
+    Field::honour("algorithms", Shape::Texts),
+    Field::honour("requiredClaims", Shape::Texts),
+    Field::honour("maxTokenSize", Shape::Count),
+    Field::refuse("keySources", "keys cannot be bound to issuers yet; remove this"),
+]);

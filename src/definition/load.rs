@@ -1,0 +1,121 @@
+//! A folder of definitions.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde_json::Value;
+
+use super::{Definition, fields::OPENAPI, parse::Parser, raw::OpenApi, source::KeyCache};
+use crate::{
+    document::{Document, FieldPath, Finding, Findings, list_folder},
+    secrets::Secrets,
+};
+
+/// What was read.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The definitions without an error, by file name.
+    pub definitions: Vec<Definition>,
+    /// The problems of all files.
+    pub findings: Findings,
+}
+
+/// Reads all definitions of a folder, or one file.
+#[must_use]
+pub fn load(path: &Path, secrets: &Secrets) -> Loaded {
+    let mut loader = Loader::new(secrets);
+    let files = if path.is_file() { Ok(vec![path.to_owned()]) } else { list_folder(path) };
+    match files {
+        Ok(files) => files.iter().for_each(|file| loader.file(file)),
+        Err(finding) => loader.loaded.findings.push(finding),
+    }
+    loader.loaded
+}
+
+struct Loader<'l> {
+    secrets: &'l Secrets,
+    keys: KeyCache,
+    /// Which file has an API id, and which a place to listen.
+    ids: HashMap<Arc<str>, PathBuf>,
+    places: HashMap<(Option<String>, String), PathBuf>,
+    loaded: Loaded,
+}
+
+impl<'l> Loader<'l> {
+    fn new(secrets: &'l Secrets) -> Self {
+        Self {
+            secrets,
+            keys: KeyCache::default(),
+            ids: HashMap::new(),
+            places: HashMap::new(),
+            loaded: Loaded::default(),
+        }
+    }
+
+    fn file(&mut self, path: &Path) {
+        let mut document = match Document::read(path) {
+            Ok(document) => document,
+            Err(finding) => return self.loaded.findings.push(finding),
+        };
+        let mut root = document.take_root();
+        let findings = &mut self.loaded.findings;
+        if !is_openapi_3_0(&root) {
+            let message =
+                "this is not an OpenAPI 3.0 document; it needs a field openapi with a value such as 3.0.3";
+            return findings.push(Finding::of_file(path, message));
+        }
+        if root.get("x-tyk-api-gateway").is_none() {
+            let message =
+                "this document has no x-tyk-api-gateway; add the extension, or move the file elsewhere";
+            return findings.push(Finding::of_file(path, message));
+        }
+        OPENAPI.check(&document, &FieldPath::top(), &mut root, findings);
+        let raw: OpenApi = match serde_json::from_value(root) {
+            Ok(raw) => raw,
+            Err(error) => {
+                let message = format!("the document cannot be read: {error}");
+                return findings.push(Finding::of_file(path, message));
+            }
+        };
+        let parsed = Parser::new(&document, findings, self.secrets, &mut self.keys).parse(raw);
+        let Some(definition) = parsed.filter(|_| !self.loaded.findings.has_errors_in(&document)) else {
+            return;
+        };
+        if self.is_unique(&document, &definition) {
+            self.loaded.definitions.push(definition);
+        }
+    }
+
+    /// In Tyk two APIs of one listen path move both, and neither answers where it says.
+    fn is_unique(&mut self, document: &Document, definition: &Definition) -> bool {
+        let tyk = FieldPath::top().member("x-tyk-api-gateway");
+        let findings = &mut self.loaded.findings;
+        if let Some(earlier) = self.ids.insert(Arc::clone(&definition.id), document.path().to_owned()) {
+            let message =
+                format!("the API id {} is that of {} as well; change one", definition.id, earlier.display());
+            findings.error(document, &tyk.members(&["info", "id"]), message);
+            return false;
+        }
+        if !definition.served {
+            return true;
+        }
+        let place = (definition.domain.clone(), definition.listen_path.value.clone());
+        if let Some(earlier) = self.places.insert(place, document.path().to_owned()) {
+            let message = format!(
+                "the API in {} listens on {} as well; change one of the listen paths",
+                earlier.display(),
+                definition.listen_path.value
+            );
+            findings.error(document, &tyk.members(&["server", "listenPath", "value"]), message);
+            return false;
+        }
+        true
+    }
+}
+
+fn is_openapi_3_0(root: &Value) -> bool {
+    root.get("openapi").and_then(Value::as_str).is_some_and(|version| version.starts_with("3.0"))
+}

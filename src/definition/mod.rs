@@ -1,0 +1,100 @@
+//! API definitions: OpenAPI 3.0 documents with the extension `x-tyk-api-gateway`.
+//!
+//! This is the only module that knows the extension's field names. A document goes one way: the
+//! tables in `fields` say of each field whether it is honoured, ignored, named in a warning or
+//! refused; what is left is read into a mirror (`raw`), and the mirror is parsed into the types of
+//! the modules that it configures. All problems of all documents are reported together.
+//!
+//! Our own extension, `x-claimgate`, mirrors the place in `x-tyk-api-gateway` that it refines.
+
+mod duration;
+mod fields;
+mod load;
+mod parse;
+mod raw;
+mod scheme;
+mod source;
+mod transform;
+
+use std::{path::PathBuf, sync::Arc};
+
+use crate::{
+    jwks::RemoteSource,
+    jwt::{KeySet, Rules},
+    middleware::{CorsPolicy, HeaderRules, Operation},
+    policy::Selection,
+    proxy::Upstream,
+};
+
+pub use duration::parse as parse_duration;
+pub use load::{Loaded, load};
+
+/// One API.
+#[derive(Debug)]
+pub struct Definition {
+    /// Where it was read.
+    pub file: PathBuf,
+    /// Its id: what policies grant.
+    pub id: Arc<str>,
+    /// What people call it.
+    pub name: String,
+    /// Whether requests reach it: it is active, and not internal.
+    pub served: bool,
+    /// The host it answers on; every host, if it has none.
+    pub domain: Option<String>,
+    /// The path it answers on.
+    pub listen_path: ListenPath,
+    /// Where its requests go.
+    pub upstream: Upstream,
+    /// Who may come in; nothing for everybody.
+    pub jwt: Option<JwtScheme>,
+    /// The credential does not reach the upstream.
+    pub strip_authorization_data: bool,
+    /// Templates may use `$tyk_context`.
+    pub context_variables: bool,
+    /// Changes to the headers of requests.
+    pub request_headers: HeaderRules,
+    /// Changes to the headers of answers.
+    pub response_headers: HeaderRules,
+    /// Which pages of other origins may use it.
+    pub cors: Option<CorsPolicy>,
+    /// Operations that are configured on their own.
+    pub operations: Vec<Operation>,
+}
+
+/// Where an API listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenPath {
+    /// The path: `/orders/` takes what is below it, `/orders` itself as well.
+    pub value: String,
+    /// The upstream sees the path without it.
+    pub strip: bool,
+}
+
+/// A JWT scheme: where tokens are, what they must be, and what they give.
+#[derive(Debug)]
+pub struct JwtScheme {
+    /// The header field that carries the token.
+    pub header: Option<http::HeaderName>,
+    /// The query parameter that does.
+    pub query: Option<String>,
+    /// The cookie that does.
+    pub cookie: Option<String>,
+    /// What the token must be. How strictly it is read is the gateway's choice, not the definition's.
+    pub rules: Rules,
+    /// Whether the definition bounds the size of a token.
+    pub bounds_token_size: bool,
+    /// Where keys come from, in order; never empty.
+    pub sources: Vec<KeySource>,
+    /// Which policies apply.
+    pub selection: Selection,
+}
+
+/// One place where keys come from.
+#[derive(Clone, Debug)]
+pub enum KeySource {
+    /// A key set URL.
+    Remote(RemoteSource),
+    /// Keys in the definition, or where it refers to.
+    Fixed(Arc<KeySet>),
+}

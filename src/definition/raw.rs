@@ -1,0 +1,235 @@
+//! The document as it is written: a mirror for serde, without defaults of its own and without
+//! decisions. The tables in [`fields`](super::fields) have taken out what cannot be read.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+/// A map that keeps the order of the document.
+pub(super) type Members<T> = Vec<(String, T)>;
+
+fn members<'de, D: Deserializer<'de>, T: for<'t> Deserialize<'t>>(
+    deserializer: D,
+) -> Result<Members<T>, D::Error> {
+    let map = Map::deserialize(deserializer)?;
+    map.into_iter()
+        .map(|(name, value)| Ok((name, serde_json::from_value(value).map_err(serde::de::Error::custom)?)))
+        .collect()
+}
+
+macro_rules! mirrors {
+    ($($(#[$meta:meta])* struct $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* })*) => {
+        $(
+            $(#[$meta])*
+            #[derive(Debug, Default, Deserialize)]
+            #[serde(default, rename_all = "camelCase")]
+            pub(super) struct $name { $($(#[$field_meta])* pub(super) $field: $type,)* }
+        )*
+    };
+}
+
+mirrors! {
+    struct OpenApi {
+        openapi: Option<Value>,
+        paths: Map<String, Value>,
+        components: Components,
+        #[serde(deserialize_with = "requirements")]
+        security: Option<Vec<Members<Value>>>,
+        #[serde(rename = "x-tyk-api-gateway")]
+        tyk: Option<Tyk>,
+        #[serde(rename = "x-claimgate")]
+        claimgate: Claimgate,
+    }
+
+    struct Components {
+        #[serde(deserialize_with = "members")]
+        security_schemes: Members<OpenApiScheme>,
+    }
+
+    struct OpenApiScheme {
+        r#type: String,
+        scheme: String,
+        bearer_format: String,
+    }
+
+    struct Tyk {
+        info: Info,
+        upstream: Upstream,
+        server: Server,
+        middleware: Middleware,
+    }
+
+    struct Info {
+        name: String,
+        id: String,
+        org_id: String,
+        state: State,
+    }
+
+    struct State {
+        active: Option<bool>,
+        internal: bool,
+    }
+
+    struct Upstream {
+        url: String,
+        preserve_host_header: Switch,
+        preserve_trailing_slash: Switch,
+    }
+
+    struct Switch {
+        enabled: bool,
+    }
+
+    struct Server {
+        listen_path: ListenPath,
+        authentication: Authentication,
+        custom_domain: CustomDomain,
+        context_variables: Switch,
+    }
+
+    struct ListenPath {
+        value: String,
+        strip: bool,
+    }
+
+    struct CustomDomain {
+        enabled: bool,
+        name: String,
+    }
+
+    struct Authentication {
+        enabled: bool,
+        strip_authorization_data: bool,
+        base_identity_provider: String,
+        #[serde(deserialize_with = "members")]
+        security_schemes: Members<Value>,
+        security_processing_mode: String,
+        security: Option<Value>,
+    }
+
+    struct Scheme {
+        enabled: bool,
+        header: Option<Place>,
+        query: Option<Place>,
+        cookie: Option<Place>,
+        source: String,
+        #[serde(rename = "jwksURIs")]
+        jwks_uris: Vec<JwksUri>,
+        signing_method: Option<String>,
+        identity_base_field: String,
+        subject_claims: Vec<String>,
+        policy_field_name: String,
+        base_policy_claims: Vec<String>,
+        scopes: ScopesBlock,
+        default_policies: Vec<String>,
+        issued_at_validation_skew: u64,
+        not_before_validation_skew: u64,
+        expires_at_validation_skew: u64,
+        allowed_issuers: Vec<String>,
+        allowed_audiences: Vec<String>,
+        allowed_subjects: Vec<String>,
+        jti_validation: Switch,
+        #[serde(deserialize_with = "members")]
+        custom_claim_validation: Members<ClaimRule>,
+    }
+
+    struct Place {
+        enabled: bool,
+        name: String,
+    }
+
+    struct JwksUri {
+        url: String,
+        cache_timeout: Option<String>,
+    }
+
+    struct ScopesBlock {
+        claim_name: String,
+        claims: Vec<String>,
+        scope_to_policy_mapping: Vec<ScopeToPolicy>,
+    }
+
+    struct ScopeToPolicy {
+        scope: String,
+        policy_id: String,
+    }
+
+    struct ClaimRule {
+        r#type: Option<String>,
+        allowed_values: Vec<Value>,
+        non_blocking: bool,
+    }
+
+    struct Middleware {
+        global: Global,
+        #[serde(deserialize_with = "members")]
+        operations: Members<Operation>,
+    }
+
+    struct Global {
+        transform_request_headers: TransformHeaders,
+        transform_response_headers: TransformHeaders,
+        context_variables: Option<Switch>,
+        cors: Cors,
+    }
+
+    struct TransformHeaders {
+        enabled: bool,
+        add: Vec<Header>,
+        remove: Vec<String>,
+    }
+
+    struct Header {
+        name: String,
+        value: String,
+    }
+
+    struct Cors {
+        enabled: bool,
+        max_age: u64,
+        allow_credentials: bool,
+        exposed_headers: Vec<String>,
+        allowed_headers: Vec<String>,
+        options_passthrough: bool,
+        allowed_origins: Vec<String>,
+        allowed_methods: Vec<String>,
+    }
+
+    struct Operation {
+        ignore_authentication: Switch,
+        transform_request_headers: TransformHeaders,
+        transform_response_headers: TransformHeaders,
+        mock_response: MockResponse,
+    }
+
+    struct MockResponse {
+        enabled: bool,
+        code: Option<u64>,
+        body: String,
+        headers: Vec<Header>,
+    }
+
+    struct Claimgate {
+        server: ClaimgateServer,
+    }
+
+    struct ClaimgateServer {
+        authentication: ClaimgateAuthentication,
+    }
+
+    struct ClaimgateAuthentication {
+        #[serde(deserialize_with = "members")]
+        security_schemes: Members<ClaimgateScheme>,
+    }
+
+    struct ClaimgateScheme {
+        algorithms: Option<Vec<String>>,
+        required_claims: Vec<String>,
+        max_token_size: Option<u64>,
+    }
+}
+
+fn requirements<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Members<Value>>>, D::Error> {
+    let list = Option::<Vec<Map<String, Value>>>::deserialize(deserializer)?;
+    Ok(list.map(|list| list.into_iter().map(|requirement| requirement.into_iter().collect()).collect()))
+}

@@ -1,0 +1,301 @@
+//! A JWT scheme.
+
+use std::sync::Arc;
+
+use http::HeaderName;
+
+use super::{JwtScheme, KeySource, parse::Parser, raw, source};
+use crate::{
+    document::FieldPath,
+    jwt::{Algorithm, AlgorithmSet, ClaimPath, CustomRule, Expect, Family, Rules, Skew, SubjectClaims, json},
+    policy::{Scopes, Selection},
+};
+
+/// Where the token is looked for if nothing else is said.
+const AUTHORIZATION: &str = "Authorization";
+
+pub(super) struct SchemeParser<'s, 'p> {
+    pub(super) parser: &'s mut Parser<'p>,
+    pub(super) at: FieldPath,
+    pub(super) at_claimgate: FieldPath,
+    pub(super) org_id: &'s str,
+}
+
+impl SchemeParser<'_, '_> {
+    fn error(&mut self, field: &str, message: impl Into<String>) {
+        self.parser.error(&self.at.member(field), message);
+    }
+
+    pub(super) fn parse(mut self, scheme: &raw::Scheme, refined: &raw::ClaimgateScheme) -> Option<JwtScheme> {
+        let (header, query, cookie) = self.places(scheme);
+        let algorithms = self.algorithms(scheme, refined)?;
+        let sources = self.sources(scheme, algorithms);
+        let rules = self.rules(scheme, refined, algorithms);
+        let selection = self.selection(scheme);
+        if !selection.is_configured() {
+            let message = "nothing selects a policy for a token, so nobody gets in; add defaultPolicies, basePolicyClaims or scopes";
+            self.parser.warning(&self.at, message);
+        }
+        Some(JwtScheme {
+            header,
+            query,
+            cookie,
+            rules,
+            bounds_token_size: refined.max_token_size.is_some(),
+            sources: sources?,
+            selection,
+        })
+    }
+
+    /// The enabled places. The names of parameter and cookie default to that of the header field.
+    fn places(&mut self, scheme: &raw::Scheme) -> (Option<HeaderName>, Option<String>, Option<String>) {
+        let enabled = |place: &Option<raw::Place>| {
+            place.as_ref().filter(|place| place.enabled).map(|place| place.name.clone())
+        };
+        let (header, query, cookie) =
+            (enabled(&scheme.header), enabled(&scheme.query), enabled(&scheme.cookie));
+        if header.is_none() && query.is_none() && cookie.is_none() {
+            let message = "the token is looked for nowhere; enable at least one of header, query and cookie";
+            self.parser.error(&self.at, message);
+        }
+        let header = header.map(|name| if name.is_empty() { AUTHORIZATION.into() } else { name });
+        let default = header.clone().unwrap_or_else(|| AUTHORIZATION.into());
+        let named =
+            |name: Option<String>| name.map(|name| if name.is_empty() { default.clone() } else { name });
+        let (query, cookie) = (named(query), named(cookie));
+        let header = header.and_then(|name| {
+            let parsed = name.parse().ok();
+            if parsed.is_none() {
+                self.parser
+                    .error(&self.at.members(&["header", "name"]), "this is not a header name; correct it");
+            }
+            parsed
+        });
+        (header, query, cookie)
+    }
+
+    /// What may sign: the list in our extension, which then decides alone, or the family of
+    /// `signingMethod`. In Tyk an unknown method is that of shared secrets, and a public key one.
+    fn algorithms(&mut self, scheme: &raw::Scheme, refined: &raw::ClaimgateScheme) -> Option<AlgorithmSet> {
+        let family = match scheme.signing_method.as_deref() {
+            Some("hmac") => Some(Family::Hmac),
+            Some("rsa") => Some(Family::Rsa),
+            Some("ecdsa") => Some(Family::Ecdsa),
+            None => None,
+            Some(_) => {
+                self.error("signingMethod", "unknown method; write rsa, ecdsa or hmac");
+                return None;
+            }
+        };
+        let Some(names) = &refined.algorithms else {
+            if family.is_none() {
+                let message = "it must be said what may sign; write rsa, ecdsa or hmac, or list algorithms in x-claimgate";
+                self.error("signingMethod", message);
+            }
+            return family.map(AlgorithmSet::of_family);
+        };
+        let mut algorithms = Vec::new();
+        for (n, name) in names.iter().enumerate() {
+            match Algorithm::from_name(name) {
+                Some(algorithm) => algorithms.push(algorithm),
+                None => {
+                    let known: AlgorithmSet = Algorithm::ALL.into_iter().collect();
+                    let at = self.at_claimgate.member("algorithms").element(n);
+                    self.parser.error(&at, format!("unknown algorithm; the known ones are {known}"));
+                }
+            }
+        }
+        if algorithms.is_empty() {
+            let at = self.at_claimgate.member("algorithms");
+            self.parser.error(&at, "the list is empty, so nothing could sign; name at least one algorithm");
+            return None;
+        }
+        Some(algorithms.into_iter().collect())
+    }
+
+    /// The key sources: `jwksURIs` if there are any, else `source`.
+    fn sources(&mut self, scheme: &raw::Scheme, algorithms: AlgorithmSet) -> Option<Vec<KeySource>> {
+        if !scheme.jwks_uris.is_empty() {
+            return self.jwks_uris(&scheme.jwks_uris);
+        }
+        if scheme.source.trim().is_empty() {
+            let message = "there are no keys: add jwksURIs or source; keys that are stored per credential are not supported yet";
+            self.parser.error(&self.at, message);
+            return None;
+        }
+        match source::parse(&scheme.source, algorithms, self.parser.secrets, self.parser.keys) {
+            Ok(source) => {
+                if let KeySource::Remote(remote) = &source {
+                    self.warn_if_in_the_clear("source", &remote.url);
+                }
+                Some(vec![source])
+            }
+            Err(message) => {
+                self.error("source", message);
+                None
+            }
+        }
+    }
+
+    fn jwks_uris(&mut self, uris: &[raw::JwksUri]) -> Option<Vec<KeySource>> {
+        let mut sources = Vec::with_capacity(uris.len());
+        for (n, uri) in uris.iter().enumerate() {
+            let at = self.at.member("jwksURIs").element(n);
+            match source::remote(&uri.url, None) {
+                Ok(_) => match source::remote(&uri.url, uri.cache_timeout.as_deref()) {
+                    Ok(remote) => {
+                        self.warn_if_in_the_clear("jwksURIs", &remote.url);
+                        sources.push(KeySource::Remote(remote));
+                    }
+                    Err(message) => self.parser.error(&at.member("cacheTimeout"), message),
+                },
+                Err(message) => self.parser.error(&at.member("url"), message),
+            }
+        }
+        (sources.len() == uris.len()).then_some(sources)
+    }
+
+    fn warn_if_in_the_clear(&mut self, field: &str, url: &str) {
+        let parsed = url::Url::parse(url).ok();
+        let loopback = parsed.as_ref().is_some_and(|url| match url.host() {
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            Some(url::Host::Domain(name)) => name == "localhost",
+            None => false,
+        });
+        if !loopback && parsed.is_some_and(|url| url.scheme() == "http") {
+            let message = "keys are fetched in the clear: whoever is on the way can replace them; use https";
+            self.parser.warning(&self.at.member(field), message);
+        }
+    }
+
+    fn rules(
+        &mut self,
+        scheme: &raw::Scheme,
+        refined: &raw::ClaimgateScheme,
+        algorithms: AlgorithmSet,
+    ) -> Rules {
+        let skew = Skew {
+            expires_at: self.skew("expiresAtValidationSkew", scheme.expires_at_validation_skew),
+            issued_at: self.skew("issuedAtValidationSkew", scheme.issued_at_validation_skew),
+            not_before: self.skew("notBeforeValidationSkew", scheme.not_before_validation_skew),
+        };
+        let subject_claims = match &*scheme.subject_claims {
+            [] if scheme.identity_base_field.is_empty() => SubjectClaims::default(),
+            [] => SubjectClaims::new(&[&scheme.identity_base_field]),
+            claims => SubjectClaims::new(claims),
+        };
+        let mut rules = Rules {
+            skew,
+            required_claims: refined.required_claims.iter().map(|claim| ClaimPath::lenient(claim)).collect(),
+            issuers: scheme.allowed_issuers.clone(),
+            audiences: scheme.allowed_audiences.clone(),
+            jti_required: scheme.jti_validation.enabled,
+            subject_claims,
+            subjects: scheme.allowed_subjects.clone(),
+            custom: self.custom_rules(&scheme.custom_claim_validation),
+            ..Rules::new(algorithms)
+        };
+        if let Some(size) = refined.max_token_size {
+            rules.max_bytes = usize::try_from(size).unwrap_or(usize::MAX);
+            if !(256..=64 * 1024).contains(&size) {
+                let at = self.at_claimgate.member("maxTokenSize");
+                self.parser.error(&at, "the size is counted in octets, from 256 to 65536; correct it");
+            }
+        }
+        rules
+    }
+
+    fn skew(&mut self, field: &str, seconds: u64) -> u32 {
+        const WEEK: u32 = 7 * 24 * 60 * 60;
+        match u32::try_from(seconds) {
+            Ok(seconds) if seconds <= WEEK => seconds,
+            _ => {
+                self.error(
+                    field,
+                    "a clock that is more than a week off is no clock; the skew is counted in seconds",
+                );
+                0
+            }
+        }
+    }
+
+    fn custom_rules(&mut self, rules: &[(String, raw::ClaimRule)]) -> Vec<CustomRule> {
+        let at = self.at.member("customClaimValidation");
+        let mut parsed = Vec::with_capacity(rules.len());
+        for (path, rule) in rules {
+            let at = at.member(path);
+            let path = match ClaimPath::strict(path) {
+                Ok(path) => path,
+                Err(reason) => {
+                    self.parser.error(&at, reason.to_string());
+                    continue;
+                }
+            };
+            let allowed = || rule.allowed_values.iter().map(claim_value).collect::<Vec<_>>();
+            let expect = match rule.r#type.as_deref() {
+                Some("required") => Expect::Required,
+                Some("contains") => Expect::Contains(allowed()),
+                Some("exact_match") => Expect::ExactMatch(allowed()),
+                _ => {
+                    let message = "a rule without a known type would pass whatever the claim holds; write required, exact_match or contains";
+                    self.parser.error(&at.member("type"), message);
+                    continue;
+                }
+            };
+            if rule.allowed_values.is_empty() && !matches!(expect, Expect::Required) {
+                self.parser.error(
+                    &at.member("allowedValues"),
+                    "no value is allowed, so no token could pass; add values",
+                );
+            }
+            parsed.push(CustomRule { path, expect, non_blocking: rule.non_blocking });
+        }
+        parsed
+    }
+
+    fn selection(&mut self, scheme: &raw::Scheme) -> Selection {
+        let base = if scheme.base_policy_claims.is_empty() {
+            std::slice::from_ref(&scheme.policy_field_name)
+        } else {
+            &scheme.base_policy_claims
+        };
+        Selection {
+            org_id: self.org_id.into(),
+            base_claims: base
+                .iter()
+                .filter(|claim| !claim.is_empty())
+                .map(|claim| ClaimPath::lenient(claim))
+                .collect(),
+            scopes: self.scopes(&scheme.scopes),
+            defaults: scheme
+                .default_policies
+                .iter()
+                .filter(|id| !id.is_empty())
+                .map(|id| id.as_str().into())
+                .collect(),
+        }
+    }
+
+    fn scopes(&mut self, scopes: &raw::ScopesBlock) -> Option<Scopes> {
+        if scopes.scope_to_policy_mapping.is_empty() {
+            return None;
+        }
+        let mut mapping = Vec::new();
+        for (n, entry) in scopes.scope_to_policy_mapping.iter().enumerate() {
+            if entry.scope.is_empty() || entry.policy_id.is_empty() {
+                let at = self.at.members(&["scopes", "scopeToPolicyMapping"]).element(n);
+                self.parser.error(&at, "an entry needs a scope and a policyId; add what is missing");
+            }
+            mapping.push((entry.scope.clone(), Arc::from(entry.policy_id.as_str())));
+        }
+        let claims = scopes.claims.iter().chain(Some(&scopes.claim_name)).filter(|name| !name.is_empty());
+        Some(Scopes::new(claims.map(|name| ClaimPath::lenient(name)).collect(), mapping))
+    }
+}
+
+/// A value of the definition, as it would stand in a claim.
+fn claim_value(value: &serde_json::Value) -> json::Value {
+    // What serde_json writes is JSON without duplicates.
+    json::parse(value.to_string().as_bytes()).map_or(json::Value::Null, |parsed| parsed.value)
+}

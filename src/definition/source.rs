@@ -1,0 +1,114 @@
+//! Where keys come from.
+
+use std::{collections::HashMap, sync::Arc};
+
+use aws_lc_rs::digest;
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use zeroize::Zeroizing;
+
+use super::KeySource;
+use crate::{
+    jwks::RemoteSource,
+    jwt::{AlgorithmSet, KeySet, import_key},
+    secrets::Secrets,
+};
+
+/// Base64 with or without padding, as people paste it.
+const LENIENT: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
+
+/// Keys that several definitions write alike are imported once. They are found by a digest of what
+/// was written, which may be a secret.
+#[derive(Debug, Default)]
+pub(super) struct KeyCache(HashMap<(Vec<u8>, AlgorithmSet), Arc<KeySet>>);
+
+/// Reads `source`: a key set URL; base64 of one, of a public key (PEM or DER), certificate, JWK, JWK
+/// set or shared secret; such a key itself, if it is text; or a reference to any of these. Base64 of
+/// a reference names the key material itself.
+///
+/// # Errors
+/// A sentence that says why it is none of these, without repeating it.
+pub(super) fn parse(
+    source: &str,
+    allowed: AlgorithmSet,
+    secrets: &Secrets,
+    keys: &mut KeyCache,
+) -> Result<KeySource, String> {
+    let text = if Secrets::is_reference(source) {
+        secrets.resolve(source).map_err(|e| e.to_string())?
+    } else {
+        Zeroizing::new(source.trim().to_owned())
+    };
+    if is_url(&text) {
+        return remote(&text, None).map(KeySource::Remote);
+    }
+    let name = (digest::digest(&digest::SHA256, text.as_bytes()).as_ref().to_vec(), allowed);
+    if let Some(known) = keys.0.get(&name) {
+        return Ok(KeySource::Fixed(Arc::clone(known)));
+    }
+    let material = material(&text, secrets)?;
+    if let Ok(url) = std::str::from_utf8(&material)
+        && is_url(url)
+    {
+        return remote(url.trim(), None).map(KeySource::Remote);
+    }
+    let set = import_key(&material, allowed).map_err(|reason| format!("the key cannot be used: {reason}"))?;
+    let set = Arc::new(set);
+    keys.0.insert(name, Arc::clone(&set));
+    Ok(KeySource::Fixed(set))
+}
+
+/// The key material that a text holds.
+fn material(text: &str, secrets: &Secrets) -> Result<Zeroizing<Vec<u8>>, String> {
+    if text.starts_with("-----BEGIN") || text.starts_with('{') {
+        return Ok(Zeroizing::new(text.as_bytes().to_vec()));
+    }
+    let compact: Zeroizing<String> = Zeroizing::new(text.split_ascii_whitespace().collect());
+    let decoded = STANDARD.decode(&*compact).or_else(|_| URL_SAFE.decode(&*compact)).map(Zeroizing::new).map_err(|_| {
+        "this is neither a URL, nor base64, nor a reference; write the base64 of a key, or the URL of a key set"
+            .to_owned()
+    })?;
+    match std::str::from_utf8(&decoded) {
+        Ok(reference) if Secrets::is_reference(reference.trim()) => {
+            let value = secrets.resolve(reference.trim()).map_err(|e| e.to_string())?;
+            Ok(Zeroizing::new(value.as_bytes().to_vec()))
+        }
+        _ => Ok(decoded),
+    }
+}
+
+fn is_url(text: &str) -> bool {
+    let text = text.trim_start();
+    ["http://", "https://"]
+        .iter()
+        .any(|scheme| text.get(..scheme.len()).is_some_and(|t| t.eq_ignore_ascii_case(scheme)))
+}
+
+/// A key set URL with its `cacheTimeout`.
+///
+/// # Errors
+/// A sentence that says why it is none.
+pub(super) fn remote(url: &str, cache_timeout: Option<&str>) -> Result<RemoteSource, String> {
+    const SHAPE: &str = "a key set URL is an absolute http or https URL; correct it";
+    let parsed = url::Url::parse(url).map_err(|_| SHAPE.to_owned())?;
+    if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none_or(str::is_empty) {
+        return Err(SHAPE.into());
+    }
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        return Err("a key set URL must not hold a user name or password; remove it".into());
+    }
+    let time_to_live = match cache_timeout {
+        None | Some("") => RemoteSource::DEFAULT_TIME_TO_LIVE,
+        Some(text) => super::duration::parse(text)
+            .ok_or_else(|| "a cacheTimeout is a duration such as 5m or 90s; correct it".to_owned())?,
+    };
+    let second = std::time::Duration::from_secs(1);
+    // As in Tyk, less than a second is no time to live.
+    let time_to_live = if time_to_live < second { RemoteSource::DEFAULT_TIME_TO_LIVE } else { time_to_live };
+    Ok(RemoteSource { url: url.into(), time_to_live })
+}

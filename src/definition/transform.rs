@@ -1,0 +1,63 @@
+//! Headers and mocked answers.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE};
+
+use super::{parse::Parser, raw};
+use crate::{
+    document::FieldPath,
+    middleware::{HeaderRules, MockResponse},
+};
+
+pub(super) fn headers(parser: &mut Parser<'_>, at: &FieldPath, raw: &raw::TransformHeaders) -> HeaderRules {
+    let mut rules = HeaderRules::default();
+    if !raw.enabled {
+        return rules;
+    }
+    for (n, name) in raw.remove.iter().enumerate() {
+        if let Err(reason) = rules.remove(name) {
+            parser.error(&at.member("remove").element(n), reason.to_string());
+        }
+    }
+    for (n, header) in raw.add.iter().enumerate() {
+        if let Err(reason) = rules.set(&header.name, &header.value) {
+            parser.error(&at.member("add").element(n), reason.to_string());
+        }
+        if header.value.contains("$secret_") {
+            let at = at.member("add").element(n).member("value");
+            parser.error(
+                &at,
+                "$secret_ variables are not supported yet, the upstream would get their text; remove it",
+            );
+        }
+    }
+    rules
+}
+
+pub(super) fn mock(parser: &mut Parser<'_>, at: &FieldPath, raw: &raw::MockResponse) -> Option<MockResponse> {
+    if !raw.enabled {
+        return None;
+    }
+    let code = raw.code.unwrap_or(200);
+    let status = u16::try_from(code).ok().and_then(|code| StatusCode::from_u16(code).ok());
+    if status.is_none_or(|status| status.as_u16() < 200) {
+        parser.error(&at.member("code"), "an answer has a status from 200 to 999; correct it");
+    }
+    let mut headers = HeaderMap::new();
+    for (n, header) in raw.headers.iter().enumerate() {
+        match (header.name.parse::<HeaderName>(), HeaderValue::try_from(&header.value)) {
+            (Ok(name), Ok(value)) => {
+                headers.append(name, value);
+            }
+            _ => parser.error(
+                &at.member("headers").element(n),
+                "this is not a header field; correct its name or value",
+            ),
+        }
+    }
+    if !raw.body.is_empty() && !headers.contains_key(CONTENT_TYPE) {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    }
+    let body = Bytes::from(raw.body.clone().into_bytes());
+    Some(MockResponse { status: status?, headers, body })
+}

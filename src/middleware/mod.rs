@@ -1,0 +1,14 @@
+//! What Tyk calls middleware: things that happen to a request or an answer besides authentication
+//! and forwarding, configured for a whole API or for one of its operations.
+
+mod cors;
+mod headers;
+mod mock;
+mod operation;
+mod template;
+
+pub use cors::{Cors, CorsPolicy, Verdict};
+pub use headers::{HeaderRules, NameError};
+pub use mock::MockResponse;
+pub use operation::{Operation, Operations, PathTemplate, TemplateError};
+pub use template::{Facts, NotForwardable, Template};

@@ -1,0 +1,313 @@
+//! Header values with variables: `$tyk_context.jwt_claims_sub`, `$tyk_meta.plan`.
+//!
+//! **Invariant:** what a variable stands for is data. It is never read as a template again, and a
+//! value that would break a header field (CR, LF, NUL) is refused, not mended.
+
+use std::{borrow::Cow, fmt::Write as _, net::IpAddr};
+
+use http::{HeaderMap, HeaderValue, header::COOKIE};
+
+use crate::{jwt::json, session::Session};
+
+/// What variables can stand for.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'r> {
+    /// The caller, where the request was authenticated.
+    pub session: Option<&'r Session>,
+    /// The decoded path as it was asked for.
+    pub path: &'r str,
+    /// The client's address.
+    pub client: IpAddr,
+    /// The request's headers.
+    pub headers: &'r HeaderMap,
+    /// Whether `$tyk_context` has values (`contextVariables`).
+    pub context: bool,
+}
+
+/// A value that cannot stand in a header field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotForwardable;
+
+/// A text with variables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template(Vec<Part>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Claim(String),
+    Meta(String),
+    Path,
+    RemoteAddress,
+    Header(String),
+    Cookie(String),
+    /// A variable that nothing stands behind: an empty text, as in Tyk.
+    Empty,
+}
+
+impl Template {
+    /// Reads a template. A name ends before the first character outside `A-Za-z0-9_.-`.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = next_variable(rest) {
+            if !before.is_empty() {
+                parts.push(Part::Text(before.into()));
+            }
+            let (kind, after) = after;
+            let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+            let end = after.find(|c| !in_name(c)).unwrap_or(after.len());
+            let (name, after) = after.split_at(end);
+            parts.push(match kind {
+                Kind::Context => context_variable(name),
+                Kind::Meta => Part::Meta(name.into()),
+            });
+            rest = after;
+        }
+        if !rest.is_empty() || parts.is_empty() {
+            parts.push(Part::Text(rest.into()));
+        }
+        Self(parts)
+    }
+
+    /// Whether the value depends on the request.
+    #[must_use]
+    pub fn has_variables(&self) -> bool {
+        self.0.iter().any(|part| !matches!(part, Part::Text(_)))
+    }
+
+    /// Whether the value depends on the headers of the request.
+    #[must_use]
+    pub fn reads_headers(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Header(_) | Part::Cookie(_)))
+    }
+
+    /// The value for one request.
+    ///
+    /// # Errors
+    /// [`NotForwardable`] when it cannot stand in a header field.
+    pub fn render(&self, facts: &Facts<'_>) -> Result<HeaderValue, NotForwardable> {
+        let mut value = String::new();
+        for part in &self.0 {
+            part.render(facts, &mut value);
+        }
+        HeaderValue::try_from(value.trim_matches([' ', '\t'])).map_err(|_| NotForwardable)
+    }
+}
+
+enum Kind {
+    Context,
+    Meta,
+}
+
+fn next_variable(text: &str) -> Option<(&str, (Kind, &str))> {
+    let mut from = 0;
+    loop {
+        let (skipped, here) = text.split_at_checked(from)?;
+        let (before, after) = here.split_once('$')?;
+        let start = skipped.len().checked_add(before.len())?;
+        if let Some(name) = after.strip_prefix("tyk_context.") {
+            return Some((text.get(..start)?, (Kind::Context, name)));
+        }
+        if let Some(name) = after.strip_prefix("tyk_meta.") {
+            return Some((text.get(..start)?, (Kind::Meta, name)));
+        }
+        from = start.checked_add(1)?;
+    }
+}
+
+fn context_variable(name: &str) -> Part {
+    if let Some(claim) = name.strip_prefix("jwt_claims_") {
+        return Part::Claim(claim.into());
+    }
+    if let Some(header) = name.strip_prefix("headers_") {
+        return Part::Header(header.replace('_', "-"));
+    }
+    if let Some(cookie) = name.strip_prefix("cookies_") {
+        return Part::Cookie(cookie.into());
+    }
+    match name {
+        "path" => Part::Path,
+        "remote_addr" => Part::RemoteAddress,
+        _ => Part::Empty,
+    }
+}
+
+impl Part {
+    fn render(&self, facts: &Facts<'_>, value: &mut String) {
+        match self {
+            Self::Text(text) => value.push_str(text),
+            Self::Meta(name) => {
+                if let Some(meta) = facts.session.and_then(|session| session.meta_data().get(name)) {
+                    render_meta(meta, value);
+                }
+            }
+            _ if !facts.context => {}
+            Self::Claim(name) => {
+                if let Some(claim) = facts.session.and_then(|session| claim(session, name)) {
+                    render_claim(claim, value);
+                }
+            }
+            Self::Path => value.push_str(facts.path),
+            Self::RemoteAddress => {
+                let _ = write!(value, "{}", facts.client);
+            }
+            Self::Header(name) => {
+                value.push_str(facts.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default());
+            }
+            Self::Cookie(name) => value.push_str(&cookie(facts.headers, name)),
+            Self::Empty => {}
+        }
+    }
+}
+
+/// The claim of this name, else the member of the JOSE header.
+fn claim<'s>(session: &'s Session, name: &str) -> Option<&'s json::Value> {
+    session.claims().get(name).or_else(|| session.header().get(name))
+}
+
+/// Texts and numbers as they are, lists joined with commas, each element escaped as in a query;
+/// truth values and objects are empty, as in Tyk.
+fn render_claim(claim: &json::Value, value: &mut String) {
+    match claim {
+        json::Value::String(text) => value.push_str(text),
+        json::Value::Number(number) => {
+            let _ = write!(value, "{number}");
+        }
+        json::Value::Array(elements) => {
+            let element = |element: &json::Value| {
+                let mut text = String::new();
+                render_claim(element, &mut text);
+                query_escaped(&text)
+            };
+            value.push_str(&elements.iter().map(element).collect::<Vec<_>>().join(","));
+        }
+        json::Value::Null | json::Value::Bool(_) | json::Value::Object(_) => {}
+    }
+}
+
+fn render_meta(meta: &serde_json::Value, value: &mut String) {
+    match meta {
+        serde_json::Value::String(text) => value.push_str(text),
+        serde_json::Value::Number(number) => {
+            let _ = write!(value, "{number}");
+        }
+        serde_json::Value::Array(elements) => {
+            let element = |element: &serde_json::Value| {
+                let mut text = String::new();
+                render_meta(element, &mut text);
+                query_escaped(&text)
+            };
+            value.push_str(&elements.iter().map(element).collect::<Vec<_>>().join(","));
+        }
+        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Object(_) => {}
+    }
+}
+
+fn query_escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for octet in text.bytes() {
+        match octet {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                escaped.push(char::from(octet));
+            }
+            b' ' => escaped.push('+'),
+            octet => {
+                let _ = write!(escaped, "%{octet:02X}");
+            }
+        }
+    }
+    escaped
+}
+
+fn cookie<'r>(headers: &'r HeaderMap, name: &str) -> Cow<'r, str> {
+    let fields = headers.get_all(COOKIE).iter().filter_map(|field| field.to_str().ok());
+    fields
+        .flat_map(|field| field.split(';'))
+        .filter_map(|cookie| cookie.trim().split_once('='))
+        .find(|(own, _)| *own == name)
+        .map(|(_, value)| value.into())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::Ipv4Addr, sync::Arc};
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        jwt::{Algorithm, Token, import_key, sign::SigningKey},
+        policy::Grant,
+    };
+
+    fn session(header: &serde_json::Value, claims: &serde_json::Value) -> Session {
+        let secret = [7; 64];
+        let token = SigningKey::from_secret(Algorithm::HS256, &secret).unwrap().sign(header, claims).unwrap();
+        let token = Token::parse(&token, 1 << 20).unwrap();
+        let keys = import_key(&secret, Algorithm::HS256.into()).unwrap();
+        let claims = token.verify(&keys.keys()[0]).unwrap();
+        let serde_json::Value::Object(meta_data) =
+            json!({ "plan": "gold", "n": 5, "l": ["a b", "c"], "o": {} })
+        else {
+            panic!()
+        };
+        let grant = Grant { meta_data, ..Grant::default() };
+        Session::new("alice", token.header().clone(), claims, Arc::new(grant))
+    }
+
+    fn render(template: &str, claims: &serde_json::Value, context: bool) -> Result<String, NotForwardable> {
+        let session = session(&json!({ "kid": "k1" }), claims);
+        let headers = [("x-real-name", "r"), ("cookie", "a=1; b=2")];
+        let headers: HeaderMap =
+            headers.into_iter().map(|(n, v)| (n.parse().unwrap(), HeaderValue::from_static(v))).collect();
+        let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let facts = Facts { session: Some(&session), path: "/p/q", client, headers: &headers, context };
+        let value = Template::new(template).render(&facts)?;
+        Ok(String::from_utf8(value.as_bytes().to_vec()).unwrap())
+    }
+
+    #[test]
+    fn variables() {
+        let claims = json!({
+            "sub": "alice", "list": ["a", "b c"], "num": 5, "float": 1.5, "flag": true, "obj": {}, "alg": "ES999",
+            "tpl": "$tyk_meta.plan", "url": "http://x y",
+        });
+        for (template, value) in [
+            ("$tyk_context.jwt_claims_sub", "alice"),
+            ("<$tyk_context.jwt_claims_sub>", "<alice>"),
+            ("$tyk_context.jwt_claims_list", "a,b+c"),
+            ("$tyk_context.jwt_claims_num/$tyk_context.jwt_claims_float", "5/1.5"),
+            ("$tyk_context.jwt_claims_flag$tyk_context.jwt_claims_obj$tyk_context.jwt_claims_none", ""),
+            ("$tyk_context.jwt_claims_kid", "k1"),
+            ("$tyk_context.jwt_claims_alg", "ES999"),
+            ("$tyk_context.jwt_claims_tpl", "$tyk_meta.plan"),
+            ("$tyk_context.jwt_claims_url", "http://x y"),
+            ("a-$tyk_context.jwt_claims_sub-b", "a-"),
+            ("$tyk_meta.plan $tyk_meta.n $tyk_meta.l$tyk_meta.o", "gold 5 a+b,c"),
+            ("$tyk_context.path $tyk_context.remote_addr", "/p/q 127.0.0.1"),
+            ("$tyk_context.headers_X_Real_Name $tyk_context.cookies_b", "r 2"),
+            ("costs $5 $tyk_other.x", "costs $5 $tyk_other.x"),
+            ("", ""),
+        ] {
+            assert_eq!(render(template, &claims, true).as_deref(), Ok(value), "{template}");
+        }
+        assert_eq!(
+            render("<$tyk_context.jwt_claims_sub>$tyk_meta.plan", &claims, false).as_deref(),
+            Ok("<>gold")
+        );
+    }
+
+    #[test]
+    fn values_that_break_a_header_field() {
+        for bad in ["a\r\nX-Evil: 1", "a\nb", "a\u{0}b", "\u{7f}"] {
+            assert_eq!(
+                render("$tyk_context.jwt_claims_role", &json!({ "role": bad }), true),
+                Err(NotForwardable)
+            );
+        }
+        assert_eq!(render("$tyk_context.jwt_claims_role", &json!({ "role": "é" }), true).as_deref(), Ok("é"));
+    }
+}

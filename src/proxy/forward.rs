@@ -1,0 +1,239 @@
+//! What a request looks like to the upstream, and an answer to the client (RFC 9110 section 7.6).
+
+use std::net::IpAddr;
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{
+        CONNECTION, FORWARDED, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
+        UPGRADE,
+    },
+};
+use ipnet::IpNet;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Fields by which proxies tell who asked for what. Whoever is not a trusted proxy could write
+/// anything into them.
+const CLAIMS_OF_PROXIES: [HeaderName; 13] = [
+    FORWARDED,
+    X_FORWARDED_FOR,
+    X_FORWARDED_HOST,
+    X_FORWARDED_PROTO,
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-server"),
+    HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-forwarded-scheme"),
+    HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("true-client-ip"),
+    HeaderName::from_static("x-client-ip"),
+    HeaderName::from_static("x-cluster-client-ip"),
+    HeaderName::from_static("cf-connecting-ip"),
+];
+
+/// Whose forwarding fields are believed.
+#[derive(Clone, Debug, Default)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+impl TrustedProxies {
+    /// Peers in these networks.
+    #[must_use]
+    pub const fn new(networks: Vec<IpNet>) -> Self {
+        Self(networks)
+    }
+
+    fn trusts(&self, peer: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&peer))
+    }
+
+    /// The address of the client: the peer's, or behind trusted proxies the last one in
+    /// `X-Forwarded-For` that is not a trusted proxy itself.
+    #[must_use]
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        if !self.trusts(peer) {
+            return peer;
+        }
+        let fields: Vec<&HeaderValue> = headers.get_all(X_FORWARDED_FOR).iter().collect();
+        let addresses =
+            fields.iter().rev().filter_map(|field| field.to_str().ok()).flat_map(|f| f.rsplit(','));
+        let mut client = peer;
+        for address in addresses {
+            let Ok(address) = address.trim().parse() else { break };
+            client = address;
+            if !self.trusts(client) {
+                break;
+            }
+        }
+        client
+    }
+}
+
+/// What a request tells about its way.
+#[derive(Clone, Copy, Debug)]
+pub struct Forwarding<'f> {
+    /// Whose fields are believed.
+    pub trusted: &'f TrustedProxies,
+    /// Who is at the other end of the connection.
+    pub peer: IpAddr,
+    /// The host that was asked for.
+    pub host: Option<&'f HeaderValue>,
+}
+
+impl Forwarding<'_> {
+    /// Makes the headers of a request ready for the upstream: takes out what belongs to the client's
+    /// connection and what an untrusted peer says about others, and tells the upstream who asked.
+    /// Whatever the gateway adds for the upstream must be added after this.
+    pub fn prepare(&self, headers: &mut HeaderMap) {
+        let trailers = headers.get_all(TE).iter().any(|te| {
+            te.to_str().is_ok_and(|te| te.split(',').any(|te| te.trim().eq_ignore_ascii_case("trailers")))
+        });
+        remove_hop_by_hop(headers);
+        headers.remove(PROXY_AUTHORIZATION);
+        headers.remove(PROXY_CONNECTION);
+        headers.remove(UPGRADE);
+        if trailers {
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+        }
+        let trusted = self.trusted.trusts(self.peer);
+        let mut chain = Vec::new();
+        if trusted {
+            chain.extend(
+                headers.get_all(X_FORWARDED_FOR).iter().filter_map(|v| v.to_str().ok().map(String::from)),
+            );
+        } else {
+            for name in &CLAIMS_OF_PROXIES {
+                headers.remove(name);
+            }
+        }
+        chain.push(self.peer.to_string());
+        if let Ok(chain) = HeaderValue::try_from(chain.join(", ")) {
+            headers.insert(X_FORWARDED_FOR, chain);
+        }
+        if !headers.contains_key(X_FORWARDED_PROTO) {
+            headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+        }
+        if let (false, Some(host)) = (headers.contains_key(X_FORWARDED_HOST), self.host) {
+            headers.insert(X_FORWARDED_HOST, host.clone());
+        }
+    }
+
+    /// Makes the headers of an answer ready for the client.
+    pub fn prepare_response(headers: &mut HeaderMap) {
+        remove_hop_by_hop(headers);
+        headers.remove(PROXY_AUTHENTICATE);
+        headers.remove(TRAILER);
+        headers.remove(UPGRADE);
+    }
+}
+
+/// Removes what belongs to one connection: `Connection`, what it names, and what it should name.
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|name| name.trim().parse().ok())
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+        headers.remove(CONNECTION);
+    }
+    headers.remove(KEEP_ALIVE);
+    headers.remove(TE);
+    headers.remove(TRANSFER_ENCODING);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    fn prepare(trusted: &str, peer: &str, fields: &[(&str, &str)]) -> HeaderMap {
+        let networks = if trusted.is_empty() { vec![] } else { vec![trusted.parse().unwrap()] };
+        let trusted = TrustedProxies::new(networks);
+        let host = HeaderValue::from_static("api.example");
+        let mut headers = headers(fields);
+        Forwarding { trusted: &trusted, peer: peer.parse().unwrap(), host: Some(&host) }
+            .prepare(&mut headers);
+        headers
+    }
+
+    #[test]
+    fn what_belongs_to_the_connection_stays_there() {
+        let prepared = prepare(
+            "",
+            "192.0.2.1",
+            &[
+                ("connection", "X-Drop, close"),
+                ("connection", "x-also"),
+                ("x-drop", "1"),
+                ("x-also", "1"),
+                ("keep-alive", "timeout=5"),
+                ("te", "trailers, gzip"),
+                ("proxy-authorization", "Basic x"),
+                ("proxy-connection", "keep-alive"),
+                ("upgrade", "h2c"),
+                ("x-stay", "1"),
+            ],
+        );
+        let expected = headers(&[
+            ("x-stay", "1"),
+            ("te", "trailers"),
+            ("x-forwarded-for", "192.0.2.1"),
+            ("x-forwarded-proto", "http"),
+            ("x-forwarded-host", "api.example"),
+        ]);
+        assert_eq!(prepared, expected);
+    }
+
+    #[test]
+    fn forwarding_fields_of_strangers_are_dropped() {
+        let claims = [
+            ("x-forwarded-for", "1.2.3.4"),
+            ("x-real-ip", "1.2.3.4"),
+            ("forwarded", "for=1.2.3.4"),
+            ("true-client-ip", "x"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "evil"),
+        ];
+        let prepared = prepare("10.0.0.0/8", "192.0.2.1", &claims);
+        let expected = headers(&[
+            ("x-forwarded-for", "192.0.2.1"),
+            ("x-forwarded-proto", "http"),
+            ("x-forwarded-host", "api.example"),
+        ]);
+        assert_eq!(prepared, expected);
+        let believed = prepare("10.0.0.0/8", "10.1.1.1", &claims);
+        assert_eq!(believed["x-forwarded-for"], "1.2.3.4, 10.1.1.1");
+        assert_eq!(believed["x-forwarded-proto"], "https");
+        assert_eq!(believed["x-real-ip"], "1.2.3.4");
+    }
+
+    #[test]
+    fn the_client_behind_trusted_proxies() {
+        let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
+        for (peer, chain, client) in [
+            ("192.0.2.1", "1.2.3.4", "192.0.2.1"),
+            ("10.0.0.1", "9.9.9.9, 1.2.3.4, 10.0.0.2", "1.2.3.4"),
+            ("10.0.0.1", "evil, 10.0.0.2", "10.0.0.2"),
+            ("10.0.0.1", "", "10.0.0.1"),
+        ] {
+            let headers = headers(&[("x-forwarded-for", chain)]);
+            assert_eq!(trusted.client(peer.parse().unwrap(), &headers).to_string(), client);
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The upstream side: where a request goes, what it looks like there, and the connections it takes.
+//!
+//! Connections are kept by each worker for itself: nothing here is shared between cores.
+
+mod body;
+mod connect;
+mod forward;
+mod pool;
+mod send;
+mod upstream;
+
+pub use body::{Body, ClientBody};
+pub use connect::Connector;
+pub use forward::{Forwarding, TrustedProxies};
+pub use send::{ProxyError, Sender, Timeouts};
+pub use upstream::{Endpoint, Scheme, Upstream, UpstreamError};

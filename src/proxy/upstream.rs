@@ -1,0 +1,162 @@
+//! Where an API's requests go.
+
+use std::{borrow::Cow, fmt};
+
+use http::{HeaderValue, Uri, uri::PathAndQuery};
+
+/// How an endpoint is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// In the clear.
+    Http,
+    /// Over TLS; the certificate must be one the system trusts.
+    Https,
+}
+
+/// What connections are made to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// In the clear or not.
+    pub scheme: Scheme,
+    /// A name or an address, without brackets.
+    pub host: Box<str>,
+    /// The port.
+    pub port: u16,
+}
+
+/// The upstream of an API.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// What connections are made to.
+    pub endpoint: Endpoint,
+    /// The `Host` that requests carry, unless the client's is preserved.
+    pub host: HeaderValue,
+    /// Requests carry the client's `Host`.
+    pub preserve_host: bool,
+    /// The bare root below a base path keeps its final slash.
+    pub preserve_trailing_slash: bool,
+    /// What paths are put behind; no final slash.
+    base_path: Box<str>,
+    base_query: Option<Box<str>>,
+}
+
+/// Why a text is not the URL of an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamError {
+    /// It is no absolute URL.
+    NotAUrl,
+    /// Its scheme is known and not supported yet.
+    SchemeNotSupported,
+    /// It has a user name or password.
+    Credentials,
+}
+
+impl fmt::Display for UpstreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotAUrl => {
+                "an upstream is an absolute URL such as http://orders.internal:8080/base; correct it"
+            }
+            Self::SchemeNotSupported => "this scheme is not supported yet; use http or https",
+            Self::Credentials => "an upstream URL must not hold a user name or password; remove it",
+        })
+    }
+}
+
+impl Upstream {
+    /// Reads the URL of an upstream.
+    ///
+    /// # Errors
+    /// [`UpstreamError`] says why it is none.
+    pub fn new(url: &str) -> Result<Self, UpstreamError> {
+        let uri: Uri = url.parse().map_err(|_| UpstreamError::NotAUrl)?;
+        let authority = uri.authority().ok_or(UpstreamError::NotAUrl)?;
+        let (scheme, port) = match uri.scheme_str().map(str::to_ascii_lowercase).as_deref() {
+            Some("http") => (Scheme::Http, 80),
+            Some("https") => (Scheme::Https, 443),
+            Some("h2c" | "ws" | "wss") => return Err(UpstreamError::SchemeNotSupported),
+            _ => return Err(UpstreamError::NotAUrl),
+        };
+        if authority.as_str().contains('@') {
+            return Err(UpstreamError::Credentials);
+        }
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        if host.is_empty() || (authority.port().is_none() && authority.as_str().ends_with(':')) {
+            return Err(UpstreamError::NotAUrl);
+        }
+        Ok(Self {
+            endpoint: Endpoint { scheme, host: host.into(), port: authority.port_u16().unwrap_or(port) },
+            host: HeaderValue::from_str(authority.as_str()).map_err(|_| UpstreamError::NotAUrl)?,
+            preserve_host: false,
+            preserve_trailing_slash: false,
+            base_path: uri.path().trim_end_matches('/').into(),
+            base_query: uri.query().filter(|query| !query.is_empty()).map(Into::into),
+        })
+    }
+
+    /// The target of a request for `path` (raw, with its leading slash, as it was asked for below
+    /// the listen path) and `query`. Neither is decoded or encoded.
+    #[must_use]
+    pub fn target(&self, path: &str, query: Option<&str>) -> Option<PathAndQuery> {
+        let path: Cow<'_, str> = match (&*self.base_path, path) {
+            ("", path) => path.into(),
+            (base, "/" | "") if !self.preserve_trailing_slash => base.into(),
+            (base, path) => format!("{base}{path}").into(),
+        };
+        let target = match (self.base_query.as_deref(), query) {
+            (None, None) => return PathAndQuery::try_from(path.as_ref()).ok(),
+            (Some(base), Some(query)) if !query.is_empty() => format!("{path}?{base}&{query}"),
+            (Some(query), _) | (None, Some(query)) => format!("{path}?{query}"),
+        };
+        PathAndQuery::try_from(target).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls() {
+        let upstream = Upstream::new("http://Orders.internal:8080/base/?k=v").unwrap();
+        assert_eq!(
+            upstream.endpoint,
+            Endpoint { scheme: Scheme::Http, host: "Orders.internal".into(), port: 8080 }
+        );
+        assert_eq!(upstream.host, "Orders.internal:8080");
+        let v6 = Upstream::new("https://[::1]").unwrap();
+        assert_eq!(v6.endpoint, Endpoint { scheme: Scheme::Https, host: "::1".into(), port: 443 });
+        for (url, error) in [
+            ("", UpstreamError::NotAUrl),
+            ("orders", UpstreamError::NotAUrl),
+            ("/x", UpstreamError::NotAUrl),
+            ("orders:80", UpstreamError::NotAUrl),
+            ("ftp://x/", UpstreamError::NotAUrl),
+            ("http://", UpstreamError::NotAUrl),
+            ("http://x:/", UpstreamError::NotAUrl),
+            ("http://x y/", UpstreamError::NotAUrl),
+            ("env://UPSTREAM", UpstreamError::NotAUrl),
+            ("h2c://x", UpstreamError::SchemeNotSupported),
+            ("http://a:b@x/", UpstreamError::Credentials),
+        ] {
+            assert_eq!(Upstream::new(url).err(), Some(error), "{url}");
+        }
+    }
+
+    #[test]
+    fn targets() {
+        let target = |url: &str, path: &str, query: Option<&str>| {
+            Upstream::new(url).unwrap().target(path, query).unwrap().to_string()
+        };
+        assert_eq!(target("http://x", "/a%2Fb/", None), "/a%2Fb/");
+        assert_eq!(target("http://x/", "/", Some("b=2&a=1;c")), "/?b=2&a=1;c");
+        assert_eq!(target("http://x/base/", "/a", None), "/base/a");
+        assert_eq!(target("http://x/base", "/", None), "/base");
+        assert_eq!(target("http://x/base", "/a/", Some("")), "/base/a/?");
+        assert_eq!(target("http://x/base?k=v", "/a", Some("a=b")), "/base/a?k=v&a=b");
+        assert_eq!(target("http://x?k=v", "/a", None), "/a?k=v");
+        let mut upstream = Upstream::new("http://x/base").unwrap();
+        upstream.preserve_trailing_slash = true;
+        assert_eq!(upstream.target("/", None).unwrap(), "/base/");
+    }
+}

@@ -1,0 +1,11 @@
+//! Listeners and connections.
+//!
+//! Each worker is one thread with a runtime of its own and a socket of its own on every address; the
+//! kernel spreads connections over them (`SO_REUSEPORT`). Nothing is handed from one worker to
+//! another.
+
+mod listen;
+mod serve;
+
+pub use listen::bind;
+pub use serve::{Limits, serve};
