@@ -7,6 +7,7 @@ use http::HeaderName;
 use super::{JwtScheme, KeySource, parse::Parser, raw, source};
 use crate::{
     document::FieldPath,
+    jwks::is_loopback,
     jwt::{Algorithm, AlgorithmSet, ClaimPath, CustomRule, Expect, Family, Rules, Skew, SubjectClaims, json},
     policy::{Scopes, Selection},
 };
@@ -156,14 +157,7 @@ impl SchemeParser<'_, '_> {
     }
 
     fn warn_if_in_the_clear(&mut self, field: &str, url: &str) {
-        let parsed = url::Url::parse(url).ok();
-        let loopback = parsed.as_ref().is_some_and(|url| match url.host() {
-            Some(url::Host::Ipv4(address)) => address.is_loopback(),
-            Some(url::Host::Ipv6(address)) => address.is_loopback(),
-            Some(url::Host::Domain(name)) => name == "localhost",
-            None => false,
-        });
-        if !loopback && parsed.is_some_and(|url| url.scheme() == "http") {
+        if url::Url::parse(url).is_ok_and(|url| url.scheme() == "http") && !is_loopback(url) {
             let message = "keys are fetched in the clear: whoever is on the way can replace them; use https";
             self.parser.warning(&self.at.member(field), message);
         }

@@ -30,9 +30,12 @@ impl fmt::Display for FetchError {
 impl std::error::Error for FetchError {}
 
 /// Downloads over HTTP and HTTPS: no redirects, bounded in time and size. Proxies are taken from
-/// the environment (`HTTPS_PROXY`, `NO_PROXY`).
+/// the environment (`HTTPS_PROXY`, `NO_PROXY`), except for this machine's own addresses.
 #[derive(Clone, Debug)]
-pub struct HttpFetch(reqwest::Client);
+pub struct HttpFetch {
+    usual: reqwest::Client,
+    direct: reqwest::Client,
+}
 
 impl HttpFetch {
     /// A client of its own.
@@ -45,18 +48,22 @@ impl HttpFetch {
             // A provider that the embedding program installed before is as good.
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         });
-        reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TOTAL_TIMEOUT)
-            .user_agent(concat!("claimgate/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map(Self)
-            .map_err(|e| FetchError(format!("the client for key sets cannot be set up: {e}")))
+        let builder = || {
+            reqwest::Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(CONNECT_TIMEOUT)
+                .timeout(TOTAL_TIMEOUT)
+                .user_agent(concat!("claimgate/", env!("CARGO_PKG_VERSION")))
+        };
+        let failed = |e| FetchError(format!("the client for key sets cannot be set up: {e}"));
+        let usual = builder().build().map_err(failed)?;
+        let direct = builder().no_proxy().build().map_err(failed)?;
+        Ok(Self { usual, direct })
     }
 
     async fn get(&self, url: &str) -> Result<Vec<u8>, FetchError> {
-        let request = self.0.get(url).header("accept", "application/jwk-set+json, application/json");
+        let client = if is_loopback(url) { &self.direct } else { &self.usual };
+        let request = client.get(url).header("accept", "application/jwk-set+json, application/json");
         let mut response = request.send().await.map_err(|e| failed(&e))?;
         let status = response.status();
         if status.is_redirection() {
@@ -82,6 +89,17 @@ impl Fetch for HttpFetch {
     fn fetch<'a>(&'a self, url: &'a str) -> Fetched<'a> {
         Box::pin(self.get(url))
     }
+}
+
+/// Whether a URL names this machine itself.
+#[must_use]
+pub fn is_loopback(url: &str) -> bool {
+    url::Url::parse(url).is_ok_and(|url| match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    })
 }
 
 /// The error with its causes, without the URL: it may hold a credential.

@@ -18,7 +18,7 @@ mod registry;
 mod source;
 mod sources;
 
-pub use fetch::{Fetch, FetchError, Fetched, HttpFetch};
+pub use fetch::{Fetch, FetchError, Fetched, HttpFetch, is_loopback};
 pub use registry::{Registry, RemoteSource};
 pub use source::{COOL_DOWN, MAX_AGE, Source};
 pub use sources::{Found, KeySources, Missing};

@@ -150,7 +150,10 @@ impl Selection {
     }
 
     fn default_policies<'s>(&self, set: &'s PolicySet) -> Result<Vec<&'s Arc<Policy>>, Refusal> {
-        let Some(first) = self.defaults.first() else { return Err(Reason::PolicyNone.into()) };
+        let Some(first) = self.defaults.first() else {
+            let reason = if self.scopes.is_some() { Reason::ScopeMissing } else { Reason::PolicyNone };
+            return Err(reason.into());
+        };
         let known: Vec<_> = self.defaults.iter().filter_map(|id| set.get(&self.org_id, id)).collect();
         match (known.is_empty(), set.get(&self.org_id, first)) {
             (false, Some(_)) => Ok(known),

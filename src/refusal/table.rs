@@ -131,6 +131,8 @@ reasons! {
     DefaultPolicyUnknown,
     /// Nothing selects a policy.
     PolicyNone,
+    /// Scopes would select a policy, and the token has none.
+    ScopeMissing,
     /// No scope of the token maps to a policy.
     ScopeUnmapped,
     /// The policies of the token's scopes do not exist.
@@ -372,6 +374,11 @@ impl Reason {
             Self::PolicyNone => {
                 forbidden("policy_none", NO_POLICY, "key not authorized: no matching policy found")
             }
+            Self::ScopeMissing => Row {
+                code: "scope_missing",
+                tyk_message: Self::PolicyNone.row().tyk_message,
+                ..Self::ScopeUnmapped.row()
+            },
             Self::ScopeUnmapped => Row {
                 error: "insufficient_scope",
                 challenge: Challenge::Error,

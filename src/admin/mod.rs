@@ -1,0 +1,118 @@
+//! The control API: its own listener, with Tyk's routes, bodies and codes.
+//!
+//! `/hello` and `/ready` answer everybody who can reach the listener. Everything under `/tyk/` needs
+//! the secret in `x-tyk-authorization`; without a secret in the configuration nobody has it.
+
+use std::{net::TcpListener, sync::Arc};
+
+use aws_lc_rs::{constant_time, digest};
+use axum::{
+    Json, Router,
+    extract::{Path, Query, Request, State},
+    http::{HeaderMap, StatusCode},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::{delete, get},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::{runtime::Handle, task::spawn_blocking};
+use tracing::error;
+
+use crate::gateway::Control;
+
+const AUTHORIZATION: &str = "x-tyk-authorization";
+
+#[derive(Clone)]
+struct Admin {
+    control: Arc<Control>,
+    tasks: Handle,
+}
+
+/// Serves the control API until the runtime ends.
+pub(crate) async fn serve(listener: TcpListener, control: Arc<Control>, tasks: Handle) {
+    let admin = Admin { control, tasks };
+    let guarded = Router::new()
+        .route("/reload", get(reload))
+        .route("/reload/", get(reload))
+        .route("/reload/group", get(reload))
+        .route("/cache/jwks", delete(invalidate_all))
+        .route("/cache/jwks/{api}", delete(invalidate))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "Not Found") })
+        .layer(from_fn_with_state(admin.clone(), authorize));
+    let app = Router::new()
+        .route("/hello", get(hello))
+        .route("/ready", get(ready))
+        .nest("/tyk", guarded)
+        .with_state(admin);
+    let served = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => axum::serve(listener, app).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = served {
+        error!(%error, "the control API ended");
+    }
+}
+
+async fn hello() -> Json<Value> {
+    Json(json!({ "status": "pass", "version": env!("CARGO_PKG_VERSION"), "description": "Claimgate" }))
+}
+
+async fn ready(State(admin): State<Admin>) -> (StatusCode, Json<Value>) {
+    if admin.control.is_ready() {
+        (StatusCode::OK, Json(json!({ "status": "pass" })))
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "fail" })))
+    }
+}
+
+async fn authorize(State(admin): State<Admin>, headers: HeaderMap, request: Request, next: Next) -> Response {
+    let secret = admin.control.config().admin_secret.as_ref();
+    let given = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
+    let open = secret.zip(given).is_some_and(|(secret, given)| same(secret.as_bytes(), given));
+    if open {
+        return next.run(request).await;
+    }
+    status(StatusCode::FORBIDDEN, "error", "Attempted administrative access with invalid or missing key!")
+}
+
+/// Compares digests, so that neither length nor content show in the time it takes.
+fn same(secret: &[u8], given: &[u8]) -> bool {
+    let digest = |octets| digest::digest(&digest::SHA256, octets);
+    constant_time::verify_slices_are_equal(digest(secret).as_ref(), digest(given).as_ref()).is_ok()
+}
+
+fn status(code: StatusCode, status: &str, message: &str) -> Response {
+    (code, Json(json!({ "status": status, "message": message }))).into_response()
+}
+
+#[derive(Deserialize)]
+struct ReloadQuery {
+    #[serde(default)]
+    block: bool,
+}
+
+async fn reload(State(admin): State<Admin>, Query(query): Query<ReloadQuery>) -> Response {
+    let reloaded = spawn_blocking(move || admin.control.reload(&admin.tasks));
+    if !query.block {
+        return status(StatusCode::OK, "ok", "");
+    }
+    match reloaded.await {
+        Ok(Ok(())) => status(StatusCode::OK, "ok", ""),
+        Ok(Err(findings)) => {
+            let text: Vec<String> = findings.iter().map(ToString::to_string).collect();
+            status(StatusCode::UNPROCESSABLE_ENTITY, "error", &text.join("\n"))
+        }
+        Err(_) => status(StatusCode::INTERNAL_SERVER_ERROR, "error", "the reload ended unexpectedly"),
+    }
+}
+
+async fn invalidate_all(State(admin): State<Admin>) -> Response {
+    admin.control.invalidate_keys(None).await;
+    status(StatusCode::OK, "ok", "cache invalidated")
+}
+
+async fn invalidate(State(admin): State<Admin>, Path(api): Path<String>) -> Response {
+    admin.control.invalidate_keys(Some(&api)).await;
+    status(StatusCode::OK, "ok", "cache invalidated")
+}

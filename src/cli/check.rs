@@ -1,0 +1,21 @@
+//! `claimgate check`
+
+use std::{env, process::ExitCode};
+
+use claimgate::{
+    config::{Config, Flags},
+    document::{Findings, Severity},
+    gateway,
+};
+
+pub(super) fn check(flags: &Flags) -> ExitCode {
+    let mut findings = Findings::default();
+    if let Some(config) = Config::load(flags, env::vars(), &mut findings) {
+        gateway::check(&config, &mut findings);
+    }
+    let findings = findings.sorted();
+    findings.iter().for_each(|finding| println!("{finding}"));
+    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+    println!("{errors} errors, {} warnings", findings.len().saturating_sub(errors));
+    if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,177 @@
+//! `claimgate demo`: everything that a gateway needs around it, in one process.
+
+mod folder;
+mod peers;
+mod requests;
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    process::ExitCode,
+    time::SystemTime,
+};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use claimgate::{
+    config::{Config, Flags},
+    document::{Finding, Findings},
+    node::{Node, StartError},
+    telemetry::init_log,
+};
+use serde_json::Value;
+use tokio::task::spawn_blocking;
+
+use self::{
+    folder::{Folder, Settings},
+    peers::Providers,
+    requests::{Trial, trials},
+};
+use super::run::wait_for_signal;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct DemoFlags {
+    /// Make the requests and end: with 0 if all of them were answered as they must be, else with 1.
+    #[arg(long)]
+    check: bool,
+}
+
+/// Why the demo cannot go on; a sentence.
+type Failure = String;
+
+pub(super) fn demo(flags: &DemoFlags) -> ExitCode {
+    init_log();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.to_string()),
+    };
+    match runtime.block_on(show(flags.check)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => fail("not every request was answered as it must be"),
+        Err(message) => fail(&message),
+    }
+}
+
+fn fail(message: &str) -> ExitCode {
+    eprintln!("error: {message}");
+    ExitCode::FAILURE
+}
+
+/// Returns whether all requests were answered as they must be.
+async fn show(only_check: bool) -> Result<bool, Failure> {
+    let providers = Providers::new().map_err(text)?;
+    let settings = Settings {
+        listen: usual_or_free(8080),
+        admin: usual_or_free(8081),
+        secret: random_secret()?,
+        provider: providers.serve().await.map_err(text)?,
+        upstream: peers::serve_upstream().await.map_err(text)?,
+    };
+    let folder = Folder::write(&settings).map_err(|e| format!("the demo's files cannot be written: {e}"))?;
+    let flags = Flags { config: Some(folder.path().join("claimgate.yaml")), fields: Vec::new() };
+    let node = spawn_blocking(move || start(&flags)).await.map_err(text)??;
+    let gateway = node.listen().first().map(|address| format!("http://{address}")).unwrap_or_default();
+    introduce(&gateway, &node, &folder, &settings);
+    let trials = trials(&providers, SystemTime::now()).ok_or("the demo's tokens cannot be signed")?;
+    let client = reqwest::Client::builder().no_proxy().build().map_err(text)?;
+    let mut good = true;
+    for trial in &trials {
+        good &= make(trial, &gateway, &client).await?;
+    }
+    if !only_check {
+        println!("\nThe demo stays up for requests of your own; Ctrl-C ends it.");
+        spawn_blocking(wait_for_signal).await.map_err(text)?.map_err(text)?;
+    }
+    spawn_blocking(move || node.stop()).await.map_err(text)?;
+    Ok(good)
+}
+
+fn text(error: impl std::error::Error) -> Failure {
+    error.to_string()
+}
+
+/// The usual port on loopback, or port 0 for a free one if somebody has it.
+fn usual_or_free(port: u16) -> SocketAddr {
+    let usual = SocketAddr::from(([127, 0, 0, 1], port));
+    if TcpListener::bind(usual).is_ok() { usual } else { SocketAddr::from(([127, 0, 0, 1], 0)) }
+}
+
+fn random_secret() -> Result<String, Failure> {
+    let mut octets = [0; 18];
+    aws_lc_rs::rand::fill(&mut octets).map_err(|_| "the system gives no randomness")?;
+    Ok(URL_SAFE_NO_PAD.encode(octets))
+}
+
+fn start(flags: &Flags) -> Result<Node, Failure> {
+    let mut findings = Findings::default();
+    // The environment is somebody else's configuration.
+    let config = Config::load(flags, [], &mut findings);
+    let config = config.ok_or_else(|| list(&findings.sorted()))?;
+    Node::start(config).map_err(|error| match error {
+        StartError::Findings(findings) => list(&findings),
+        error => text(error),
+    })
+}
+
+fn list(findings: &[Finding]) -> String {
+    findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+fn introduce(gateway: &str, node: &Node, folder: &Folder, settings: &Settings) {
+    let files = folder.path().display();
+    println!("Claimgate, two identity providers and an upstream, all in this process.\n");
+    println!("  gateway    {gateway}");
+    println!("  acme       http://{}/acme/jwks.json", settings.provider);
+    println!("  globex     http://{}/globex/jwks.json", settings.provider);
+    println!("  upstream   http://{} (answers with what it was asked)", settings.upstream);
+    println!("  documents  {files}");
+    if let Some(admin) = node.admin() {
+        println!("\nChange the documents, then reload:");
+        println!(
+            "  curl -H 'x-tyk-authorization: {}' 'http://{admin}/tyk/reload?block=true'",
+            settings.secret
+        );
+    }
+}
+
+/// Prints a request as a command, makes it, and prints what came back. Returns whether that is what
+/// must come back.
+async fn make(trial: &Trial, gateway: &str, client: &reqwest::Client) -> Result<bool, Failure> {
+    let url = format!("{gateway}{}", trial.target());
+    println!("\n{}", trial.what);
+    let mut request = client.get(&url);
+    match trial.header() {
+        Some((name, value)) => {
+            println!("  curl -i '{url}' -H '{name}: {value}'");
+            request = request.header(name, value);
+        }
+        None => println!("  curl -i '{url}'"),
+    }
+    let response = request.send().await.map_err(text)?;
+    let status = response.status();
+    println!("  -> {status}");
+    if let Some(challenge) = response.headers().get("www-authenticate") {
+        println!("     WWW-Authenticate: {}", String::from_utf8_lossy(challenge.as_bytes()));
+    }
+    let body = response.text().await.map_err(text)?;
+    println!(
+        "     {}",
+        if status.is_success() { what_the_upstream_saw(&body) } else { body.trim_end().to_owned() }
+    );
+    let good = status == trial.expected;
+    if !good {
+        println!("     but {} was expected", trial.expected);
+    }
+    Ok(good)
+}
+
+fn what_the_upstream_saw(body: &str) -> String {
+    let saw: Value = serde_json::from_str(body).unwrap_or_default();
+    let of = |name: &str| saw.get(name).and_then(Value::as_str).unwrap_or_default();
+    let headers = saw.get("headers").and_then(Value::as_object);
+    let about = headers
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| matches!(name.as_str(), "x-user" | "x-issuer" | "authorization" | "cookie"));
+    let about: Vec<String> =
+        about.map(|(name, value)| format!("{name}: {}", value.as_str().unwrap_or_default())).collect();
+    format!("upstream saw {} {}  {}", of("method"), of("target"), about.join("  ")).trim_end().to_owned()
+}

@@ -1,0 +1,153 @@
+//! `claimgate token`
+
+use std::{
+    fs,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use claimgate::{
+    definition::parse_duration,
+    jwt::{Algorithm, sign::SigningKey},
+};
+use clap::Subcommand;
+use serde_json::{Map, Value, json};
+
+use super::BAD_CONFIGURATION;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TokenCommand {
+    /// Print a new key: PKCS#8 in PEM, or base64 for a shared secret.
+    Key {
+        /// What it signs with: RS256, PS256, ES256, ES384, ES512, EdDSA, HS256, …
+        #[arg(long, default_value = "RS256")]
+        alg: String,
+    },
+    /// Print the JWKS of the public keys of key files.
+    Jwks {
+        /// Key files; `file:kid` names the key, else its thumbprint does (RFC 7638).
+        #[arg(required = true, value_name = "KEY[:KID]")]
+        keys: Vec<String>,
+        /// What all of them sign with, if not the usual algorithm of their kind.
+        #[arg(long)]
+        alg: Option<String>,
+    },
+    /// Print a token signed with a key file.
+    Mint {
+        /// The key file, `-` for standard input; `file:kid` names the key.
+        #[arg(long, value_name = "KEY[:KID]")]
+        key: String,
+        /// What to sign with, if not the usual algorithm of the key's kind.
+        #[arg(long)]
+        alg: Option<String>,
+        /// Claims as a JSON object.
+        #[arg(long, value_name = "JSON", default_value = "{}")]
+        claims: String,
+        /// One more claim; the value is JSON, or a text if it is not.
+        #[arg(long, value_name = "NAME=VALUE")]
+        claim: Vec<String>,
+        /// How long the token is good; sets `exp`.
+        #[arg(long, value_name = "TIME", default_value = "1h")]
+        expires_in: String,
+    },
+}
+
+pub(super) fn token(command: TokenCommand) -> ExitCode {
+    let result = match command {
+        TokenCommand::Key { alg } => key(&alg),
+        TokenCommand::Jwks { keys, alg } => jwks(&keys, alg.as_deref()),
+        TokenCommand::Mint { key, alg, claims, claim, expires_in } => {
+            mint(&key, alg.as_deref(), &claims, &claim, &expires_in)
+        }
+    };
+    match result {
+        Ok(text) => {
+            println!("{}", text.trim_end());
+            ExitCode::SUCCESS
+        }
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::from(BAD_CONFIGURATION)
+        }
+    }
+}
+
+fn key(alg: &str) -> Result<String, String> {
+    let key = SigningKey::generate(algorithm(alg)?).map_err(|e| e.to_string())?;
+    key.to_text().map_err(|e| e.to_string())
+}
+
+fn jwks(files: &[String], alg: Option<&str>) -> Result<String, String> {
+    let mut keys = Vec::with_capacity(files.len());
+    for file in files {
+        let (path, kid) = named(file);
+        let key = read(path, alg)?;
+        let jwk = key
+            .public_jwk(kid)
+            .ok_or_else(|| format!("{path} holds a shared secret, which has no public key"))?;
+        keys.push(jwk);
+    }
+    serde_json::to_string_pretty(&json!({ "keys": keys })).map_err(|e| e.to_string())
+}
+
+fn mint(
+    key: &str,
+    alg: Option<&str>,
+    claims: &str,
+    more: &[String],
+    expires_in: &str,
+) -> Result<String, String> {
+    let (path, kid) = named(key);
+    let key = read(path, alg)?;
+    let Ok(Value::Object(given)) = serde_json::from_str(claims) else {
+        return Err("--claims is a JSON object such as '{\"sub\":\"alice\"}'".into());
+    };
+    let lifetime = parse_duration(expires_in).ok_or("--expires-in is a time such as 1h or 5m")?;
+    let mut claims = times(lifetime);
+    claims.extend(given);
+    for claim in more {
+        let (name, value) = claim.split_once('=').ok_or("--claim is NAME=VALUE")?;
+        claims.insert(name.into(), serde_json::from_str(value).unwrap_or_else(|_| value.into()));
+    }
+    let kid = match kid {
+        Some(kid) => Some(Value::from(kid)),
+        None => key.public_jwk(None).and_then(|jwk| jwk.get("kid").cloned()),
+    };
+    let header = kid.map_or_else(|| json!({}), |kid| json!({ "kid": kid }));
+    key.sign(&header, &Value::Object(claims)).map_err(|e| e.to_string())
+}
+
+fn times(lifetime: Duration) -> Map<String, Value> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let expires = now.saturating_add(lifetime).as_secs();
+    [("iat".into(), now.as_secs().into()), ("exp".into(), expires.into())].into_iter().collect()
+}
+
+fn algorithm(name: &str) -> Result<Algorithm, String> {
+    Algorithm::from_name(name).ok_or_else(|| {
+        let known: Vec<&str> = Algorithm::ALL.iter().map(|algorithm| algorithm.name()).collect();
+        format!("{name} is not an algorithm; the known ones are {}", known.join(", "))
+    })
+}
+
+/// A key file and its `kid`.
+fn named(file: &str) -> (&str, Option<&str>) {
+    match file.rsplit_once(':') {
+        Some((path, kid)) if !Path::new(file).exists() => (path, Some(kid)),
+        _ => (file, None),
+    }
+}
+
+fn read(path: &str, alg: Option<&str>) -> Result<SigningKey, String> {
+    let text = if path == "-" {
+        let mut text = String::new();
+        io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        fs::read_to_string(PathBuf::from(path))
+    };
+    let text = text.map_err(|e| format!("{path} cannot be read: {e}"))?;
+    let algorithm = alg.map(algorithm).transpose()?;
+    SigningKey::from_text(&text, algorithm).map_err(|e| format!("{path}: {e}"))
+}

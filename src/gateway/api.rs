@@ -1,0 +1,106 @@
+//! One API, compiled: everything about it that can be decided before a request comes.
+
+use std::sync::Arc;
+
+use http::Method;
+
+use crate::{
+    auth::{Authenticator, Grants, Place, Places, VerifiedTokens},
+    definition::{Definition, JwtScheme, KeySource, ListenPath},
+    jwks::{KeySources, Registry, Source},
+    jwt::Reading,
+    middleware::{Cors, HeaderRules, Operation, Operations},
+    policy::PolicySet,
+    proxy::Upstream,
+    refusal::Profile,
+};
+
+/// The longest token in profile `tyk`, where only the head of a request bounds it.
+const TYK_TOKEN_SIZE: usize = 64 * 1024;
+
+#[derive(Debug)]
+pub(super) struct Api {
+    pub(super) id: Arc<str>,
+    /// What challenges name.
+    pub(super) realm: Box<str>,
+    pub(super) listen_path: ListenPath,
+    pub(super) authenticator: Option<Authenticator>,
+    pub(super) strip_credentials: bool,
+    pub(super) context_variables: bool,
+    /// Whether a template reads the headers of the request.
+    pub(super) reads_headers: bool,
+    pub(super) request_headers: HeaderRules,
+    pub(super) response_headers: HeaderRules,
+    pub(super) cors: Option<Cors>,
+    operations: Operations,
+    pub(super) upstream: Upstream,
+}
+
+/// What APIs are compiled with.
+pub(super) struct Context<'c> {
+    pub(super) profile: Profile,
+    pub(super) registry: &'c Registry,
+    pub(super) policies: &'c Arc<PolicySet>,
+    pub(super) verified: &'c Arc<VerifiedTokens>,
+}
+
+impl Api {
+    pub(super) fn new(definition: Definition, context: &Context<'_>) -> Self {
+        let rules = || {
+            let operations =
+                definition.operations.iter().flat_map(|o| [&o.request_headers, &o.response_headers]);
+            [&definition.request_headers, &definition.response_headers].into_iter().chain(operations)
+        };
+        let reads_headers = rules().any(HeaderRules::read_headers);
+        let realm = definition.name.into_boxed_str();
+        Self {
+            authenticator: definition.jwt.map(|jwt| authenticator(jwt, &definition.id, &realm, context)),
+            id: definition.id,
+            realm,
+            listen_path: definition.listen_path,
+            strip_credentials: definition.strip_authorization_data,
+            context_variables: definition.context_variables,
+            reads_headers,
+            request_headers: definition.request_headers,
+            response_headers: definition.response_headers,
+            cors: definition.cors.map(|policy| Cors::new(&policy, context.profile)),
+            operations: Operations::new(definition.operations),
+            upstream: definition.upstream,
+        }
+    }
+
+    /// The operation of a request for a path below the listen path. A path that could be read
+    /// differently is none.
+    pub(super) fn operation(&self, method: &Method, path: &str, ambiguous: bool) -> Option<&Operation> {
+        if ambiguous { None } else { self.operations.find(method, path) }
+    }
+}
+
+fn authenticator(jwt: JwtScheme, id: &Arc<str>, realm: &str, context: &Context<'_>) -> Authenticator {
+    let mut places = Vec::new();
+    places.extend(jwt.header.map(Place::Header));
+    places.extend(jwt.query.map(Place::Query));
+    places.extend(jwt.cookie.map(Place::Cookie));
+    let mut rules = jwt.rules;
+    if context.profile == Profile::Tyk {
+        rules.reading = Reading::Tyk;
+        if !jwt.bounds_token_size {
+            rules.max_bytes = TYK_TOKEN_SIZE;
+        }
+    }
+    let source = |source: KeySource| match source {
+        KeySource::Remote(remote) => context.registry.remote(&remote),
+        KeySource::Fixed(keys) => Arc::new(Source::fixed(format!("the keys of {id}"), keys)),
+    };
+    let keys = KeySources::new(jwt.sources.into_iter().map(source).collect());
+    let grants = Grants { selection: jwt.selection, policies: Arc::clone(context.policies) };
+    Authenticator::new(
+        Places::new(places, context.profile),
+        rules,
+        keys,
+        Some(grants),
+        context.profile,
+        realm,
+    )
+    .with_cache(Arc::clone(context.verified))
+}

@@ -1,0 +1,135 @@
+//! Documents into a snapshot.
+
+use std::{collections::HashSet, sync::Arc};
+
+use super::{
+    api::{Api, Context},
+    router::Router,
+};
+use crate::{
+    auth::VerifiedTokens,
+    config::Config,
+    definition::{self, Definition},
+    document::{Finding, Findings, Severity},
+    jwks::{KeySources, Registry, Source},
+    policy::{self, PolicySet},
+    refusal::Profile,
+};
+
+/// Everything that the definitions and policies say, compiled. Immutable; a reload makes another.
+#[derive(Debug)]
+pub struct Snapshot {
+    pub(super) router: Router<Arc<Api>>,
+    apis: Vec<Arc<Api>>,
+    pub(super) profile: Profile,
+}
+
+/// What was read, before it is compiled.
+struct Documents {
+    definitions: Vec<Definition>,
+    policies: PolicySet,
+}
+
+/// Reads everything that a gateway with this configuration would, and starts nothing.
+pub fn check(config: &Config, findings: &mut Findings) {
+    read(config, findings);
+}
+
+impl Snapshot {
+    /// Reads and compiles the documents; nothing if one of them has an error. Key sets are fetched
+    /// in the background from here on.
+    pub(super) fn compile(
+        config: &Config,
+        registry: &Registry,
+        verified: &Arc<VerifiedTokens>,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let documents = read(config, findings)?;
+        let policies = Arc::new(documents.policies);
+        let context = Context { profile: config.errors, registry, policies: &policies, verified };
+        let mut router = Router::default();
+        let mut apis = Vec::with_capacity(documents.definitions.len());
+        for mut definition in documents.definitions.into_iter().filter(|definition| definition.served) {
+            let domain = definition.domain.take();
+            let api = Arc::new(Api::new(definition, &context));
+            router.insert(domain.as_deref(), &api.listen_path.value, Arc::clone(&api));
+            apis.push(api);
+        }
+        Some(Self { router, apis, profile: config.errors })
+    }
+
+    /// How many APIs are served.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.apis.len()
+    }
+
+    /// Whether no API is served.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.apis.is_empty()
+    }
+
+    /// The sources of all keys.
+    pub(super) fn sources(&self) -> Vec<Arc<Source>> {
+        let keys = self.apis.iter().filter_map(|api| api.authenticator.as_ref()).map(|auth| auth.keys());
+        keys.flat_map(KeySources::iter).cloned().collect()
+    }
+
+    /// The keys of one API, or of all.
+    pub(super) fn keys_of(&self, api: Option<&str>) -> Vec<KeySources> {
+        let asked = |own: &&Arc<Api>| api.is_none_or(|api| *own.id == *api);
+        let apis = self.apis.iter().filter(asked);
+        apis.filter_map(|api| Some(api.authenticator.as_ref()?.keys().clone())).collect()
+    }
+}
+
+fn read(config: &Config, findings: &mut Findings) -> Option<Documents> {
+    let loaded = definition::load(&config.definitions, &config.secrets);
+    findings.append(loaded.findings);
+    let policies = match &config.policies {
+        Some(path) => {
+            let (policies, found) = policy::load(path);
+            findings.append(found);
+            policies
+        }
+        None => PolicySet::default(),
+    };
+    warn_about_references(config, &loaded.definitions, &policies, findings);
+    (!findings.has_errors()).then_some(Documents { definitions: loaded.definitions, policies })
+}
+
+/// Ids that lead nowhere: callers who depend on them get no rights.
+fn warn_about_references(
+    config: &Config,
+    definitions: &[Definition],
+    policies: &PolicySet,
+    findings: &mut Findings,
+) {
+    for definition in definitions {
+        let Some(jwt) = &definition.jwt else { continue };
+        let scopes = jwt.selection.scopes.iter().flat_map(policy::Scopes::policies);
+        for id in jwt.selection.defaults.iter().chain(scopes) {
+            if policies.get(&jwt.selection.org_id, id).is_none() {
+                let why =
+                    if policies.knows(id) { "belongs to another organisation" } else { "does not exist" };
+                let message = format!(
+                    "the policy {id}, which this API selects, {why}; callers who depend on it get 403"
+                );
+                findings.push(warning(&definition.file, message));
+            }
+        }
+    }
+    let known: HashSet<&str> = definitions.iter().map(|definition| &*definition.id).collect();
+    let Some(path) = &config.policies else { return };
+    for policy in policies.iter() {
+        for (api, _) in policy.rights.iter().filter(|(api, _)| !known.contains(&**api)) {
+            let message = format!("the policy {} grants the API {api}, which does not exist", policy.id);
+            findings.push(warning(path, message));
+        }
+    }
+}
+
+fn warning(file: &std::path::Path, message: String) -> Finding {
+    Finding { severity: Severity::Warning, ..Finding::of_file(file, message) }
+}

@@ -1,0 +1,112 @@
+//! What can be done to a running gateway.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use tokio::runtime::Handle;
+use tracing::{error, info, warn};
+
+use super::compile::Snapshot;
+use crate::{
+    auth::VerifiedTokens,
+    config::Config,
+    document::{Finding, Findings, Severity},
+    jwks::Registry,
+};
+
+/// How long the first requests wait for keys that are not there yet.
+const PREFETCH: Duration = Duration::from_secs(3);
+
+/// The shared state of a gateway.
+#[derive(Debug)]
+pub struct Control {
+    config: Config,
+    registry: Registry,
+    verified: Arc<VerifiedTokens>,
+    published: Arc<ArcSwap<Snapshot>>,
+    ready: AtomicBool,
+    /// Held while documents are read, so that an older state of them cannot replace a newer one.
+    reloading: Mutex<()>,
+}
+
+impl Control {
+    /// Compiles the documents for the first time; waits a moment for their keys.
+    pub(crate) async fn new(config: Config, registry: Registry) -> (Option<Self>, Findings) {
+        let mut findings = Findings::default();
+        let verified = Arc::new(VerifiedTokens::default());
+        let snapshot = Snapshot::compile(&config, &registry, &verified, &mut findings);
+        let Some(snapshot) = snapshot else { return (None, findings) };
+        Registry::prefetch(snapshot.sources(), PREFETCH).await;
+        info!(apis = snapshot.len(), "definitions loaded");
+        let published = Arc::new(ArcSwap::from_pointee(snapshot));
+        let ready = AtomicBool::new(false);
+        let control = Self { config, registry, verified, published, ready, reloading: Mutex::default() };
+        (Some(control), findings)
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn published(&self) -> Arc<ArcSwap<Snapshot>> {
+        Arc::clone(&self.published)
+    }
+
+    /// Whether requests are served.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Release);
+    }
+
+    /// Reads the documents again. The new snapshot serves when this returns; after an error the old
+    /// one goes on. Must be called on a thread that may block.
+    ///
+    /// # Errors
+    /// The problems of the documents, when one is an error.
+    pub fn reload(&self, tasks: &Handle) -> Result<(), Vec<Finding>> {
+        let _guard = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut findings = Findings::default();
+        let snapshot = Snapshot::compile(&self.config, &self.registry, &self.verified, &mut findings);
+        let findings = findings.sorted();
+        tell(&findings);
+        let Some(snapshot) = snapshot else {
+            error!("the documents have errors; what was loaded before goes on");
+            return Err(findings);
+        };
+        tasks.block_on(Registry::prefetch(snapshot.sources(), PREFETCH));
+        info!(apis = snapshot.len(), "definitions loaded again");
+        self.published.store(Arc::new(snapshot));
+        Ok(())
+    }
+
+    /// Drops the keys of one API, or of all, and fetches them again.
+    pub async fn invalidate_keys(&self, api: Option<&str>) {
+        let keys = self.published.load().keys_of(api);
+        for keys in keys {
+            keys.invalidate().await;
+        }
+    }
+}
+
+/// Writes findings to the log.
+pub(crate) fn tell(findings: &[Finding]) {
+    for finding in findings {
+        let text = finding.to_string();
+        match finding.severity {
+            Severity::Error => error!("{}", text.trim_start_matches("error: ")),
+            Severity::Warning => warn!("{}", text.trim_start_matches("warning: ")),
+        }
+    }
+}

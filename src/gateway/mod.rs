@@ -1,0 +1,16 @@
+//! The gateway: definitions and policies compiled into a [`Snapshot`], served by workers.
+//!
+//! This is the composition root, and the only place where the order of the steps of a request is
+//! visible: see `Worker::serve` and `Worker::admit`.
+
+mod api;
+mod compile;
+mod control;
+mod router;
+mod target;
+mod worker;
+
+pub use compile::{Snapshot, check};
+pub use control::Control;
+pub(crate) use control::tell;
+pub(crate) use worker::Worker;

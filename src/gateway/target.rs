@@ -1,0 +1,269 @@
+//! What a request asks for.
+
+use std::borrow::Cow;
+
+use http::{HeaderValue, Method, Uri, Version, header::HOST, request::Parts};
+
+/// The host, path and query of a request. The path is decoded once, for all who decide by it; the
+/// upstream gets the octets that the client sent.
+#[derive(Debug)]
+pub(super) struct Target<'r> {
+    /// The `Host` that was asked for.
+    pub(super) host: Option<HeaderValue>,
+    /// The same without port, in lower case.
+    pub(super) host_name: String,
+    /// The path as it was sent.
+    pub(super) raw: &'r str,
+    /// The path decoded.
+    pub(super) path: Cow<'r, str>,
+    /// The query as it was sent.
+    pub(super) query: Option<&'r str>,
+    /// Upstreams may read the path differently than we do.
+    pub(super) ambiguous: bool,
+}
+
+/// What is wrong with a target.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum BadTarget {
+    /// It is none that can be forwarded.
+    Invalid,
+    /// Its path has dot segments or empty segments: this is the path that is meant.
+    Unclean(String),
+}
+
+impl<'r> Target<'r> {
+    /// The target of a request with this URI and the rest of its head.
+    pub(super) fn new(uri: &'r Uri, parts: &Parts) -> Result<Self, BadTarget> {
+        let raw = uri.path();
+        if parts.method == Method::CONNECT || !raw.starts_with('/') {
+            return Err(BadTarget::Invalid);
+        }
+        let host = host(uri, parts)?;
+        let host_name = host.as_ref().map(host_name).unwrap_or_default();
+        let query = uri.query();
+        if is_plain(raw) {
+            return Ok(Self { host, host_name, raw, path: raw.into(), query, ambiguous: false });
+        }
+        let (path, valid_text) = decode(raw).ok_or(BadTarget::Invalid)?;
+        if let Some(clean) = cleaned(&path) {
+            return Err(BadTarget::Unclean(with_query(&encode(&clean), query)));
+        }
+        let ambiguous = !valid_text || is_ambiguous(raw, &path);
+        Ok(Self { host, host_name, raw, path: path.into(), query, ambiguous })
+    }
+
+    /// The raw path behind the first `taken` octets of the decoded one.
+    pub(super) fn raw_below(&self, taken: usize) -> &'r str {
+        let mut rest = self.raw;
+        for _ in 0..taken {
+            let width = if rest.starts_with('%') { 3 } else { 1 };
+            rest = rest.get(width..).unwrap_or_default();
+        }
+        if rest.is_empty() { "/" } else { rest }
+    }
+
+    /// The decoded path behind its first `taken` octets.
+    pub(super) fn path_below(&self, taken: usize) -> &str {
+        match self.path.get(taken..) {
+            None | Some("") => "/",
+            Some(below) => below,
+        }
+    }
+}
+
+/// The host of an absolute-form target, else of the one `Host` field (RFC 9112 section 3.2).
+fn host(uri: &Uri, parts: &Parts) -> Result<Option<HeaderValue>, BadTarget> {
+    let mut fields = parts.headers.get_all(HOST).iter();
+    let field = fields.next();
+    if fields.next().is_some() || (field.is_none() && parts.version == Version::HTTP_11) {
+        return Err(BadTarget::Invalid);
+    }
+    let Some(authority) = uri.authority() else { return Ok(field.cloned()) };
+    if authority.as_str().contains('@') || !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err(BadTarget::Invalid);
+    }
+    HeaderValue::from_str(authority.as_str()).map(Some).map_err(|_| BadTarget::Invalid)
+}
+
+fn host_name(host: &HeaderValue) -> String {
+    let host = host.to_str().unwrap_or_default();
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    name.trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// Nothing to decode, nothing to clean, nothing to doubt: nearly every path.
+fn is_plain(raw: &str) -> bool {
+    let odd = raw.bytes().any(|b| matches!(b, b'%' | b';' | b'\\') || !(0x21..0x7F).contains(&b));
+    !odd && !raw.contains("//") && !raw.contains("/.")
+}
+
+/// The path decoded, and whether it is UTF-8; nothing if an escape is malformed.
+fn decode(raw: &str) -> Option<(String, bool)> {
+    let mut octets = Vec::with_capacity(raw.len());
+    let mut rest = raw.bytes();
+    while let Some(octet) = rest.next() {
+        octets.push(if octet == b'%' { hex(rest.next()?)? << 4 | hex(rest.next()?)? } else { octet });
+    }
+    match String::from_utf8(octets) {
+        Ok(path) => Some((path, true)),
+        // Each octet that is no text stands as one character; no rule can name it.
+        Err(error) => {
+            let octets = error.into_bytes();
+            Some((
+                octets.iter().map(|b| if b.is_ascii() { char::from(*b) } else { '\u{1}' }).collect(),
+                false,
+            ))
+        }
+    }
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    u8::try_from(char::from(digit).to_digit(16)?).ok()
+}
+
+/// The path without empty and dot segments; nothing if it has none.
+fn cleaned(path: &str) -> Option<String> {
+    let unclean = |segment: &str| matches!(segment, "." | "..");
+    if !path.contains("//") && !path.split('/').any(unclean) {
+        return None;
+    }
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => {
+                segments.pop();
+            }
+            segment => segments.push(segment),
+        }
+    }
+    let end = if path.ends_with('/') && !segments.is_empty() { "/" } else { "" };
+    Some(format!("/{}{end}", segments.join("/")))
+}
+
+/// Whether servers are known to read such a path in more than one way: encoded separators, back
+/// slashes, control characters, parameters that hide a dot segment, a second level of escapes, and
+/// characters that look like a separator once they are simplified.
+fn is_ambiguous(raw: &str, path: &str) -> bool {
+    let lower = raw.to_ascii_lowercase();
+    let escaped_twice = |(at, _): (usize, &str)| {
+        path.get(at + 1..at + 3).is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
+    };
+    let hidden =
+        |segment: &str| segment.split_once(';').is_some_and(|(name, _)| matches!(name, "" | "." | ".."));
+    lower.contains("%2f")
+        || lower.contains("%3b")
+        || path.contains(['\\', '\u{FF0F}', '\u{FF0E}', '\u{2024}', '\u{2215}', '\u{2044}'])
+        || path.chars().any(char::is_control)
+        || path.match_indices('%').any(escaped_twice)
+        || path.split('/').any(hidden)
+}
+
+fn encode(path: &str) -> String {
+    let mut encoded = String::with_capacity(path.len());
+    for octet in path.bytes() {
+        if octet.is_ascii_alphanumeric() || b"/-_.~$&+,:;=@!*'()".contains(&octet) {
+            encoded.push(char::from(octet));
+        } else {
+            encoded.push_str(&format!("%{octet:02X}"));
+        }
+    }
+    encoded
+}
+
+fn with_query(path: &str, query: Option<&str>) -> String {
+    query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn parts(target: &str, hosts: &[&str]) -> Parts {
+        let mut request = Request::builder().uri(target);
+        for host in hosts {
+            request = request.header(HOST, *host);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn paths() {
+        for (target, raw, path, ambiguous) in [
+            ("/a/b?x=1", "/a/b", "/a/b", false),
+            ("/ap%69/x", "/ap%69/x", "/api/x", false),
+            ("/a%20b", "/a%20b", "/a b", false),
+            ("/%c3%a9", "/%c3%a9", "/é", false),
+            ("/a;v=1/b", "/a;v=1/b", "/a;v=1/b", false),
+            ("/a%2Fb", "/a%2Fb", "/a/b", true),
+            ("/a%5cb", "/a%5cb", "/a\\b", true),
+            ("/a%00", "/a%00", "/a\0", true),
+            ("/x/..;/y", "/x/..;/y", "/x/..;/y", true),
+            ("/;/y", "/;/y", "/;/y", true),
+            ("/%2561", "/%2561", "/%61", true),
+            ("/%c0%af", "/%c0%af", "/\u{1}\u{1}", true),
+            ("/%ef%bc%8f", "/%ef%bc%8f", "/\u{ff0f}", true),
+            ("/...", "/...", "/...", false),
+        ] {
+            let parts = parts(target, &["h"]);
+            let target = Target::new(&parts.uri, &parts).unwrap();
+            assert_eq!((target.raw, &*target.path, target.ambiguous), (raw, path, ambiguous), "{target:?}");
+        }
+    }
+
+    #[test]
+    fn unclean_paths_are_sent_to_the_clean_one() {
+        for (target, clean) in [
+            ("//a", "/a"),
+            ("/a//b/?q=/../", "/a/b/?q=/../"),
+            ("/a/./b", "/a/b"),
+            ("/a/../../b", "/b"),
+            ("/a/%2e%2e/b", "/b"),
+            ("/a/..%2fb", "/b"),
+            ("/a/.", "/a"),
+            ("/..", "/"),
+            ("/a b%20".split(' ').next().unwrap(), ""),
+        ] {
+            let parts = parts(target, &["h"]);
+            let result = Target::new(&parts.uri, &parts).err();
+            let expected = (!clean.is_empty()).then(|| BadTarget::Unclean(clean.into()));
+            assert_eq!(result, expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn hosts() {
+        let name = |target: &str, hosts: &[&str]| {
+            let parts = parts(target, hosts);
+            Target::new(&parts.uri, &parts).map(|target| target.host_name)
+        };
+        assert_eq!(name("/", &["API.Example.com.:8080"]).as_deref(), Ok("api.example.com"));
+        assert_eq!(name("http://b.example/x", &["a.example"]).as_deref(), Ok("b.example"));
+        assert_eq!(name("/", &["[::1]:80"]).as_deref(), Ok("[::1]"));
+        for (target, hosts) in [
+            ("/", &[][..]),
+            ("/", &["a", "b"]),
+            ("http://u@b/x", &["b"]),
+            ("ftp://b/x", &["b"]),
+            ("*", &["b"]),
+            ("/%zz", &["b"]),
+            ("/%", &["b"]),
+        ] {
+            assert_eq!(name(target, hosts), Err(BadTarget::Invalid), "{target} {hosts:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_below_the_listen_path() {
+        let parts = parts("/ap%69/x%2Fy", &["h"]);
+        let target = Target::new(&parts.uri, &parts).unwrap();
+        assert_eq!(target.raw_below(4), "/x%2Fy");
+        assert_eq!(target.path_below(4), "/x/y");
+        assert_eq!(target.raw_below(100), "/");
+    }
+}

@@ -1,0 +1,289 @@
+//! One request, from its head to the head of its answer.
+
+use std::{cell::RefCell, net::SocketAddr, rc::Rc, sync::Arc, time::SystemTime};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version,
+    header::{HOST, LOCATION, ORIGIN},
+    request::Parts,
+};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::{
+    api::Api,
+    compile::Snapshot,
+    target::{BadTarget, Target},
+};
+use crate::{
+    access::Wanted,
+    middleware::{Facts, Operation, Verdict},
+    proxy::{Body, ClientBody, Forwarding, Sender, TrustedProxies},
+    refusal::{Asked, Reason, Refusal},
+    session::Session,
+    telemetry::{Lines, Record},
+};
+
+/// A snapshot, counted by one thread.
+type Local = Rc<Arc<Snapshot>>;
+
+/// What one thread serves requests with.
+pub(crate) struct Worker {
+    /// Where a new snapshot appears.
+    published: Arc<ArcSwap<Snapshot>>,
+    /// The snapshot in use: counted by this thread alone, so that no request writes memory that
+    /// another core reads.
+    current: RefCell<Local>,
+    sender: Sender,
+    trusted_proxies: Arc<TrustedProxies>,
+    lines: Lines,
+}
+
+/// What was decided about a request before it is forwarded.
+enum Admitted<'a> {
+    /// It is answered here.
+    Answer(Response<Bytes>),
+    /// It goes to the upstream.
+    Forward { session: Option<Session>, operation: Option<&'a Operation> },
+}
+
+impl Worker {
+    pub(crate) fn new(
+        published: Arc<ArcSwap<Snapshot>>,
+        sender: Sender,
+        trusted_proxies: Arc<TrustedProxies>,
+        lines: Lines,
+    ) -> Self {
+        let current = RefCell::new(Rc::new(published.load_full()));
+        Self { published, current, sender, trusted_proxies, lines }
+    }
+
+    fn snapshot(&self) -> Local {
+        let published = self.published.load();
+        let mut current = self.current.borrow_mut();
+        if !Arc::ptr_eq(&published, &current) {
+            *current = Rc::new(Arc::clone(&published));
+        }
+        Rc::clone(&current)
+    }
+
+    pub(crate) fn lines(&self) -> &Lines {
+        &self.lines
+    }
+
+    pub(crate) fn sender(&self) -> &Sender {
+        &self.sender
+    }
+
+    /// Answers one request of a peer.
+    pub(crate) async fn serve(
+        self: Rc<Self>,
+        peer: SocketAddr,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
+        let began = Instant::now();
+        let (parts, body) = request.into_parts();
+        let mut record = self.lines.is_on().then(|| Record {
+            time: SystemTime::now(),
+            client: self.trusted_proxies.client(peer.ip(), &parts.headers),
+            method: parts.method.clone(),
+            path: parts.uri.path().to_owned(),
+            api: None,
+            status: StatusCode::OK,
+            refused: None,
+            duration: std::time::Duration::ZERO,
+        });
+        let response = self.route(peer, parts, body, record.as_mut()).await;
+        if let Some(mut record) = record {
+            record.status = response.status();
+            record.duration = began.elapsed();
+            self.lines.write(&record);
+        }
+        response
+    }
+
+    /// Finds the API that answers, and turns its refusals into answers.
+    async fn route(
+        &self,
+        peer: SocketAddr,
+        mut parts: Parts,
+        body: Incoming,
+        mut record: Option<&mut Record>,
+    ) -> Response<Body> {
+        let snapshot = self.snapshot();
+        let asked = Asked::new(&parts.method, &parts.headers);
+        let refuse = |reason: Reason, record: Option<&mut Record>| {
+            refused(&reason.into(), record).response(snapshot.profile, asked, "").map(Body::from)
+        };
+        // The target borrows from the URI while the rest of the head changes on the way.
+        let uri = std::mem::take(&mut parts.uri);
+        let target = match Target::new(&uri, &parts) {
+            Ok(target) => target,
+            Err(BadTarget::Unclean(clean)) => return redirect(&clean),
+            Err(BadTarget::Invalid) => return refuse(Reason::BadRequest, record),
+        };
+        let Some((api, taken)) = snapshot.router.find(&target.host_name, &target.path) else {
+            return refuse(Reason::NotFound, record);
+        };
+        if let Some(record) = record.as_deref_mut() {
+            record.api = Some(Arc::clone(&api.id));
+        }
+        let pass_through = match api.cors.as_ref().map(|cors| cors.receive(&parts.method, &parts.headers)) {
+            Some(Verdict::Answer(response)) => return response.map(Body::from),
+            Some(Verdict::PassThrough) => true,
+            Some(Verdict::GoOn) | None => false,
+        };
+        let origin = api.cors.as_ref().and_then(|_| parts.headers.get(ORIGIN).cloned());
+        let method = parts.method.clone();
+        let exchange = Exchange { worker: self, api, target: &target, taken, pass_through, peer };
+        let mut response = match exchange.run(parts, body).await {
+            Ok(response) => response,
+            Err(refusal) => {
+                refused(&refusal, record).response(snapshot.profile, asked, &api.realm).map(Body::from)
+            }
+        };
+        if let Some(cors) = &api.cors {
+            cors.decorate(&method, origin.as_ref(), response.headers_mut());
+        }
+        response
+    }
+}
+
+/// One request on its way through one API.
+struct Exchange<'e> {
+    worker: &'e Worker,
+    api: &'e Api,
+    target: &'e Target<'e>,
+    /// How much of the decoded path the listen path takes.
+    taken: usize,
+    /// A preflight that the upstream answers: it carries no token.
+    pass_through: bool,
+    peer: SocketAddr,
+}
+
+impl<'e> Exchange<'e> {
+    async fn run(&self, parts: Parts, body: Incoming) -> Result<Response<Body>, Refusal> {
+        match self.admit(&parts).await? {
+            Admitted::Answer(response) => Ok(response.map(Body::from)),
+            Admitted::Forward { session, operation } => {
+                self.forward(parts, body, session.as_ref(), operation).await
+            }
+        }
+    }
+
+    /// Everything that is decided before the upstream hears of a request, in order.
+    async fn admit(&self, parts: &Parts) -> Result<Admitted<'e>, Refusal> {
+        let api = self.api;
+        if self.pass_through {
+            return Ok(Admitted::Forward { session: None, operation: None });
+        }
+        let below = self.target.path_below(self.taken);
+        let operation = api.operation(&parts.method, below, self.target.ambiguous);
+        let open = operation.is_some_and(|operation| operation.ignore_authentication);
+        let session = match &api.authenticator {
+            Some(authenticator) if !open => {
+                let session = authenticator.authenticate(&parts.headers, self.target.query).await?;
+                session.rights().check(&Wanted {
+                    api: &api.id,
+                    method: &parts.method,
+                    paths: [&self.target.path, below],
+                    ambiguous: self.target.ambiguous,
+                })?;
+                Some(session)
+            }
+            _ => None,
+        };
+        match operation.and_then(|operation| operation.mock.as_ref()) {
+            Some(mock) => Ok(Admitted::Answer(mock.response())),
+            None => Ok(Admitted::Forward { session, operation }),
+        }
+    }
+
+    async fn forward(
+        &self,
+        mut parts: Parts,
+        body: Incoming,
+        session: Option<&Session>,
+        operation: Option<&Operation>,
+    ) -> Result<Response<Body>, Refusal> {
+        let api = self.api;
+        let asked_headers = if api.reads_headers { parts.headers.clone() } else { HeaderMap::new() };
+        let facts = Facts {
+            session,
+            path: &self.target.path,
+            client: self.worker.trusted_proxies.client(self.peer.ip(), &parts.headers),
+            headers: &asked_headers,
+            context: api.context_variables,
+        };
+        self.prepare(&mut parts, &facts, operation)?;
+        let request = Request::from_parts(parts, ClientBody::new(body));
+        let mut response =
+            self.worker.sender.send(&api.upstream.endpoint, request).await.map_err(Reason::from)?;
+        let headers = response.headers_mut();
+        Forwarding::prepare_response(headers);
+        if let Some(operation) = operation {
+            operation.response_headers.apply(headers, &facts).map_err(|_| Reason::ClaimNotForwardable)?;
+        }
+        api.response_headers.apply(headers, &facts).map_err(|_| Reason::ClaimNotForwardable)?;
+        Ok(response)
+    }
+
+    /// Makes the head of the request the one that the upstream gets. What belongs to the client's
+    /// connection goes first, so that `Connection: X-User` cannot take away what is set here.
+    fn prepare(
+        &self,
+        parts: &mut Parts,
+        facts: &Facts<'_>,
+        operation: Option<&Operation>,
+    ) -> Result<(), Refusal> {
+        let api = self.api;
+        let host = self.target.host.as_ref();
+        Forwarding { trusted: &self.worker.trusted_proxies, peer: self.peer.ip(), host }
+            .prepare(&mut parts.headers);
+        let query = self.strip_credentials(&mut parts.headers);
+        api.request_headers.apply(&mut parts.headers, facts).map_err(|_| Reason::ClaimNotForwardable)?;
+        if let Some(operation) = operation {
+            operation
+                .request_headers
+                .apply(&mut parts.headers, facts)
+                .map_err(|_| Reason::ClaimNotForwardable)?;
+        }
+        let host = host.filter(|_| api.upstream.preserve_host).unwrap_or(&api.upstream.host);
+        parts.headers.insert(HOST, host.clone());
+        let path = if api.listen_path.strip { self.target.raw_below(self.taken) } else { self.target.raw };
+        let query = query.as_deref().map_or(self.target.query, |query| Some(query).filter(|q| !q.is_empty()));
+        let target = api.upstream.target(path, query).ok_or(Reason::BadRequest)?;
+        parts.uri = Uri::from(target);
+        parts.version = Version::HTTP_11;
+        parts.extensions.clear();
+        Ok(())
+    }
+
+    /// Takes the credential out of the headers; gives the query without it, if it was there.
+    fn strip_credentials(&self, headers: &mut HeaderMap) -> Option<String> {
+        let authenticator = self.api.authenticator.as_ref().filter(|_| self.api.strip_credentials)?;
+        authenticator.places().strip_headers(headers);
+        authenticator.places().strip_query(self.target.query?)
+    }
+}
+
+fn refused<'r>(refusal: &'r Refusal, record: Option<&mut Record>) -> &'r Refusal {
+    if let Some(record) = record {
+        record.refused = Some(refusal.reason());
+    }
+    refusal
+}
+
+fn redirect(target: &str) -> Response<Body> {
+    let mut response = Response::new(Body::from(Bytes::new()));
+    *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+    match HeaderValue::try_from(target) {
+        Ok(target) => {
+            response.headers_mut().insert(LOCATION, target);
+        }
+        Err(_) => *response.status_mut() = StatusCode::BAD_REQUEST,
+    }
+    response
+}

@@ -1,0 +1,151 @@
+//! One running gateway: its threads, from the first listener to the last request in flight.
+//!
+//! Requests are served by workers, one thread each, that share nothing they write to. One more thread
+//! does everything else: the control API and the refreshing of keys.
+
+mod workers;
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use thiserror::Error;
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    sync::{oneshot, watch},
+};
+use tracing::info;
+
+use crate::{
+    admin,
+    config::Config,
+    document::Finding,
+    gateway::{Control, tell},
+    jwks::{FetchError, HttpFetch, Registry},
+};
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct Node {
+    listen: Vec<SocketAddr>,
+    admin: Option<SocketAddr>,
+    control: Arc<Control>,
+    stop: watch::Sender<bool>,
+    workers: Vec<JoinHandle<()>>,
+    control_thread: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+/// Why a gateway does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The documents have errors.
+    #[error("the configuration has errors")]
+    Findings(Vec<Finding>),
+    /// An address cannot be listened on.
+    #[error("{address} cannot be listened on: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The system does not give what is needed.
+    #[error("the gateway cannot be set up: {0}")]
+    Setup(String),
+}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> Self {
+        Self::Setup(error.to_string())
+    }
+}
+
+impl From<FetchError> for StartError {
+    fn from(error: FetchError) -> Self {
+        Self::Setup(error.to_string())
+    }
+}
+
+impl Node {
+    /// Loads the documents and serves. Warnings go to the log.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is served then.
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let registry = Registry::new(Arc::new(HttpFetch::new()?), runtime.handle().clone());
+        let (control, findings) = runtime.block_on(Control::new(config, registry));
+        let control = Arc::new(control.ok_or_else(|| StartError::Findings(findings.clone().sorted()))?);
+        tell(&findings.sorted());
+        let (stop, stopped) = watch::channel(false);
+        let admin = control.config().admin_listen.map(bind_admin).transpose()?;
+        let (listen, workers) = workers::start(&control, &stopped)?;
+        let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose()?;
+        let control_thread = Some(start_control(runtime, &control, admin)?);
+        control.set_ready(true);
+        for address in &listen {
+            info!("listening on http://{address}");
+        }
+        if let Some(address) = admin_address {
+            info!("control API on http://{address}");
+        }
+        Ok(Self { listen, admin: admin_address, control, stop, workers, control_thread })
+    }
+
+    /// The addresses that requests come to.
+    #[must_use]
+    pub fn listen(&self) -> &[SocketAddr] {
+        &self.listen
+    }
+
+    /// The address of the control API.
+    #[must_use]
+    pub const fn admin(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// Accepts no more, finishes what is in flight, and ends.
+    pub fn stop(mut self) {
+        self.control.set_ready(false);
+        self.stop.send_replace(true);
+        for worker in self.workers.drain(..) {
+            // A worker that panicked has told so itself.
+            let _ = worker.join();
+        }
+        if let Some((stop, thread)) = self.control_thread.take() {
+            let _ = stop.send(());
+            let _ = thread.join();
+        }
+    }
+}
+
+fn bind_admin(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let listener = TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// The thread of everything that is not a request: the control API and the refreshing of keys.
+fn start_control(
+    runtime: Runtime,
+    control: &Arc<Control>,
+    listener: Option<TcpListener>,
+) -> io::Result<(oneshot::Sender<()>, JoinHandle<()>)> {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let control = Arc::clone(control);
+    let run = move || {
+        runtime.block_on(async {
+            if let Some(listener) = listener {
+                tokio::spawn(admin::serve(listener, control, Handle::current()));
+            }
+            // An error means that the gateway is gone: stop as well.
+            let _ = stopped.await;
+        });
+        runtime.shutdown_timeout(Duration::from_millis(100));
+    };
+    Ok((stop, thread::Builder::new().name("claimgate-control".into()).spawn(run)?))
+}
