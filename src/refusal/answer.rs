@@ -22,15 +22,15 @@ pub struct Refusal {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Asked {
     head: bool,
-    xml: bool,
+    xml: Option<&'static str>,
 }
 
 impl Asked {
     /// A request with this method and these headers: HEAD gets no body, and Tyk answers in XML to
-    /// requests with an XML body.
+    /// requests with an XML body, and names its type as the request did.
     #[must_use]
     pub fn new(method: &Method, headers: &HeaderMap) -> Self {
-        Self { head: method == Method::HEAD, xml: wants_xml(headers) }
+        Self { head: method == Method::HEAD, xml: xml_type(headers) }
     }
 }
 
@@ -91,24 +91,25 @@ impl Refusal {
         response
     }
 
-    fn tyk(&self, xml: bool) -> Response<Bytes> {
+    fn tyk(&self, xml: Option<&'static str>) -> Response<Bytes> {
         let row = self.reason.row();
         let message = row.tyk_message.replace("{}", self.detail.as_deref().unwrap_or_default());
         match self.reason {
             Reason::NotFound | Reason::BadRequest | Reason::BodyBroken => {
                 answer(row.tyk_status, "text/plain; charset=utf-8", message)
             }
-            _ if xml => {
-                let body = format!(
-                    "<?xml version = \"1.0\" encoding = \"UTF-8\"?>\n<error>{}</error>\n",
-                    xml_escaped(&message)
-                );
-                answer(row.tyk_status, "application/xml", body)
-            }
-            _ => {
-                let body = format!("{{\n    \"error\": {}\n}}", serde_json::Value::from(message));
-                answer(row.tyk_status, "application/json", body)
-            }
+            _ => match xml {
+                Some(xml) => {
+                    let message = xml_escaped(&message);
+                    let body =
+                        format!("<?xml version = \"1.0\" encoding = \"UTF-8\"?>\n<error>{message}</error>\n");
+                    answer(row.tyk_status, xml, body)
+                }
+                None => {
+                    let body = format!("{{\n    \"error\": {}\n}}", serde_json::Value::from(message));
+                    answer(row.tyk_status, "application/json", body)
+                }
+            },
         }
     }
 }
@@ -125,10 +126,10 @@ fn quotable(name: &str) -> String {
     name.chars().filter(|c| matches!(c, ' '..='~') && !matches!(c, '"' | '\\')).collect()
 }
 
-fn wants_xml(headers: &HeaderMap) -> bool {
+fn xml_type(headers: &HeaderMap) -> Option<&'static str> {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    matches!(media_type, "application/xml" | "text/xml" | "application/soap+xml")
+    ["application/xml", "text/xml", "application/soap+xml"].into_iter().find(|xml| *xml == media_type)
 }
 
 fn xml_escaped(text: &str) -> Cow<'_, str> {
@@ -197,7 +198,7 @@ mod tests {
     fn tyk_in_xml() {
         let refusal = Refusal::with_detail(Reason::IssuerNotAllowed, "<a&b>");
         let xml = response(&refusal, Profile::Tyk, Some("text/xml; charset=utf-8"));
-        assert_eq!(xml.headers()[CONTENT_TYPE], "application/xml");
+        assert_eq!(xml.headers()[CONTENT_TYPE], "text/xml");
         assert!(String::from_utf8_lossy(xml.body()).contains("claim: &lt;a&amp;b&gt;</error>"));
         let json = response(&refusal, Profile::Tyk, Some("TEXT/XML"));
         assert_eq!(json.headers()[CONTENT_TYPE], "application/json");
