@@ -16,6 +16,8 @@ pub(super) fn check(flags: &Flags) -> ExitCode {
     let findings = findings.sorted();
     findings.iter().for_each(|finding| println!("{finding}"));
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
-    println!("{errors} errors, {} warnings", findings.len().saturating_sub(errors));
+    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let warnings = findings.len().saturating_sub(errors);
+    println!("{}, {}", count(errors, "error"), count(warnings, "warning"));
     if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -37,7 +37,7 @@ pub(super) enum TokenCommand {
     /// Print a token signed with a key file.
     Mint {
         /// The key file, `-` for standard input; `file:kid` names the key.
-        #[arg(long, value_name = "KEY[:KID]")]
+        #[arg(long, value_name = "KEY[:KID]", allow_hyphen_values = true)]
         key: String,
         /// What to sign with, if not the usual algorithm of the key's kind.
         #[arg(long)]

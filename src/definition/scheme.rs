@@ -29,15 +29,16 @@ impl SchemeParser<'_, '_> {
 
     pub(super) fn parse(mut self, scheme: &raw::Scheme, refined: &raw::ClaimgateScheme) -> Option<JwtScheme> {
         let (header, query, cookie) = self.places(scheme);
-        let algorithms = self.algorithms(scheme, refined)?;
+        // What is wrong with one part does not hide what is wrong with the next.
+        let algorithms = self.algorithms(scheme, refined);
         let sources = self.sources(scheme, algorithms);
-        let rules = self.rules(scheme, refined, algorithms);
+        let rules = self.rules(scheme, refined, algorithms.unwrap_or_default());
         let selection = self.selection(scheme);
         if !selection.is_configured() {
             let message = "nothing selects a policy for a token, so nobody gets in; add defaultPolicies, basePolicyClaims or scopes";
             self.parser.warning(&self.at, message);
         }
-        Some(JwtScheme {
+        algorithms.is_some().then_some(JwtScheme {
             header,
             query,
             cookie,
@@ -106,16 +107,16 @@ impl SchemeParser<'_, '_> {
                 }
             }
         }
-        if algorithms.is_empty() {
+        if names.is_empty() {
             let at = self.at_claimgate.member("algorithms");
             self.parser.error(&at, "the list is empty, so nothing could sign; name at least one algorithm");
-            return None;
         }
-        Some(algorithms.into_iter().collect())
+        Some(algorithms.into_iter().collect()).filter(|set: &AlgorithmSet| !set.is_empty())
     }
 
-    /// The key sources: `jwksURIs` if there are any, else `source`.
-    fn sources(&mut self, scheme: &raw::Scheme, algorithms: AlgorithmSet) -> Option<Vec<KeySource>> {
+    /// The key sources: `jwksURIs` if there are any, else `source`, whose keys must be able to do one of
+    /// the algorithms.
+    fn sources(&mut self, scheme: &raw::Scheme, algorithms: Option<AlgorithmSet>) -> Option<Vec<KeySource>> {
         if !scheme.jwks_uris.is_empty() {
             return self.jwks_uris(&scheme.jwks_uris);
         }
@@ -124,7 +125,7 @@ impl SchemeParser<'_, '_> {
             self.parser.error(&self.at, message);
             return None;
         }
-        match source::parse(&scheme.source, algorithms, self.parser.secrets, self.parser.keys) {
+        match source::parse(&scheme.source, algorithms?, self.parser.secrets, self.parser.keys) {
             Ok(source) => {
                 if let KeySource::Remote(remote) = &source {
                     self.warn_if_in_the_clear("source", &remote.url);

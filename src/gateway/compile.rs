@@ -95,17 +95,16 @@ fn read(config: &Config, findings: &mut Findings) -> Option<Documents> {
         }
         None => PolicySet::default(),
     };
-    warn_about_references(config, &loaded.definitions, &policies, findings);
-    (!findings.has_errors()).then_some(Documents { definitions: loaded.definitions, policies })
+    // What has an error is missing below, and must not be called unknown on top of that.
+    if findings.has_errors() {
+        return None;
+    }
+    warn_about_references(&loaded.definitions, &policies, findings);
+    Some(Documents { definitions: loaded.definitions, policies })
 }
 
 /// Ids that lead nowhere: callers who depend on them get no rights.
-fn warn_about_references(
-    config: &Config,
-    definitions: &[Definition],
-    policies: &PolicySet,
-    findings: &mut Findings,
-) {
+fn warn_about_references(definitions: &[Definition], policies: &PolicySet, findings: &mut Findings) {
     for definition in definitions {
         let Some(jwt) = &definition.jwt else { continue };
         let scopes = jwt.selection.scopes.iter().flat_map(policy::Scopes::policies);
@@ -121,11 +120,10 @@ fn warn_about_references(
         }
     }
     let known: HashSet<&str> = definitions.iter().map(|definition| &*definition.id).collect();
-    let Some(path) = &config.policies else { return };
     for policy in policies.iter() {
         for (api, _) in policy.rights.iter().filter(|(api, _)| !known.contains(&**api)) {
             let message = format!("the policy {} grants the API {api}, which does not exist", policy.id);
-            findings.push(warning(path, message));
+            findings.push(warning(&policy.file, message));
         }
     }
 }

@@ -22,3 +22,6 @@ pub use fetch::{Fetch, FetchError, Fetched, HttpFetch, is_loopback};
 pub use registry::{Registry, RemoteSource};
 pub use source::{COOL_DOWN, MAX_AGE, Source};
 pub use sources::{Found, KeySources, Missing};
+
+#[cfg(test)]
+mod tests;

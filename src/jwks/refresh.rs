@@ -47,10 +47,13 @@ async fn refresh(
     history: &mut History,
 ) -> Duration {
     let number = source.as_remote().map(super::source::Remote::begin);
-    let result = fetch.fetch(url).await.and_then(|body| usable(&body));
+    let result = match fetch.fetch(url).await {
+        Ok(body) => usable(&body),
+        Err(error) => Err(error.into()),
+    };
     let pause = match result {
         Ok(keys) => good(source, keys, ttl, history),
-        Err(fault) => failed(source, &fault, history),
+        Err(fault) => failed(source, fault, history),
     };
     if let (Some(remote), Some(number)) = (source.as_remote(), number) {
         remote.end(number);
@@ -58,15 +61,31 @@ async fn refresh(
     pause
 }
 
-fn usable(body: &[u8]) -> Result<KeySet, FetchError> {
+/// Why a fetch brought no set that can be used.
+struct Fault {
+    error: FetchError,
+    /// A set whose keys all cannot be used.
+    unusable: Option<Box<KeySet>>,
+}
+
+impl From<FetchError> for Fault {
+    fn from(error: FetchError) -> Self {
+        Self { error, unusable: None }
+    }
+}
+
+fn usable(body: &[u8]) -> Result<KeySet, Fault> {
     let keys = parse_jwks(body).map_err(|e| FetchError(format!("the answer is not a key set: {e}")))?;
     if !keys.keys().is_empty() {
         return Ok(keys);
     }
-    Err(FetchError(match keys.rejected().first() {
-        Some(first) => format!("the key set has no usable key ({first})"),
-        None => "the key set is empty".into(),
-    }))
+    Err(match keys.rejected().first() {
+        Some(first) => {
+            let error = FetchError(format!("the key set has no usable key ({first})"));
+            Fault { error, unusable: Some(Box::new(keys)) }
+        }
+        None => FetchError("the key set is empty".into()).into(),
+    })
 }
 
 fn good(source: &Source, keys: KeySet, ttl: Duration, history: &mut History) -> Duration {
@@ -85,16 +104,21 @@ fn good(source: &Source, keys: KeySet, ttl: Duration, history: &mut History) -> 
     ttl.mul_f64(0.9 - 0.1 * fastrand::f64())
 }
 
-fn failed(source: &Source, fault: &FetchError, history: &mut History) -> Duration {
-    let stale = history.last_good.is_some_and(|at| at.elapsed() < MAX_AGE);
+fn failed(source: &Source, Fault { error, unusable }: Fault, history: &mut History) -> Duration {
+    let keys_kept = history.last_good.is_some_and(|at| at.elapsed() < MAX_AGE);
     if history.failures == 0 {
-        warn!(source = source.name(), %fault, keys_kept = stale, "key set cannot be fetched");
+        warn!(source = source.name(), %error, keys_kept, "key set cannot be used");
     } else {
-        debug!(source = source.name(), %fault, failures = history.failures, "key set still cannot be fetched");
+        debug!(source = source.name(), %error, failures = history.failures, "key set still cannot be used");
     }
-    if !stale && source.keys().is_some() {
+    if history.last_good.is_some() && !keys_kept && source.keys().is_some() {
         warn!(source = source.name(), "the last good key set is too old and no longer used");
         source.replace(None);
+    }
+    // The provider has said what it signs with, and we can check none of it: its tokens are refused
+    // for good, not put off.
+    if history.last_good.is_none() && unusable.is_some() {
+        source.replace(unusable.map(|set| *set));
     }
     history.failures = history.failures.saturating_add(1);
     let doubled = FIRST_BACK_OFF.saturating_mul(1 << history.failures.min(5));

@@ -242,8 +242,16 @@ impl Reader<'_> {
             throttle_retry_limit: whole(raw.throttle_retry_limit),
             key_expires_in: whole(raw.key_expires_in),
         };
-        let org_id = raw.org_id.into();
-        Some(Policy { id, org_id, active, rights, tags: raw.tags, meta_data: raw.meta_data, limits })
+        Some(Policy {
+            file: self.document.path().to_owned(),
+            id,
+            org_id: raw.org_id.into(),
+            active,
+            rights,
+            tags: raw.tags,
+            meta_data: raw.meta_data,
+            limits,
+        })
     }
 
     fn id(&mut self, id: Option<String>, key: Option<&str>) -> Option<Arc<str>> {

@@ -1,6 +1,6 @@
 //! A policy, and what several of them grant together.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use serde_json::Value;
 
@@ -9,6 +9,8 @@ use crate::access::{ApiRight, Rights};
 /// A security policy.
 #[derive(Clone, Debug)]
 pub struct Policy {
+    /// Where it was read.
+    pub file: PathBuf,
     /// Its id.
     pub id: Arc<str>,
     /// The organisation it belongs to; APIs of others do not see it.

@@ -92,7 +92,7 @@ pub(super) enum Progress {
 /// The body of a request, streamed from the client.
 #[derive(Debug)]
 pub struct ClientBody {
-    body: Incoming,
+    body: Option<Incoming>,
     progress: Rc<Cell<Progress>>,
 }
 
@@ -101,7 +101,11 @@ impl ClientBody {
     #[must_use]
     pub fn new(body: Incoming) -> Self {
         let progress = if body.is_end_stream() { Progress::Sent } else { Progress::Sending };
-        Self { body, progress: Rc::new(Cell::new(progress)) }
+        Self { body: Some(body), progress: Rc::new(Cell::new(progress)) }
+    }
+
+    pub(super) fn empty() -> Self {
+        Self { body: None, progress: Rc::new(Cell::new(Progress::Sent)) }
     }
 
     pub(super) fn progress(&self) -> Rc<Cell<Progress>> {
@@ -117,20 +121,21 @@ impl HttpBody for ClientBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(body).poll_frame(context));
         match &frame {
             Some(Err(_)) => self.progress.set(Progress::Broken),
-            Some(Ok(_)) if !self.body.is_end_stream() => {}
+            Some(Ok(_)) if !self.is_end_stream() => {}
             _ => self.progress.set(Progress::Sent),
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
     }
 }

@@ -1,8 +1,9 @@
 //! One request to the upstream and its answer.
 
-use std::{rc::Rc, time::Duration};
+use std::{error::Error as _, rc::Rc, time::Duration};
 
 use http::{Request, Response, StatusCode};
+use http_body::Body as _;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -71,8 +72,9 @@ impl Sender {
 
     /// Sends a request and gives the beginning of its answer; the rest is streamed.
     ///
-    /// A request that a kept connection did not take because the upstream had closed it is sent
-    /// again; one of which anything was sent is not.
+    /// An upstream may close a kept connection at any moment. A request that such a connection did
+    /// not take is sent again; one that it took and did not answer only if that cannot do anything
+    /// twice (RFC 9110 section 9.2.2).
     ///
     /// # Errors
     /// [`ProxyError`] when no answer begins.
@@ -98,8 +100,9 @@ impl Sender {
         mut request: Request<ClientBody>,
     ) -> Result<Response<Body>, ProxyError> {
         let progress = request.body().progress();
+        let mut only_new = false;
         loop {
-            let kept = self.pool.take(endpoint);
+            let kept = if only_new { None } else { self.pool.take(endpoint) };
             let is_kept = kept.is_some();
             let mut connection = match kept {
                 Some(connection) => connection,
@@ -111,6 +114,7 @@ impl Sender {
                 }
                 return Err(ProxyError::Broken);
             }
+            let spare = if is_kept { repeatable(&request) } else { None };
             match connection.try_send_request(request).await {
                 Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                     return Err(ProxyError::Broken);
@@ -119,8 +123,12 @@ impl Sender {
                     let lease = Lease::new(Rc::clone(&self.pool), endpoint.clone(), connection, progress);
                     return Ok(response.map(|body| Body::streamed(body, lease)));
                 }
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) if is_kept => request = unsent,
+                Err(mut error) => match (error.take_message(), spare) {
+                    (Some(unsent), _) if is_kept => request = unsent,
+                    (None, Some(spare)) if is_end_of_connection(error.error()) => {
+                        request = spare;
+                        only_new = true;
+                    }
                     _ => return Err(ProxyError::Broken),
                 },
             }
@@ -131,4 +139,22 @@ impl Sender {
     pub fn sweep(&self) {
         self.pool.sweep();
     }
+}
+
+/// A copy of a request that may be sent twice: it asks for nothing to be done, and has no body.
+fn repeatable(request: &Request<ClientBody>) -> Option<Request<ClientBody>> {
+    if !request.method().is_safe() || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut copy = Request::new(ClientBody::empty());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
+}
+
+/// Whether the upstream ended the connection instead of answering; not whether it answered nonsense.
+fn is_end_of_connection(error: &hyper::Error) -> bool {
+    let io = || error.source().is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
+    error.is_incomplete_message() || error.is_canceled() || error.is_closed() || io()
 }

@@ -1,0 +1,231 @@
+//! Time is paused: it moves on when everybody waits.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use serde_json::json;
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep},
+};
+
+use super::{Fetch, FetchError, Fetched, KeySources, MAX_AGE, Missing, Registry, RemoteSource};
+use crate::jwt::{Algorithm, Ambiguity, Kid, sign::SigningKey};
+
+/// What the provider does at a moment.
+#[derive(Clone)]
+enum Answer {
+    Body(String),
+    Fails,
+    /// After this time, with this body.
+    Late(Duration, String),
+}
+
+#[derive(Clone)]
+struct Provider(Arc<Mutex<State>>);
+
+struct State {
+    answer: Answer,
+    asked: Vec<Instant>,
+}
+
+impl std::fmt::Debug for Provider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Provider")
+    }
+}
+
+impl Fetch for Provider {
+    fn fetch<'a>(&'a self, _url: &'a str) -> Fetched<'a> {
+        let answer = {
+            let mut state = self.0.lock().unwrap();
+            state.asked.push(Instant::now());
+            state.answer.clone()
+        };
+        Box::pin(async move {
+            match answer {
+                Answer::Body(body) => Ok(body.into_bytes()),
+                Answer::Fails => Err(FetchError("down".into())),
+                Answer::Late(after, body) => {
+                    sleep(after).await;
+                    Ok(body.into_bytes())
+                }
+            }
+        })
+    }
+}
+
+impl Provider {
+    fn new(answer: Answer) -> Self {
+        Self(Arc::new(Mutex::new(State { answer, asked: Vec::new() })))
+    }
+
+    fn now(&self, answer: Answer) {
+        self.0.lock().unwrap().answer = answer;
+    }
+
+    fn asked(&self) -> usize {
+        self.0.lock().unwrap().asked.len()
+    }
+
+    /// The times between two fetches.
+    fn pauses(&self) -> Vec<Duration> {
+        self.0.lock().unwrap().asked.windows(2).map(|pair| pair[1] - pair[0]).collect()
+    }
+}
+
+/// A set with new keys of these names.
+fn set(kids: &[&str]) -> String {
+    let jwk = |kid: &&str| SigningKey::generate(Algorithm::EdDSA).unwrap().public_jwk(Some(kid)).unwrap();
+    json!({ "keys": kids.iter().map(jwk).collect::<Vec<_>>() }).to_string()
+}
+
+const TTL: Duration = Duration::from_secs(100);
+
+/// The sources, once their first fetch has ended.
+async fn sources(provider: &Provider) -> (Registry, KeySources) {
+    let registry = Registry::new(Arc::new(provider.clone()), Handle::current());
+    let source = registry.remote(&RemoteSource { url: "https://idp.test/jwks".into(), time_to_live: TTL });
+    Registry::prefetch([Arc::clone(&source)], Duration::from_secs(10)).await;
+    (registry, KeySources::new(vec![source]))
+}
+
+fn find(sources: &KeySources, kid: &str) -> Result<(), Missing> {
+    let eddsa = Algorithm::EdDSA;
+    sources.with_key(Kid::Text(kid), eddsa, eddsa.into(), Ambiguity::Refuse, |_| ()).map(|_| ())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_set_is_refreshed_before_its_time_is_over() {
+    let provider = Provider::new(Answer::Body(set(&["a"])));
+    let (_registry, sources) = sources(&provider).await;
+    assert_eq!(find(&sources, "a"), Ok(()));
+    provider.now(Answer::Body(set(&["b"])));
+    sleep(TTL).await;
+    assert_eq!((find(&sources, "a"), find(&sources, "b")), (Err(Missing::Unknown), Ok(())));
+    sleep(TTL * 20).await;
+    let pauses = provider.pauses();
+    assert!(pauses.iter().all(|pause| (TTL.mul_f64(0.8)..TTL.mul_f64(0.91)).contains(pause)), "{pauses:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_good_set_outlives_an_outage_but_not_forever() {
+    for fault in [
+        Answer::Fails,
+        Answer::Body("<html>".into()),
+        Answer::Body("{\"keys\":[]}".into()),
+        Answer::Body("{\"keys\":[{\"kty\":\"none\"}]}".into()),
+    ] {
+        let provider = Provider::new(Answer::Body(set(&["a"])));
+        let (_registry, sources) = sources(&provider).await;
+        provider.now(fault);
+        sleep(MAX_AGE - Duration::from_secs(1)).await;
+        assert_eq!(find(&sources, "a"), Ok(()));
+        sleep(TTL).await;
+        assert_eq!(find(&sources, "a"), Err(Missing::Unavailable));
+        provider.now(Answer::Body(set(&["a"])));
+        sleep(TTL).await;
+        assert_eq!(find(&sources, "a"), Ok(()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_source_is_tried_again_soon_and_ever_more_slowly() {
+    let provider = Provider::new(Answer::Fails);
+    let (_registry, sources) = sources(&provider).await;
+    assert_eq!(find(&sources, "a"), Err(Missing::Unavailable));
+    sleep(Duration::from_secs(120)).await;
+    let pauses = provider.pauses();
+    assert!(pauses[0] <= Duration::from_secs(1), "{pauses:?}");
+    assert!(pauses.iter().all(|pause| *pause <= Duration::from_secs(10)), "{pauses:?}");
+    assert!(pauses.len() < 40, "{pauses:?}");
+    provider.now(Answer::Body(set(&["a"])));
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(find(&sources, "a"), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_set_of_unusable_keys_refuses_tokens_instead_of_putting_them_off() {
+    let provider =
+        Provider::new(Answer::Body("{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed448\",\"x\":\"AA\"}]}".into()));
+    let (_registry, sources) = sources(&provider).await;
+    assert_eq!(find(&sources, "a"), Err(Missing::Unknown));
+    provider.now(Answer::Fails);
+    sleep(TTL).await;
+    assert_eq!(find(&sources, "a"), Err(Missing::Unknown));
+}
+
+#[tokio::test(start_paused = true)]
+async fn unknown_key_ids_cause_one_fetch_a_second() {
+    let provider = Provider::new(Answer::Body(set(&["a"])));
+    let (_registry, sources) = sources(&provider).await;
+    assert!(sources.refetch().await);
+    for _ in 0..1000 {
+        assert!(!sources.refetch().await);
+    }
+    assert_eq!(provider.asked(), 2);
+    sleep(super::COOL_DOWN).await;
+    provider.now(Answer::Body(set(&["a", "b"])));
+    assert!(sources.refetch().await);
+    assert_eq!((provider.asked(), find(&sources, "b")), (3, Ok(())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_ask_during_a_fetch_wait_for_it() {
+    let provider = Provider::new(Answer::Body(set(&["a"])));
+    let (_registry, sources) = sources(&provider).await;
+    provider.now(Answer::Late(Duration::from_millis(300), set(&["a", "b"])));
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let sources = sources.clone();
+        waiting.spawn(async move {
+            assert!(sources.refetch().await);
+            find(&sources, "b")
+        });
+    }
+    assert!(waiting.join_all().await.iter().all(Result::is_ok));
+    assert_eq!(provider.asked(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_long_for_a_slow_provider() {
+    let provider = Provider::new(Answer::Body(set(&["a"])));
+    let (_registry, sources) = sources(&provider).await;
+    provider.now(Answer::Late(Duration::from_secs(60), set(&["b"])));
+    let began = Instant::now();
+    assert!(sources.refetch().await);
+    assert!(began.elapsed() <= Duration::from_secs(1));
+    assert_eq!(find(&sources, "a"), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_verdict_is_stale_as_soon_as_other_keys_are_in_use() {
+    let body = set(&["a"]);
+    let provider = Provider::new(Answer::Body(body.clone()));
+    let (_registry, sources) = sources(&provider).await;
+    let eddsa = Algorithm::EdDSA;
+    let (found, ()) =
+        sources.with_key(Kid::Text("a"), eddsa, eddsa.into(), Ambiguity::Refuse, |_| ()).unwrap();
+    sleep(TTL * 3).await;
+    assert!(sources.still(found), "the same keys were fetched again");
+    provider.now(Answer::Body(set(&["a"])));
+    sleep(TTL).await;
+    assert!(!sources.still(found));
+    sources.invalidate().await;
+    assert_eq!(find(&sources, "a"), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_source_for_each_url_for_as_long_as_it_is_wanted() {
+    let provider = Provider::new(Answer::Body(set(&["a"])));
+    let (registry, sources) = sources(&provider).await;
+    let remote = RemoteSource { url: "https://idp.test/jwks".into(), time_to_live: TTL };
+    let same = registry.remote(&remote);
+    assert!(Arc::ptr_eq(&same, sources.iter().next().unwrap()));
+    drop((same, sources));
+    let before = provider.asked();
+    sleep(TTL * 3).await;
+    assert_eq!(provider.asked(), before, "nobody wants the set any more");
+}

@@ -1,0 +1,49 @@
+//! The control API.
+
+use serde_json::{Value, json};
+
+use crate::support::{Request, Server, Setup, keyless};
+
+#[test]
+fn health() {
+    let gateway = Setup::new().api(&keyless("a", &Server::up())).start();
+    for path in ["/hello", "/ready"] {
+        let answer = gateway.admin_without_secret(&Request::get(path));
+        assert_eq!(answer.status, 200);
+        assert_eq!(serde_json::from_slice::<Value>(&answer.body).unwrap()["status"], "pass");
+    }
+}
+
+#[test]
+fn everything_else_needs_the_secret() {
+    let gateway = Setup::new().api(&keyless("a", &Server::up())).start();
+    for (method, path) in [
+        ("GET", "/tyk/reload"),
+        ("GET", "/tyk/reload/group"),
+        ("DELETE", "/tyk/cache/jwks"),
+        ("DELETE", "/tyk/cache/jwks/a"),
+        ("GET", "/tyk/apis/"),
+        ("GET", "/tyk/../tyk/reload"),
+    ] {
+        for secret in [None, Some(""), Some("a-secret-of-this-tes"), Some("a-secret-of-this-testx")] {
+            let mut request = Request::new(method, path);
+            if let Some(secret) = secret {
+                request = request.header("x-tyk-authorization", secret);
+            }
+            let answer = gateway.admin_without_secret(&request);
+            assert!(matches!(answer.status, 403 | 404), "{method} {path} {secret:?}: {}", answer.status);
+        }
+    }
+    assert_eq!(gateway.admin(Request::get("/tyk/reload/group?block=true")).status, 200);
+    assert_eq!(gateway.admin(Request::get("/tyk/reload")).status, 200);
+    assert_eq!(gateway.admin(Request::get("/tyk/nothing")).status, 404);
+}
+
+#[test]
+fn without_a_secret_nobody_has_it() {
+    let setup =
+        Setup::new().config(&json!({ "admin": { "secret": null } })).api(&keyless("a", &Server::up()));
+    let gateway = setup.start();
+    assert_eq!(gateway.admin(Request::get("/tyk/reload")).status, 403);
+    assert_eq!(gateway.admin_without_secret(&Request::get("/ready")).status, 200);
+}

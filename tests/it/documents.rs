@@ -1,0 +1,370 @@
+//! Documents that are wrong: one clear line for each fault, and nothing starts.
+
+use std::{fs, process::Output};
+
+use claimgate::jwt::Algorithm;
+use serde_json::{Value, json};
+
+use crate::support::{Request, Server, Setup, api, key, keyless, merge, scheme};
+
+const SCHEME: &str = "x-tyk-api-gateway.server.authentication.securitySchemes.jwt";
+
+fn lines(output: &Output) -> Vec<String> {
+    String::from_utf8(output.stdout.clone()).unwrap().lines().map(String::from).collect()
+}
+
+fn protected(upstream: &Server) -> Value {
+    api("a", upstream, scheme(json!({ "source": "env://SECRET", "signingMethod": "hmac" })))
+}
+
+fn setup() -> Setup {
+    Setup::new().env("SECRET", key(Algorithm::HS256).to_text().unwrap().trim())
+}
+
+#[expect(clippy::too_many_lines, reason = "a table")]
+/// Changes to a good definition, the field that is named, and a part of what is said.
+fn wrong_fields() -> Vec<(Value, String, &'static str)> {
+    let scheme = |change: Value, field: &str, said| {
+        let change = json!({ "x-tyk-api-gateway": { "server": { "authentication": { "securitySchemes": { "jwt": change } } } } });
+        (change, if field.is_empty() { SCHEME.into() } else { format!("{SCHEME}.{field}") }, said)
+    };
+    let server = |change: Value, field: &str, said| {
+        (
+            json!({ "x-tyk-api-gateway": { "server": change } }),
+            format!("x-tyk-api-gateway.server.{field}"),
+            said,
+        )
+    };
+    let tyk = |change: Value, field: &str, said| {
+        (json!({ "x-tyk-api-gateway": change }), format!("x-tyk-api-gateway.{field}"), said)
+    };
+    let claimgate = |change: Value, field: &str, said| {
+        let change = json!({ "x-claimgate": { "server": { "authentication": { "securitySchemes": { "jwt": change } } } } });
+        (change, format!("x-claimgate.server.authentication.securitySchemes.jwt.{field}"), said)
+    };
+    vec![
+        scheme(json!({ "signingMethod": "RSA" }), "signingMethod", "write rsa, ecdsa or hmac"),
+        scheme(json!({ "signingMethod": null }), "signingMethod", "what may sign"),
+        scheme(json!({ "signingMethod": 5 }), "signingMethod", "a text is expected here, not a number"),
+        scheme(json!({ "signingMethods": "rsa" }), "signingMethods", "did you mean signingMethod?"),
+        scheme(json!({ "allowedissuers": ["x"] }), "allowedissuers", "did you mean allowedIssuers?"),
+        scheme(
+            json!({ "allowedAudiences": "orders" }),
+            "allowedAudiences",
+            "a list is expected here, not a text",
+        ),
+        scheme(json!({ "allowedAudiences": [1] }), "allowedAudiences[0]", "a text is expected here"),
+        scheme(json!({ "enabled": "yes" }), "enabled", "true or false"),
+        scheme(json!({ "enabled": false }), "enabled", "security requires this scheme"),
+        scheme(json!({ "expiresAtValidationSkew": -1 }), "expiresAtValidationSkew", "a whole number"),
+        scheme(json!({ "source": null }), "", "there are no keys"),
+        scheme(json!({ "source": "env://NOBODY_SET_THIS" }), "source", "NOBODY_SET_THIS"),
+        scheme(json!({ "source": "file://../outside" }), "source", "below the base folder"),
+        scheme(json!({ "source": "consul://jwt/key" }), "source", "use env://NAME or file://PATH"),
+        scheme(json!({ "source": "c2hvcnQ=" }), "source", "32"),
+        scheme(json!({ "source": "§§§" }), "source", "base64"),
+        scheme(
+            json!({ "jwksURIs": [{ "url": "idp.example.com/jwks" }] }),
+            "jwksURIs[0].url",
+            "absolute http or https URL",
+        ),
+        scheme(
+            json!({ "jwksURIs": [{ "url": "https://u:p@idp.example/" }] }),
+            "jwksURIs[0].url",
+            "user name or password",
+        ),
+        scheme(
+            json!({ "jwksURIs": [{ "url": "https://idp.example/", "cacheTimeout": "soon" }] }),
+            "jwksURIs[0].cacheTimeout",
+            "a duration such as",
+        ),
+        scheme(json!({ "header": { "enabled": false } }), "", "looked for nowhere"),
+        scheme(json!({ "header": { "enabled": true, "name": "X Y" } }), "header.name", "not a header name"),
+        scheme(
+            json!({ "customClaimValidation": { "role": { "type": "exact" } } }),
+            "customClaimValidation.role.type",
+            "required, exact_match or contains",
+        ),
+        scheme(
+            json!({ "customClaimValidation": { "a..b": { "type": "required" } } }),
+            "customClaimValidation.a..b",
+            "empty step",
+        ),
+        scheme(
+            json!({ "scopes": { "scopeToPolicyMapping": [{ "scope": "read" }] } }),
+            "scopes.scopeToPolicyMapping[0]",
+            "a scope and a policyId",
+        ),
+        server(json!({ "listenPath": { "value": "" } }), "listenPath.value", "needs a listen path"),
+        server(json!({ "listenPath": { "value": "/{x}/" } }), "listenPath.value", "patterns"),
+        server(json!({ "ipAccessControl": { "enabled": true } }), "ipAccessControl", "not supported yet"),
+        server(
+            json!({ "authentication": { "hmac": { "enabled": true } } }),
+            "authentication.hmac",
+            "JWT scheme",
+        ),
+        tyk(json!({ "upstream": { "url": "localhost" } }), "upstream.url", ""),
+        tyk(
+            json!({ "upstream": { "mutualTLS": { "enabled": true } } }),
+            "upstream.mutualTLS",
+            "not supported yet",
+        ),
+        tyk(json!({ "info": { "id": "a/../b" } }), "info.id", "letters, digits"),
+        tyk(
+            json!({ "middleware": { "global": { "postPlugins": [{ "enabled": true, "functionName": "x", "path": "y" }] } } }),
+            "middleware.global.postPlugins",
+            "custom code is not run",
+        ),
+        (
+            json!({ "security": [{ "missing": [] }] }),
+            "security[0].missing".into(),
+            "not in components.securitySchemes",
+        ),
+        (json!({ "security": [] }), "security".into(), "no scheme is required"),
+        claimgate(json!({ "algorithms": ["RS257"] }), "algorithms[0]", "unknown algorithm"),
+        claimgate(json!({ "algorithms": [] }), "algorithms", "nothing could sign"),
+        claimgate(json!({ "maxTokenSize": 1 }), "maxTokenSize", "from 256 to 65536"),
+    ]
+}
+
+#[test]
+fn a_wrong_field_is_told_with_its_place_and_nothing_starts() {
+    let upstream = Server::up();
+    for (change, field, said) in wrong_fields() {
+        let mut document = protected(&upstream);
+        merge(&mut document, change.clone());
+        // One field a line, as people write it.
+        let text = serde_json::to_string_pretty(&document).unwrap();
+        let setup = setup().api(&protected(&upstream)).file("api-definitions/a.json", &text);
+        let output = setup.check();
+        let lines = lines(&output);
+        let errors: Vec<&String> = lines.iter().filter(|line| line.starts_with("error: ")).collect();
+        assert_eq!(errors.len(), 1, "{change}: {lines:#?}");
+        let (place, message) = errors[0]
+            .split_once(&format!(": {}: ", field.replace(".a..b", "[\"a..b\"]")))
+            .unwrap_or_else(|| panic!("{change}: {lines:#?}"));
+        let (file, line) = place.rsplit_once(':').unwrap();
+        assert!(file.ends_with("api-definitions/a.json"), "{file}");
+        // The field itself, or what it is missing in; an element has no name.
+        let names = field.split(['.', '[']).rev().take(2).map(|name| name.trim_end_matches(']'));
+        let on_that_line = text.lines().nth(line.parse::<usize>().unwrap() - 1).unwrap();
+        let named = names.filter(|name| on_that_line.contains(&format!("\"{name}\""))).count();
+        assert!(named > 0 || field.ends_with(']') || field.contains("a..b"), "{place}: {on_that_line}");
+        assert!(message.contains(said), "{message}");
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(setup.command("run").output().unwrap().status.code(), Some(2), "{change}");
+    }
+}
+
+#[test]
+fn texts_that_are_no_documents() {
+    let upstream = Server::up();
+    let bomb = {
+        let mut text = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
+        for n in 1..12 {
+            let previous = format!("*a{},", n - 1);
+            text.push_str(&format!("a{n}: &a{n} [{}]\n", previous.repeat(10).trim_end_matches(',')));
+        }
+        text
+    };
+    let deep = "[".repeat(100_000);
+    for (name, text) in [
+        ("unclosed.yaml", "openapi: [3.0.3"),
+        ("tab.yaml", "openapi: 3.0.3\ninfo:\n\ttitle: x"),
+        ("twice.yaml", "openapi: 3.0.3\ninfo: { title: a }\ninfo: { title: b }"),
+        ("twice.json", "{\"openapi\":\"3.0.3\",\"openapi\":\"3.0.3\"}"),
+        ("unclosed.json", "{\"openapi\":"),
+        ("list.yaml", "- openapi"),
+        ("bomb.yaml", &bomb),
+        ("deep.json", &deep),
+        ("deep.yaml", &deep),
+        ("binary.yaml", "\u{0}\u{1}"),
+    ] {
+        let setup =
+            Setup::new().api(&keyless("good", &upstream)).file(&format!("api-definitions/{name}"), text);
+        let output = setup.check();
+        let errors: Vec<String> =
+            lines(&output).into_iter().filter(|line| line.starts_with("error: ")).collect();
+        assert_eq!(errors.len(), 1, "{name}: {errors:#?}");
+        assert!(errors[0].contains(&format!("api-definitions/{name}")), "{errors:?}");
+        assert_eq!(setup.command("run").output().unwrap().status.code(), Some(2), "{name}");
+    }
+}
+
+#[test]
+fn folders_that_cannot_be_read() {
+    for (config, said) in [
+        (json!({ "definitions": "missing" }), "missing"),
+        (json!({ "definitions": "claimgate.yaml" }), "claimgate.yaml"),
+        (json!({ "policies": "missing" }), "missing"),
+        (json!({ "definitons": "x" }), "did you mean definitions?"),
+        (json!({ "workers": "many" }), "workers"),
+        (json!({ "listen": "nowhere" }), "listen"),
+        (json!({ "errors": "both" }), "errors"),
+        (json!({ "admin": { "secret": "env://NOBODY_SET_THIS" } }), "NOBODY_SET_THIS"),
+        (json!({ "trustedProxies": ["10.0.0.0/40"] }), "10.0.0.0/40"),
+        (json!({ "timeouts": { "connect": "0s" } }), "timeouts.connect"),
+    ] {
+        let setup = Setup::new().config(&config);
+        let output = setup.command("run").output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{config}: {text}");
+        let errors: Vec<&str> = text.lines().filter(|line| line.starts_with("error: ")).collect();
+        assert!(errors.len() == 1 && errors[0].contains(said), "{config}: {text}");
+    }
+}
+
+#[test]
+fn an_unreadable_folder() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let setup = Setup::new();
+    let folder = setup.path("api-definitions");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o000)).unwrap();
+    // A superuser may read everything.
+    if fs::read_dir(&folder).is_ok() {
+        return;
+    }
+    let output = setup.command("run").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("api-definitions"));
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[test]
+fn all_problems_of_all_files_at_once() {
+    let upstream = Server::up();
+    let mut first = protected(&upstream);
+    merge(
+        &mut first,
+        json!({ "x-tyk-api-gateway": {
+        "upstream": { "url": "nowhere" },
+        "server": { "authentication": { "securitySchemes": { "jwt": { "signingMethod": "rot13", "allowedIssuer": [] } } } },
+    } }),
+    );
+    let mut second = keyless("b", &upstream);
+    merge(&mut second, json!({ "x-tyk-api-gateway": { "server": { "listenPath": { "value": "/a/" } } } }));
+    let mut third = keyless("a", &upstream);
+    merge(&mut third, json!({ "x-tyk-api-gateway": { "server": { "listenPath": { "value": "/a/" } } } }));
+    let setup = setup()
+        .file("api-definitions/1.json", &first.to_string())
+        .file("api-definitions/2.json", &second.to_string())
+        .file("api-definitions/3.json", &third.to_string())
+        .file("api-definitions/4.yaml", "openapi: [")
+        .file("policies/p.json", "{\"id\":\"p\",\"access_right\":{}}");
+    let text = lines(&setup.check()).join("\n");
+    for part in [
+        "1.json:1: x-tyk-api-gateway.upstream.url",
+        "signingMethod",
+        "allowedIssuer:",
+        "4.yaml",
+        "p.json",
+        "access_right",
+    ] {
+        assert!(text.contains(part), "{part} is missing in\n{text}");
+    }
+}
+
+#[test]
+fn two_apis_at_one_place() {
+    let upstream = Server::up();
+    let mut other = keyless("b", &upstream);
+    merge(&mut other, json!({ "x-tyk-api-gateway": { "server": { "listenPath": { "value": "/a/" } } } }));
+    let same_path = Setup::new().api(&keyless("a", &upstream)).api(&other).check();
+    assert_eq!(same_path.status.code(), Some(1), "{:?}", lines(&same_path));
+    let same_id = Setup::new()
+        .api(&keyless("a", &upstream))
+        .file("api-definitions/again.json", &{
+            let mut again = keyless("a", &upstream);
+            merge(
+                &mut again,
+                json!({ "x-tyk-api-gateway": { "server": { "listenPath": { "value": "/again/" } } } }),
+            );
+            again.to_string()
+        })
+        .check();
+    assert_eq!(same_id.status.code(), Some(1), "{:?}", lines(&same_id));
+}
+
+#[test]
+fn what_is_not_honoured_yet_is_one_warning() {
+    let upstream = Server::up();
+    let mut document = keyless("a", &upstream);
+    merge(
+        &mut document,
+        json!({ "x-tyk-api-gateway": {
+        "server": { "eventHandlers": [{ "enabled": true }] },
+        "middleware": { "global": { "cache": { "enabled": true } } },
+        "invented": 1,
+    } }),
+    );
+    let output = Setup::new().api(&document).check();
+    let lines = lines(&output);
+    assert_eq!(output.status.code(), Some(0), "{lines:#?}");
+    for field in ["eventHandlers", "cache", "invented"] {
+        assert_eq!(
+            lines.iter().filter(|line| line.starts_with("warning: ") && line.contains(field)).count(),
+            1,
+            "{lines:#?}"
+        );
+    }
+}
+
+#[test]
+fn policies_that_do_not_fit_are_warnings() {
+    let upstream = Server::up();
+    let document = api(
+        "a",
+        &upstream,
+        scheme(json!({
+            "source": "env://SECRET", "signingMethod": "hmac", "defaultPolicies": ["nowhere"],
+        })),
+    );
+    let setup = setup()
+        .api(&document)
+        .policy(&json!({ "id": "lost", "access_rights": { "gone": { "api_id": "gone" } } }))
+        .policy(
+            &json!({ "id": "torn", "access_rights": {}, "partitions": { "per_api": true, "quota": true } }),
+        );
+    let output = setup.check();
+    let lines = lines(&output);
+    assert_eq!(output.status.code(), Some(0), "{lines:#?}");
+    for part in ["nowhere", "gone", "torn"] {
+        assert!(
+            lines.iter().any(|line| line.starts_with("warning: ") && line.contains(part)),
+            "{part}: {lines:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_reload_with_errors_keeps_what_was_served() {
+    let upstream = Server::up();
+    let gateway = Setup::new().api(&keyless("a", &upstream)).start();
+    gateway.setup().write("api-definitions/b.yaml", "openapi: [");
+    let answer = gateway.reload();
+    assert_eq!(answer.status, 422);
+    assert!(answer.text().contains("b.yaml"), "{}", answer.text());
+    assert_eq!(gateway.send(&Request::get("/a/")).status, 200);
+    gateway.setup().write("api-definitions/b.yaml", &keyless("b", &upstream).to_string());
+    assert_eq!(gateway.reload().status, 200);
+    assert_eq!(gateway.send(&Request::get("/b/")).status, 200);
+    fs::remove_file(gateway.setup().path("api-definitions/a.json")).unwrap();
+    assert_eq!(gateway.reload().status, 200);
+    assert_eq!(gateway.send(&Request::get("/a/")).status, 404);
+}
+
+#[test]
+fn a_thousand_definitions() {
+    let upstream = Server::up();
+    let mut setup = setup();
+    let source = scheme(json!({ "source": "env://SECRET", "signingMethod": "hmac" }));
+    for n in 0..1000 {
+        let id = format!("api-{n}");
+        let document = api(&id, &upstream, source.clone());
+        setup = setup.file(&format!("api-definitions/{id}.json"), &document.to_string());
+    }
+    let gateway = setup.start();
+    assert_eq!(gateway.send(&Request::get("/api-999/")).status, 401);
+    assert_eq!(gateway.send(&Request::get("/api-1000/")).status, 404);
+    gateway.log_with("apis=1000");
+}

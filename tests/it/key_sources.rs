@@ -1,0 +1,322 @@
+//! Where keys come from, and what happens when they do not.
+
+use std::{
+    io::Write as _,
+    net::TcpStream,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use claimgate::jwt::{Algorithm, sign::SigningKey};
+use serde_json::{Value, json};
+
+use crate::support::{
+    Gateway, Request, Server, Setup, api, claims, key, key_named, provider, respond, scheme,
+};
+
+fn token(key: &SigningKey, header: Value) -> String {
+    key.sign(&header, &claims(json!({}))).unwrap()
+}
+
+#[track_caller]
+fn gets_in(gateway: &Gateway, path: &str, token: &str) {
+    let answer = gateway.send(&Request::get(path).bearer(token));
+    assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+}
+
+fn status(gateway: &Gateway, path: &str, token: &str) -> u16 {
+    gateway.send(&Request::get(path).bearer(token)).status
+}
+
+fn public_pem() -> &'static str {
+    include_str!("../data/partner-public.pem")
+}
+
+fn private() -> SigningKey {
+    SigningKey::from_text(include_str!("../data/partner-private.pem"), None).unwrap()
+}
+
+#[test]
+fn every_form_of_source() {
+    let upstream = Server::up();
+    let rsa = private();
+    let jwk = rsa.public_jwk(Some("partner")).unwrap();
+    let set = json!({ "keys": [jwk] });
+    let idp = provider(&[("set", key(Algorithm::RS256))]);
+    let b64 = |text: &str| STANDARD.encode(text);
+    let sources = [
+        ("pem", public_pem().to_owned()),
+        ("pem-base64", b64(public_pem())),
+        ("pkcs1", include_str!("../data/partner-public-pkcs1.pem").to_owned()),
+        ("certificate", include_str!("../data/partner-certificate.pem").to_owned()),
+        ("jwk", jwk.to_string()),
+        ("jwk-base64", b64(&jwk.to_string())),
+        ("jwks", set.to_string()),
+        ("file", "file://partner.pem".to_owned()),
+        ("env", "env://PARTNER".to_owned()),
+        ("url", format!("{}/jwks.json", idp.url())),
+        ("url-base64", b64(&format!("{}/jwks.json", idp.url()))),
+    ];
+    let mut setup = Setup::new()
+        .file("partner.pem", public_pem())
+        .env("PARTNER", &b64(public_pem()))
+        .config(&json!({ "kv": { "file": { "base_path": "." } } }));
+    for (id, source) in &sources {
+        setup = setup.api(&api(id, &upstream, scheme(json!({ "source": source, "signingMethod": "rsa" }))));
+    }
+    let gateway = setup.start();
+    for (id, _) in &sources {
+        let token = if id.starts_with("url") {
+            token(&key(Algorithm::RS256), json!({ "kid": "set" }))
+        } else {
+            token(&rsa, json!({}))
+        };
+        gets_in(&gateway, &format!("/{id}/"), &token);
+    }
+    let mut expected: Vec<&str> = sources.iter().map(|_| "/").collect();
+    expected.dedup();
+    assert_eq!(upstream.recorded().len(), sources.len());
+}
+
+#[test]
+fn key_set_urls_win_over_source_and_the_first_that_knows_the_kid_decides() {
+    let upstream = Server::up();
+    let (first, second) = (key_named("first", Algorithm::ES256), key_named("second", Algorithm::ES256));
+    let one = provider(&[("same", first.clone()), ("one", first.clone())]);
+    let two = provider(&[("same", second.clone()), ("two", second.clone())]);
+    let scheme = scheme(json!({
+        "jwksURIs": [{ "url": one.url() }, { "url": two.url() }],
+        "source": public_pem(),
+        "signingMethod": "ecdsa",
+    }));
+    let gateway = Setup::new().api(&api("a", &upstream, scheme)).start();
+    gets_in(&gateway, "/a/", &token(&first, json!({ "kid": "one" })));
+    gets_in(&gateway, "/a/", &token(&second, json!({ "kid": "two" })));
+    gets_in(&gateway, "/a/", &token(&first, json!({ "kid": "same" })));
+    assert_eq!(status(&gateway, "/a/", &token(&second, json!({ "kid": "same" }))), 401);
+    assert_eq!(status(&gateway, "/a/", &token(&second, json!({ "kid": "one" }))), 401);
+    assert_eq!(status(&gateway, "/a/", &token(&private(), json!({}))), 401);
+}
+
+/// A provider whose answer can be changed.
+struct Changing {
+    server: Server,
+    body: Arc<Mutex<Option<String>>>,
+}
+
+impl Changing {
+    fn start() -> Self {
+        let body = Arc::new(Mutex::new(None::<String>));
+        let own = Arc::clone(&body);
+        let server = Server::start(move |_, stream| match &*own.lock().unwrap() {
+            Some(body) => respond(stream, "200 OK", "application/json", body.as_bytes()),
+            None => respond(stream, "500 Internal Server Error", "text/plain", b"down"),
+        });
+        Self { server, body }
+    }
+
+    fn serve(&self, keys: &[(&str, &SigningKey)]) {
+        let keys: Vec<Value> = keys.iter().filter_map(|(kid, key)| key.public_jwk(Some(kid))).collect();
+        *self.body.lock().unwrap() = Some(json!({ "keys": keys }).to_string());
+    }
+
+    fn fail(&self) {
+        *self.body.lock().unwrap() = None;
+    }
+}
+
+fn with_set(url: &str) -> Value {
+    scheme(json!({ "jwksURIs": [{ "url": url }], "signingMethod": "ecdsa" }))
+}
+
+#[test]
+fn a_rotated_key_is_fetched_when_it_is_first_seen_and_an_outage_keeps_the_last_set() {
+    let upstream = Server::up();
+    let (old, new) = (key_named("old", Algorithm::ES256), key_named("new", Algorithm::ES256));
+    let idp = Changing::start();
+    idp.serve(&[("old", &old)]);
+    let gateway = Setup::new().api(&api("a", &upstream, with_set(&idp.server.url()))).start();
+    let (by_old, by_new) = (token(&old, json!({ "kid": "old" })), token(&new, json!({ "kid": "new" })));
+    gets_in(&gateway, "/a/", &by_old);
+    assert_eq!(status(&gateway, "/a/", &by_new), 401);
+
+    idp.serve(&[("old", &old), ("new", &new)]);
+    eventually(|| status(&gateway, "/a/", &by_new) == 200);
+    gets_in(&gateway, "/a/", &by_old);
+
+    // The old key is withdrawn; a verdict from before must not outlive it.
+    idp.serve(&[("new", &new)]);
+    assert_eq!(gateway.admin(Request::new("DELETE", "/tyk/cache/jwks")).status, 200);
+    assert_eq!(status(&gateway, "/a/", &by_old), 401);
+    gets_in(&gateway, "/a/", &by_new);
+
+    idp.fail();
+    let unknown = token(&old, json!({ "kid": "unknown" }));
+    eventually(|| {
+        let before = idp.server.recorded().len();
+        assert_eq!(status(&gateway, "/a/", &unknown), 401);
+        idp.server.recorded().len() > before
+    });
+    gets_in(&gateway, "/a/", &by_new);
+    gateway.log_with("key set cannot be used");
+}
+
+/// Tries until it holds; what is waited for happens on the gateway's own time.
+#[track_caller]
+fn eventually(mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_secs(20), "it never held");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_flood_of_unknown_keys_causes_few_fetches() {
+    let upstream = Server::up();
+    let good = key(Algorithm::ES256);
+    let idp = provider(&[("good", good.clone())]);
+    let gateway = Setup::new().api(&api("a", &upstream, with_set(&idp.url()))).start();
+    gets_in(&gateway, "/a/", &token(&good, json!({ "kid": "good" })));
+    let began = Instant::now();
+    let tokens: Vec<String> =
+        (0..64).map(|n| token(&good, json!({ "kid": format!("unknown-{n}") }))).collect();
+    thread::scope(|scope| {
+        for tokens in tokens.chunks(8) {
+            let gateway = &gateway;
+            scope.spawn(move || tokens.iter().for_each(|t| assert_eq!(status(gateway, "/a/", t), 401)));
+        }
+    });
+    // The first fetch, and one for each second of the flood.
+    let allowed = 2 + usize::try_from(began.elapsed().as_secs()).unwrap();
+    let fetches = idp.recorded().len();
+    assert!(fetches <= allowed, "{fetches} fetches");
+}
+
+#[test]
+fn two_apis_share_one_source() {
+    let upstream = Server::up();
+    let idp = provider(&[("one", key(Algorithm::ES256))]);
+    let gateway = Setup::new()
+        .api(&api("a", &upstream, with_set(&idp.url())))
+        .api(&api("b", &upstream, with_set(&idp.url())))
+        .start();
+    let token = token(&key(Algorithm::ES256), json!({ "kid": "one" }));
+    gets_in(&gateway, "/a/", &token);
+    gets_in(&gateway, "/b/", &token);
+    assert_eq!(idp.recorded().len(), 1);
+}
+
+/// Endpoints that do not give a key set. Each costs its own API one line in the log, and no other
+/// API anything.
+#[test]
+fn odd_endpoints() {
+    let upstream = Server::up();
+    let good = provider(&[("one", key(Algorithm::ES256))]);
+    let elsewhere = good.url();
+    let begun = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&begun);
+    let odd = Server::start(move |request, stream| match request.target() {
+        "/hang" => {
+            counter.fetch_add(1, Ordering::SeqCst);
+            wait_for_the_end_of(stream)
+        }
+        "/html" => respond(stream, "200 OK", "text/html", b"<!DOCTYPE html><title>Log in</title>"),
+        "/large" => fifty_megabytes(stream),
+        "/redirect" => {
+            let head = format!("HTTP/1.1 302 Found\r\nLocation: {elsewhere}\r\nContent-Length: 0\r\n\r\n");
+            stream.write_all(head.as_bytes()).is_ok()
+        }
+        "/error" => respond(stream, "503 Service Unavailable", "text/plain", b"later"),
+        "/empty" => respond(stream, "200 OK", "application/json", b"{\"keys\":[]}"),
+        _ => unreachable!(),
+    });
+    let kinds = [
+        ("html", "the answer is not a key set"),
+        ("large", "larger than 1024 KiB"),
+        ("redirect", "redirects are not followed"),
+        ("error", "answered 503"),
+        ("empty", "the key set is empty"),
+        ("hang", "did not answer in time"),
+    ];
+    let mut setup = Setup::new().api(&api("good", &upstream, with_set(&good.url())));
+    for (kind, _) in kinds {
+        setup = setup.api(&api(kind, &upstream, with_set(&format!("{}/{kind}", odd.url()))));
+    }
+    let gateway = setup.start();
+    let token = token(&key(Algorithm::ES256), json!({ "kid": "one" }));
+    gets_in(&gateway, "/good/", &token);
+    for (kind, said) in kinds {
+        let answer = gateway.send(&Request::get(format!("/{kind}/")).bearer(&token));
+        assert_eq!((answer.status, answer.header("retry-after").is_some()), (503, true), "{kind}");
+        let log = gateway.log_with(said);
+        let lines = log.lines().filter(|line| line.contains(&format!("/{kind}\""))).count();
+        assert_eq!(lines, 1, "{kind} is told once:\n{log}");
+    }
+    gets_in(&gateway, "/good/", &token);
+    assert_eq!(upstream.recorded().len(), 2);
+    assert!(begun.load(Ordering::SeqCst) > 0);
+}
+
+/// Returns when the other side has given up.
+fn wait_for_the_end_of(stream: &mut TcpStream) -> bool {
+    use std::io::Read as _;
+    let _ = stream.read(&mut [0]);
+    false
+}
+
+fn fifty_megabytes(stream: &mut TcpStream) -> bool {
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{{\"keys\":[", 50 << 20);
+    let mut written = stream.write_all(head.as_bytes());
+    for _ in 0..50 {
+        if written.is_ok() {
+            written = stream.write_all(&vec![b' '; 1 << 20]);
+        }
+    }
+    false
+}
+
+#[test]
+fn three_usable_keys_among_five_hundred() {
+    let upstream = Server::up();
+    let good = key(Algorithm::ES256);
+    let mut keys: Vec<Value> = (0..497)
+        .map(|n| match n % 4 {
+            0 => json!({ "kty": "RSA", "kid": format!("weak-{n}"), "n": "AQAB", "e": "AQAB" }),
+            1 => json!({ "kty": "EC", "kid": format!("odd-{n}"), "crv": "secp256k1", "x": "AA", "y": "AA" }),
+            2 => json!({ "kty": "OKP", "kid": format!("small-{n}"), "crv": "Ed25519", "x": STANDARD.encode([0; 32]) }),
+            _ => json!(n),
+        })
+        .collect();
+    for kid in ["x", "y", "z"] {
+        keys.insert(keys.len() / 2, good.public_jwk(Some(kid)).unwrap());
+    }
+    let body = json!({ "keys": keys }).to_string();
+    let idp = Server::start(move |_, stream| respond(stream, "200 OK", "application/json", body.as_bytes()));
+    let gateway = Setup::new().api(&api("a", &upstream, with_set(&idp.url()))).start();
+    for kid in ["x", "y", "z"] {
+        gets_in(&gateway, "/a/", &token(&good, json!({ "kid": kid })));
+    }
+    let log = gateway.log_with("rejected=497 usable=3");
+    assert_eq!(log.lines().filter(|line| line.contains("rejected=")).count(), 1);
+}
+
+#[test]
+fn a_token_without_kid_needs_a_set_with_one_fitting_key() {
+    let upstream = Server::up();
+    let (es, rsa) = (key(Algorithm::ES256), key(Algorithm::RS256));
+    let one = provider(&[("a", es.clone()), ("b", rsa)]);
+    let two = provider(&[("a", es.clone()), ("b", key_named("second", Algorithm::ES256))]);
+    let gateway = Setup::new()
+        .api(&api("one", &upstream, with_set(&one.url())))
+        .api(&api("two", &upstream, with_set(&two.url())))
+        .start();
+    let token = token(&es, json!({}));
+    gets_in(&gateway, "/one/", &token);
+    assert_eq!(status(&gateway, "/two/", &token), 401);
+}

@@ -1,0 +1,26 @@
+//! The gateway from outside: the real binary, real listeners, real peers, recorded octets.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    reason = "a test that meets the unexpected should stop, loudly, and be short"
+)]
+
+mod algorithms;
+mod commands;
+mod control;
+mod corpus;
+mod documents;
+mod examples;
+mod key_sources;
+mod layer;
+mod middleware;
+mod policies;
+mod proxying;
+mod refusals;
+mod stopping;
+mod support;
+mod token_places;

@@ -1,0 +1,111 @@
+//! What happens to requests besides authentication and forwarding.
+
+use claimgate::jwt::Algorithm;
+use serde_json::{Value, json};
+
+use crate::support::{Gateway, Request, Server, Setup, api, claims, key, keyless, merge, scheme};
+
+/// A protected API with these paths, middleware, and profile.
+fn start(upstream: &Server, paths: Value, middleware: Value, profile: &str) -> Gateway {
+    let mut document =
+        api("a", upstream, scheme(json!({ "source": "env://SECRET", "signingMethod": "hmac" })));
+    merge(&mut document, json!({ "paths": paths, "x-tyk-api-gateway": { "middleware": middleware } }));
+    Setup::new()
+        .config(&json!({ "errors": profile }))
+        .env("SECRET", key(Algorithm::HS256).to_text().unwrap().trim())
+        .api(&document)
+        .start()
+}
+
+fn paths() -> Value {
+    let operation = |id: &str| json!({ "operationId": id, "responses": { "200": { "description": "ok" } } });
+    json!({
+        "/open": { "get": operation("open") },
+        "/mocked": { "get": operation("mocked") },
+        "/orders/{id}": { "get": operation("order"), "post": operation("order-change") },
+    })
+}
+
+#[test]
+fn operations() {
+    let upstream = Server::up();
+    let gateway = start(
+        &upstream,
+        paths(),
+        json!({ "operations": {
+            "open": { "ignoreAuthentication": { "enabled": true } },
+            "mocked": { "mockResponse": { "enabled": true, "code": 418, "body": "short and stout",
+                "headers": [{ "name": "X-Tea", "value": "pot" }] } },
+            "order": { "transformRequestHeaders": { "enabled": true, "add": [{ "name": "X-Op", "value": "order" }] } },
+        } }),
+        "rfc",
+    );
+    let token = key(Algorithm::HS256).sign(&json!({}), &claims(json!({}))).unwrap();
+    assert_eq!(gateway.send(&Request::get("/a/open")).status, 200);
+    upstream.take_one();
+    // Neither another method nor another reading of the path is open.
+    for (method, path) in [
+        ("POST", "/a/open"),
+        ("GET", "/a/open/"),
+        ("GET", "/a/Open"),
+        ("GET", "/a/open;x"),
+        ("GET", "/a/open%2fx"),
+    ] {
+        assert_eq!(gateway.send(&Request::new(method, path)).status, 401, "{method} {path}");
+    }
+    assert_eq!(gateway.send(&Request::get("/a/mocked")).status, 401);
+    let mocked = gateway.send(&Request::get("/a/mocked").bearer(&token));
+    assert_eq!(
+        (mocked.status, &*mocked.text(), mocked.header("x-tea")),
+        (418, "short and stout", Some("pot"))
+    );
+    assert!(upstream.recorded().is_empty());
+    gateway.send(&Request::get("/a/orders/7").bearer(&token));
+    assert_eq!(upstream.take_one().values("x-op"), ["order"]);
+    gateway.send(&Request::new("POST", "/a/orders/7").bearer(&token));
+    assert!(upstream.take_one().values("x-op").is_empty());
+}
+
+#[test]
+fn cors() {
+    let upstream = Server::up();
+    let cors = json!({ "global": { "cors": {
+        "enabled": true, "allowedOrigins": ["https://shop.example"], "allowedMethods": ["GET", "PUT"],
+        "allowedHeaders": ["Authorization"], "maxAge": 60, "allowCredentials": true,
+    } } });
+    let gateway = start(&upstream, json!({}), cors, "rfc");
+    let preflight = |origin: &str| {
+        gateway.send(
+            &Request::new("OPTIONS", "/a/")
+                .header("Origin", origin)
+                .header("Access-Control-Request-Method", "PUT")
+                .header("Access-Control-Request-Headers", "authorization"),
+        )
+    };
+    let allowed = preflight("https://shop.example");
+    assert!(allowed.status < 300);
+    assert_eq!(allowed.header("access-control-allow-origin"), Some("https://shop.example"));
+    assert_eq!(allowed.header("access-control-max-age"), Some("60"));
+    assert_eq!(preflight("https://evil.example").header("access-control-allow-origin"), None);
+    // A refusal can be read by the page that asked.
+    let refused = gateway.send(&Request::get("/a/").header("Origin", "https://shop.example"));
+    assert_eq!(refused.status, 401);
+    assert_eq!(refused.header("access-control-allow-origin"), Some("https://shop.example"));
+    assert!(upstream.recorded().is_empty());
+}
+
+#[test]
+fn headers_of_answers() {
+    let upstream = Server::up();
+    let mut document = keyless("a", &upstream);
+    merge(
+        &mut document,
+        json!({ "x-tyk-api-gateway": { "middleware": { "global": {
+            "contextVariables": { "enabled": true },
+            "transformResponseHeaders": { "enabled": true, "remove": ["Content-Type"],
+                "add": [{ "name": "X-Path", "value": "$tyk_context.path" }] },
+        } } } }),
+    );
+    let answer = Setup::new().api(&document).start().send(&Request::get("/a/x"));
+    assert_eq!((answer.header("content-type"), answer.header("x-path")), (None, Some("/a/x")));
+}

@@ -1,0 +1,196 @@
+//! Which policies apply, what they grant, and what the upstream learns of the session.
+
+use claimgate::jwt::Algorithm;
+use serde_json::{Value, json};
+
+use crate::support::{Gateway, Request, Server, Setup, api, claims, key, merge, scheme};
+
+fn token(changes: Value) -> String {
+    key(Algorithm::HS256).sign(&json!({}), &claims(changes)).unwrap()
+}
+
+fn setup() -> Setup {
+    let grants = |id: &str| json!({ "id": id, "access_rights": { "a": { "api_id": "a" } } });
+    let mut inactive = grants("inactive");
+    merge(&mut inactive, json!({ "is_inactive": true }));
+    Setup::new()
+        .env("SECRET", key(Algorithm::HS256).to_text().unwrap().trim())
+        .policy(&grants("reader"))
+        .policy(&inactive)
+        .policy(&json!({ "id": "elsewhere", "access_rights": { "b": { "api_id": "b" } } }))
+        .policy(&json!({
+            "id": "narrow",
+            "access_rights": { "a": { "api_id": "a", "allowed_urls": [{ "url": "/orders", "methods": ["GET"] }] } }
+        }))
+}
+
+/// An API `a` whose policies are chosen like this.
+fn start(upstream: &Server, selection: Value) -> Gateway {
+    let mut scheme =
+        scheme(json!({ "source": "env://SECRET", "signingMethod": "hmac", "defaultPolicies": null }));
+    merge(&mut scheme, selection);
+    // The policy `all` that comes with an API of the set-up grants it, and is named by nobody here.
+    setup()
+        .api(&api("a", upstream, scheme))
+        .api(&api(
+            "b",
+            upstream,
+            self::scheme(json!({
+                "source": "env://SECRET", "signingMethod": "hmac"
+            })),
+        ))
+        .start()
+}
+
+#[track_caller]
+fn refused(gateway: &Gateway, request: Request, reason: &str) {
+    let answer = gateway.send(&request);
+    assert_eq!(answer.status, 403, "{}", answer.text());
+    gateway.requests_with(&format!("\"reason\":\"{reason}\""));
+}
+
+fn get(claims: Value) -> Request {
+    Request::get("/a/").bearer(&token(claims))
+}
+
+#[track_caller]
+fn granted(gateway: &Gateway, claims: Value) {
+    let answer = gateway.send(&get(claims));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[test]
+fn by_a_claim() {
+    for selection in [json!({ "basePolicyClaims": ["policy"] }), json!({ "policyFieldName": "policy" })] {
+        let upstream = Server::up();
+        let gateway = start(&upstream, selection);
+        granted(&gateway, json!({ "policy": "reader" }));
+        granted(&gateway, json!({ "policy": ["reader"] }));
+        granted(&gateway, json!({ "policy": ["elsewhere", "reader"] }));
+        assert_eq!(upstream.recorded().len(), 3);
+        refused(&gateway, get(json!({})), "policy_none");
+        refused(&gateway, get(json!({ "policy": "unknown" })), "policy_unknown");
+        refused(&gateway, get(json!({ "policy": "inactive" })), "policy_inactive");
+        refused(&gateway, get(json!({ "policy": "elsewhere" })), "api_not_granted");
+        assert_eq!(upstream.recorded().len(), 3);
+    }
+}
+
+#[test]
+fn by_scopes() {
+    let upstream = Server::up();
+    let gateway = start(
+        &upstream,
+        json!({ "scopes": { "claims": ["scp"], "scopeToPolicyMapping": [
+            { "scope": "read", "policyId": "reader" },
+            { "scope": "other", "policyId": "elsewhere" },
+        ] } }),
+    );
+    granted(&gateway, json!({ "scp": "read" }));
+    granted(&gateway, json!({ "scp": "openid read" }));
+    granted(&gateway, json!({ "scp": ["openid", "read"] }));
+    granted(&gateway, json!({ "scope": "read" }));
+    let answer = gateway.send(&get(json!({})));
+    assert_eq!(answer.status, 403);
+    assert!(answer.header("www-authenticate").unwrap().contains("error=\"insufficient_scope\""));
+    refused(&gateway, get(json!({})), "scope_missing");
+    refused(&gateway, get(json!({ "scp": "openid" })), "scope_unmapped");
+    refused(&gateway, get(json!({ "scp": "other" })), "api_not_granted");
+}
+
+#[test]
+fn by_default() {
+    let upstream = Server::up();
+    granted(&start(&upstream, json!({ "defaultPolicies": ["reader"] })), json!({}));
+    let unknown = start(&upstream, json!({ "defaultPolicies": ["unknown"] }));
+    unknown.log_with("unknown");
+    refused(&unknown, get(json!({})), "default_policy_unknown");
+    refused(&start(&upstream, json!({ "defaultPolicies": ["inactive"] })), get(json!({})), "policy_inactive");
+    refused(&start(&upstream, json!({ "basePolicyClaims": ["policy"] })), get(json!({})), "policy_none");
+}
+
+#[test]
+fn paths_and_methods() {
+    let upstream = Server::up();
+    let gateway = start(&upstream, json!({ "defaultPolicies": ["narrow"] }));
+    let token = token(json!({}));
+    let send = |method, path: &str| gateway.send(&Request::new(method, path).bearer(&token)).status;
+    assert_eq!(send("GET", "/a/orders"), 200);
+    assert_eq!(send("GET", "/a/orders/7"), 200);
+    let before = upstream.recorded().len();
+    assert_eq!(send("POST", "/a/orders"), 403);
+    assert_eq!(send("GET", "/a/orders-internal"), 403);
+    assert_eq!(send("GET", "/a/other"), 403);
+    assert_eq!(send("GET", "/a/orders%2f..%2fother"), 301, "the path that is meant is asked for");
+    assert_eq!(send("GET", "/a/other;/orders"), 403);
+    assert_eq!(upstream.recorded().len(), before);
+}
+
+#[test]
+fn the_upstream_learns_of_the_session_and_of_nobody_else() {
+    let upstream = Server::up();
+    let mut document = api(
+        "a",
+        &upstream,
+        scheme(json!({ "source": "env://SECRET", "signingMethod": "hmac", "defaultPolicies": ["rich"] })),
+    );
+    merge(
+        &mut document,
+        json!({ "x-tyk-api-gateway": { "middleware": { "global": {
+            "contextVariables": { "enabled": true },
+            "transformRequestHeaders": { "enabled": true, "remove": ["X-Role"], "add": [
+                { "name": "X-User", "value": "$tyk_context.jwt_claims_sub" },
+                { "name": "X-Role", "value": "$tyk_context.jwt_claims_role" },
+                { "name": "X-Tier", "value": "$tyk_meta.tier" },
+            ] },
+        } } } }),
+    );
+    let gateway = Setup::new()
+        .env("SECRET", key(Algorithm::HS256).to_text().unwrap().trim())
+        .api(&document)
+        .policy(&json!({ "id": "rich", "access_rights": { "a": { "api_id": "a" } }, "meta_data": { "tier": "gold" } }))
+        .start();
+    let forged = |request: Request| {
+        request
+            .header("X-User", "root")
+            .header("x-role", "root")
+            .header("X-TIER", "root")
+            .header("Connection", "close, X-User, X-Role, X-Tier")
+    };
+    let request = forged(Request::get("/a/").bearer(&token(json!({ "role": "clerk" }))));
+    assert_eq!(gateway.send(&request).status, 200);
+    let seen = upstream.take_one();
+    assert_eq!(seen.values("x-user"), ["alice"]);
+    assert_eq!(seen.values("x-role"), ["clerk"]);
+    assert_eq!(seen.values("x-tier"), ["gold"]);
+    // A claim that is absent leaves no room for what the client says.
+    let request = forged(Request::get("/a/").bearer(&token(json!({}))));
+    assert_eq!(gateway.send(&request).status, 200);
+    assert!(!upstream.take_one().head.contains("root"));
+}
+
+#[test]
+fn a_claim_cannot_break_out_of_its_header() {
+    let upstream = Server::up();
+    let mut document = api(
+        "a",
+        &upstream,
+        scheme(json!({ "source": "env://SECRET", "signingMethod": "hmac", "subjectClaims": ["sub"] })),
+    );
+    merge(
+        &mut document,
+        json!({ "x-tyk-api-gateway": { "middleware": { "global": {
+            "contextVariables": { "enabled": true },
+            "transformRequestHeaders": { "enabled": true, "add": [
+                { "name": "X-User", "value": "$tyk_context.jwt_claims_sub" },
+            ] },
+        } } } }),
+    );
+    let gateway =
+        Setup::new().env("SECRET", key(Algorithm::HS256).to_text().unwrap().trim()).api(&document).start();
+    for sub in ["a\r\nX-Admin: 1", "a\nb", "a\0b"] {
+        let answer = gateway.send(&get(json!({ "sub": sub })));
+        assert_eq!(answer.status, 403, "{sub:?}");
+    }
+    assert!(upstream.recorded().is_empty());
+}

@@ -1,0 +1,58 @@
+//! The gateway stops: nothing in flight is lost, nothing new is taken.
+
+use std::{
+    io::{BufReader, Read as _, Write as _},
+    net::TcpStream,
+    sync::{Mutex, mpsc::channel},
+};
+
+use crate::support::{Request, Server, Setup, keyless, read_answer, respond};
+
+#[test]
+fn requests_in_flight_are_finished() {
+    let (arrived, is_there) = channel::<()>();
+    let (go_on, wait) = channel::<()>();
+    let (arrived, wait) = (Mutex::new(arrived), Mutex::new(wait));
+    let upstream = Server::start(move |_, stream| {
+        arrived.lock().unwrap().send(()).unwrap();
+        wait.lock().unwrap().recv().unwrap();
+        respond(stream, "200 OK", "text/plain", b"late but whole")
+    });
+    let gateway = Setup::new().api(&keyless("a", &upstream)).start();
+    let address = gateway.address();
+    let mut idle = TcpStream::connect(address).unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(b"GET /a/ HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    is_there.recv().unwrap();
+    gateway.terminate();
+    // An idle connection is closed at once: the worker has heard of the end.
+    assert_eq!(idle.read(&mut [0]).unwrap(), 0);
+    go_on.send(()).unwrap();
+    let answer = read_answer(&mut BufReader::new(stream), false).unwrap();
+    assert_eq!((answer.status, &*answer.text(), answer.complete), (200, "late but whole", true));
+    let (status, log, requests) = gateway.stop();
+    assert!(status.success(), "{log}");
+    assert_eq!(requests.lines().count(), 1, "{requests}");
+    assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn what_does_not_end_is_cut_off_in_time() {
+    let (arrived, is_there) = channel::<()>();
+    let arrived = Mutex::new(arrived);
+    let upstream = Server::start(move |_, stream| {
+        arrived.lock().unwrap().send(()).unwrap();
+        let _ = stream.read(&mut [0]);
+        false
+    });
+    let gateway = Setup::new()
+        .config(&serde_json::json!({ "timeouts": { "shutdown": "100ms" } }))
+        .api(&keyless("a", &upstream))
+        .start();
+    let mut stream = TcpStream::connect(gateway.address()).unwrap();
+    stream.write_all(&Request::get("/a/").to_bytes()).unwrap();
+    is_there.recv().unwrap();
+    let (status, log, _) = gateway.stop();
+    assert!(status.success());
+    assert!(log.contains("did not finish in time"), "{log}");
+}

@@ -1,0 +1,15 @@
+//! What the tests stand on: the real binary, real peers on free ports, raw requests.
+
+mod documents;
+mod gateway;
+mod http;
+mod keys;
+mod server;
+
+pub(crate) use self::{
+    documents::{api, keyless, merge, scheme},
+    gateway::{Gateway, Setup, binary, shared},
+    http::{Answer, Request, exchange, read_answer},
+    keys::{claims, key, key_named, now, provider},
+    server::{Server, read_head, respond},
+};
