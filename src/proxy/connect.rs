@@ -17,6 +17,10 @@ use tracing::debug;
 
 use super::{Endpoint, ProxyError, Scheme, body::ClientBody};
 
+/// What is read from an upstream ahead of a client that takes its time, and the largest head of an
+/// answer.
+const MAX_BUFFER: usize = 128 * 1024;
+
 /// Makes connections, in the clear and over TLS.
 #[derive(Clone)]
 pub struct Connector {
@@ -97,8 +101,8 @@ async fn handshake<T>(stream: T) -> Result<SendRequest<ClientBody>, ProxyError>
 where
     T: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let (sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|_| ProxyError::Unreachable)?;
+    let handshake = http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream));
+    let (sender, connection) = handshake.await.map_err(|_| ProxyError::Unreachable)?;
     spawn_local(async move {
         // Its end is seen by whoever holds the sender.
         if let Err(error) = connection.await {

@@ -1,1 +1,237 @@
+//! The definitions in `api-definitions/` and the policies in `policies/`, served as they are but for
+//! the addresses of their peers.
 
+use std::{fs, path::Path, sync::Arc};
+
+use claimgate::jwt::{Algorithm, sign::SigningKey};
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Gateway, Request, Server, Setup, binary, key, key_named, now, provider};
+
+fn checkout(path: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn secret() -> String {
+    key(Algorithm::HS256).to_text().unwrap().trim().to_owned()
+}
+
+#[test]
+fn they_are_without_a_finding() {
+    let output =
+        binary().arg("check").current_dir(checkout("")).env("WEBHOOKS_SECRET", secret()).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "0 errors, 0 warnings\n");
+}
+
+/// The world of the examples.
+struct World {
+    gateway: Gateway,
+    upstream: Server,
+    login: Provider,
+    staff: Provider,
+    _servers: [Server; 2],
+}
+
+/// An identity provider of the examples: its issuer, and its keys by `kid`.
+struct Provider {
+    issuer: &'static str,
+    keys: Vec<(&'static str, Arc<SigningKey>)>,
+}
+
+impl Provider {
+    fn token(&self, kid: &str, audience: &str, changes: Value) -> String {
+        let (_, key) = self.keys.iter().find(|(own, _)| *own == kid).unwrap();
+        let mut claims = json!({
+            "iss": self.issuer, "aud": audience, "sub": "alice", "iat": now(), "exp": now() + 60,
+        });
+        crate::support::merge(&mut claims, changes);
+        key.sign(&json!({ "kid": kid }), &claims).unwrap()
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        let login = Provider {
+            issuer: "https://login.example.com",
+            keys: vec![
+                ("rs256", key(Algorithm::RS256)),
+                ("ps256", key(Algorithm::PS256)),
+                ("es256", key(Algorithm::ES256)),
+            ],
+        };
+        let staff = Provider {
+            issuer: "https://staff.example.com",
+            keys: vec![
+                ("staff-rs256", key_named("staff", Algorithm::RS256)),
+                ("staff-ed", key(Algorithm::EdDSA)),
+            ],
+        };
+        let servers = [provider(&login.keys), provider(&staff.keys)];
+        let upstream = Server::up();
+        let mut setup = Setup::new().env("WEBHOOKS_SECRET", &secret());
+        for entry in fs::read_dir(checkout("api-definitions")).unwrap() {
+            let path = entry.unwrap().path();
+            let text = fs::read_to_string(&path)
+                .unwrap()
+                .replace("https://login.example.com/.well-known/jwks.json", &servers[0].url())
+                .replace("https://staff.example.com/oauth2/keys", &servers[1].url());
+            // Each example has an upstream port of its own.
+            let text = (9001..=9006)
+                .fold(text, |text, port| text.replace(&format!("http://127.0.0.1:{port}"), &upstream.url()));
+            setup = setup.file(&format!("api-definitions/{}", path.file_name().unwrap().display()), &text);
+        }
+        for entry in fs::read_dir(checkout("policies")).unwrap() {
+            let path = entry.unwrap().path();
+            let name = format!("policies/{}", path.file_name().unwrap().display());
+            setup = setup.file(&name, &fs::read_to_string(&path).unwrap());
+        }
+        Self { gateway: setup.start(), upstream, login, staff, _servers: servers }
+    }
+
+    fn get(&self, path: &str, token: &str) -> Answer {
+        self.gateway.send(&Request::get(path).bearer(token))
+    }
+
+    #[track_caller]
+    fn gets_in(&self, path: &str, token: &str) -> String {
+        let answer = self.get(path, token);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        self.upstream.take_one().head
+    }
+
+    #[track_caller]
+    fn is_refused(&self, path: &str, token: &str, status: u16) {
+        let answer = self.get(path, token);
+        assert_eq!(answer.status, status, "{path}: {}", answer.text());
+        assert!(self.upstream.recorded().is_empty());
+    }
+}
+
+#[test]
+fn one_key_set() {
+    let world = World::new();
+    for kid in ["rs256", "ps256"] {
+        let head = world.gets_in("/orders/42?x=1", &world.login.token(kid, "orders", json!({})));
+        assert!(head.starts_with("GET /42?x=1 HTTP/1.1\r\n") && !head.contains("authorization"), "{head}");
+    }
+    // Within the skew, and outside of it.
+    world.gets_in("/orders/", &world.login.token("rs256", "orders", json!({ "exp": now() - 5 })));
+    world.is_refused("/orders/", &world.login.token("rs256", "orders", json!({ "exp": now() - 30 })), 401);
+    world.is_refused("/orders/", &world.login.token("es256", "orders", json!({})), 401);
+    world.is_refused("/orders/", &world.login.token("rs256", "catalog", json!({})), 401);
+    world.is_refused("/orders/", &world.staff.token("staff-rs256", "orders", json!({})), 401);
+}
+
+#[test]
+fn two_providers() {
+    let world = World::new();
+    for token in [
+        world.login.token("rs256", "catalog", json!({})),
+        world.login.token("es256", "catalog", json!({})),
+        world.staff.token("staff-rs256", "catalog", json!({})),
+        world.staff.token("staff-ed", "catalog", json!({})),
+    ] {
+        let head = world.gets_in("/catalog/shoes", &token);
+        assert!(head.starts_with("GET /catalog/shoes "), "{head}");
+    }
+    world.is_refused("/catalog/", &world.login.token("ps256", "catalog", json!({})), 401);
+    world.is_refused("/catalog/", &world.login.token("rs256", "catalog", json!({ "exp": null })), 401);
+    world.is_refused(
+        "/catalog/",
+        &world.login.token("rs256", "catalog", json!({ "fill": "x".repeat(8000) })),
+        401,
+    );
+}
+
+#[test]
+fn a_shared_secret() {
+    let world = World::new();
+    let sign = |claims: Value| key(Algorithm::HS256).sign(&json!({}), &claims).unwrap();
+    world.gets_in("/webhooks/", &sign(json!({ "sub": "billing", "jti": "1", "exp": now() + 9 })));
+    world.is_refused("/webhooks/", &sign(json!({ "sub": "billing", "exp": now() + 9 })), 401);
+    world.is_refused("/webhooks/", &sign(json!({ "sub": "mallory", "jti": "1", "exp": now() + 9 })), 401);
+}
+
+#[test]
+fn a_public_key_in_the_file() {
+    let world = World::new();
+    let partner = SigningKey::from_text(include_str!("../data/partner-private.pem"), None).unwrap();
+    let sign = |state: &str, regions: Value| {
+        let claims = json!({
+            "partner_id": "acme", "aud": "partners", "exp": now() + 60,
+            "contract": { "state": state }, "regions": regions,
+        });
+        partner.sign(&json!({}), &claims).unwrap()
+    };
+    world.gets_in("/partners/", &sign("signed", json!(["eu"])));
+    world.is_refused("/partners/", &sign("draft", json!(["eu"])), 401);
+    world.is_refused("/partners/", &sign("signed", json!(["moon"])), 401);
+}
+
+#[test]
+fn three_places() {
+    let world = World::new();
+    let token = world.login.token("es256", "downloads", json!({}));
+    let requests = [
+        Request::get("/downloads/a.pdf?page=2").bearer(&token),
+        Request::get(format!("/downloads/a.pdf?access_token={token}&page=2")),
+        Request::get("/downloads/a.pdf?page=2").header("Cookie", &format!("lang=en; session={token}")),
+    ];
+    for request in requests {
+        assert_eq!(world.gateway.send(&request).status, 200);
+        let head = world.upstream.take_one().head;
+        assert!(head.starts_with("GET /a.pdf?page=2 HTTP/1.1\r\n") && !head.contains(&token), "{head}");
+    }
+    let other = world.login.token("es256", "downloads", json!({ "sub": "bob" }));
+    let both = Request::get(format!("/downloads/a.pdf?access_token={other}")).bearer(&token);
+    assert_eq!(world.gateway.send(&both).status, 400);
+}
+
+#[test]
+fn scopes_choose_policies() {
+    let world = World::new();
+    let token = |scope: Value| world.staff.token("staff-rs256", "reports", scope);
+    let send = |method, path: &str, token: &str| {
+        world.gateway.send(&Request::new(method, path).bearer(token)).status
+    };
+    let (reader, both) =
+        (token(json!({ "scp": "reports:read" })), token(json!({ "scp": ["reports:read", "reports:write"] })));
+    assert_eq!(send("GET", "/reports/2026", &reader), 200);
+    assert_eq!(send("POST", "/reports/drafts", &reader), 403);
+    assert_eq!(send("POST", "/reports/drafts/1", &both), 200);
+    assert_eq!(send("GET", "/reports/2026", &both), 200);
+    assert_eq!(send("POST", "/reports/2026", &both), 403);
+    for scope in [json!({}), json!({ "scp": "openid" })] {
+        let answer = world.get("/reports/2026", &token(scope));
+        assert!(
+            answer.status == 403 && answer.header("www-authenticate").unwrap().contains("insufficient_scope")
+        );
+    }
+}
+
+#[test]
+fn claims_become_headers() {
+    let world = World::new();
+    let send = |changes| {
+        let token = world.login.token("rs256", "profile", changes);
+        let request =
+            Request::get("/profile/").bearer(&token).header("X-User", "root").header("X-Email", "root");
+        assert_eq!(world.gateway.send(&request).status, 200);
+        world.upstream.take_one()
+    };
+    let seen = send(json!({ "email": "alice@example.com" }));
+    assert_eq!((seen.values("x-user"), seen.values("x-email")), (vec!["alice"], vec!["alice@example.com"]));
+    assert_eq!(seen.values("x-tier"), ["standard"]);
+    let seen = send(json!({ "plan": "gold" }));
+    assert_eq!((seen.values("x-tier"), seen.values("x-email")), (vec!["gold"], vec![""]));
+}
+
+#[test]
+fn an_api_for_everybody() {
+    let world = World::new();
+    assert_eq!(world.gateway.send(&Request::get("/status/")).status, 200);
+    world.upstream.take_one();
+    let answer = world.gateway.send(&Request::get("/status/robots.txt"));
+    assert_eq!((answer.status, &*answer.text()), (200, "User-agent: *\nDisallow: /\n"));
+    assert!(world.upstream.recorded().is_empty());
+}
