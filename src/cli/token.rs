@@ -51,6 +51,9 @@ pub(super) enum TokenCommand {
         /// How long the token is good; sets `exp`.
         #[arg(long, value_name = "TIME", default_value = "1h")]
         expires_in: String,
+        /// How many tokens, one a line. Several tokens have a `jti` each, from 1 on.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        count: u32,
     },
 }
 
@@ -58,8 +61,8 @@ pub(super) fn token(command: TokenCommand) -> ExitCode {
     let result = match command {
         TokenCommand::Key { alg } => key(&alg),
         TokenCommand::Jwks { keys, alg } => jwks(&keys, alg.as_deref()),
-        TokenCommand::Mint { key, alg, claims, claim, expires_in } => {
-            mint(&key, alg.as_deref(), &claims, &claim, &expires_in)
+        TokenCommand::Mint { key, alg, claims, claim, expires_in, count } => {
+            mint(&key, alg.as_deref(), claims_of(&claims, &claim, &expires_in), count)
         }
     };
     match result {
@@ -95,13 +98,30 @@ fn jwks(files: &[String], alg: Option<&str>) -> Result<String, String> {
 fn mint(
     key: &str,
     alg: Option<&str>,
-    claims: &str,
-    more: &[String],
-    expires_in: &str,
+    claims: Result<Map<String, Value>, String>,
+    count: u32,
 ) -> Result<String, String> {
+    let mut claims = Value::Object(claims?);
     let (path, kid) = named(key);
     let key = read(path, alg)?;
-    let Ok(Value::Object(given)) = serde_json::from_str(claims) else {
+    let kid = match kid {
+        Some(kid) => Some(Value::from(kid)),
+        None => key.public_jwk(None).and_then(|jwk| jwk.get("kid").cloned()),
+    };
+    let header = kid.map_or_else(|| json!({}), |kid| json!({ "kid": kid }));
+    let mut tokens = Vec::new();
+    for n in 1..=count {
+        if let (Some(claims), true) = (claims.as_object_mut(), count > 1) {
+            claims.insert("jti".into(), n.to_string().into());
+        }
+        tokens.push(key.sign(&header, &claims).map_err(|e| e.to_string())?);
+    }
+    Ok(tokens.join("\n"))
+}
+
+/// The claims that were asked for, in three ways.
+fn claims_of(object: &str, more: &[String], expires_in: &str) -> Result<Map<String, Value>, String> {
+    let Ok(Value::Object(given)) = serde_json::from_str(object) else {
         return Err("--claims is a JSON object such as '{\"sub\":\"alice\"}'".into());
     };
     let lifetime = parse_duration(expires_in).ok_or("--expires-in is a time such as 1h or 5m")?;
@@ -111,12 +131,7 @@ fn mint(
         let (name, value) = claim.split_once('=').ok_or("--claim is NAME=VALUE")?;
         claims.insert(name.into(), serde_json::from_str(value).unwrap_or_else(|_| value.into()));
     }
-    let kid = match kid {
-        Some(kid) => Some(Value::from(kid)),
-        None => key.public_jwk(None).and_then(|jwk| jwk.get("kid").cloned()),
-    };
-    let header = kid.map_or_else(|| json!({}), |kid| json!({ "kid": kid }));
-    key.sign(&header, &Value::Object(claims)).map_err(|e| e.to_string())
+    Ok(claims)
 }
 
 fn times(lifetime: Duration) -> Map<String, Value> {

@@ -46,6 +46,8 @@ const SETTERS: &[(&str, Setter)] = &[
 pub(super) struct Draft {
     /// What relative paths are relative to.
     folder: PathBuf,
+    /// The folder of the file, or of what would be the file: the default folders are beside it.
+    beside: PathBuf,
     listen: Vec<SocketAddr>,
     workers: usize,
     definitions: Option<PathBuf>,
@@ -67,6 +69,7 @@ impl Draft {
         let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
         Self {
             base_path: folder.clone(),
+            beside: folder.clone(),
             folder,
             listen: vec![loopback(8080)],
             workers: 0,
@@ -148,7 +151,7 @@ impl Draft {
                 "an empty secret opens the control API to everybody; set one".into(),
             ));
         }
-        let definitions = self.definitions.unwrap_or_else(|| "api-definitions".into());
+        let definitions = self.definitions.unwrap_or_else(|| self.beside.join("api-definitions"));
         if let Err(error) = fs::metadata(&definitions) {
             let message =
                 format!("the definitions cannot be read: {error}; name their folder with --definitions");
@@ -163,7 +166,7 @@ impl Draft {
                 None
             }
             Some(path) => Some(path),
-            None => Some(PathBuf::from("policies")).filter(|path| path.exists()),
+            None => Some(self.beside.join("policies")).filter(|path| path.exists()),
         };
         let cores = thread::available_parallelism().map_or(1, Into::into);
         (!findings.has_errors()).then_some(Config {

@@ -13,4 +13,5 @@ mod worker;
 pub use compile::{Snapshot, check};
 pub use control::Control;
 pub(crate) use control::tell;
+pub use router::Router;
 pub(crate) use worker::Worker;

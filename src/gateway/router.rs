@@ -2,37 +2,49 @@
 
 use std::collections::HashMap;
 
-/// Entries by host and listen path. Finding one takes a look-up for each segment of the path,
-/// however many entries there are.
+/// Entries by host and listen path. Finding one takes a look-up for each segment of the path that
+/// a listen path could reach, however many entries there are.
 #[derive(Debug)]
-pub(super) struct Router<T> {
+pub struct Router<T> {
     by_host: HashMap<String, Paths<T>>,
     any_host: Paths<T>,
 }
 
 #[derive(Debug)]
-struct Paths<T>(HashMap<Box<str>, T>);
+struct Paths<T> {
+    by_path: HashMap<Box<str>, T>,
+    /// The length of the longest listen path: a client cannot make us hash more than that.
+    longest: usize,
+}
 
 impl<T> Default for Router<T> {
     fn default() -> Self {
-        Self { by_host: HashMap::new(), any_host: Paths(HashMap::new()) }
+        Self { by_host: HashMap::new(), any_host: Paths::default() }
+    }
+}
+
+impl<T> Default for Paths<T> {
+    fn default() -> Self {
+        Self { by_path: HashMap::new(), longest: 0 }
     }
 }
 
 impl<T> Router<T> {
     /// Adds an entry; without a host it answers on every one. `/orders/` answers for what is below
     /// it, `/orders` for itself as well.
-    pub(super) fn insert(&mut self, host: Option<&str>, listen_path: &str, entry: T) {
+    pub fn insert(&mut self, host: Option<&str>, listen_path: &str, entry: T) {
         let paths = match host {
-            Some(host) => self.by_host.entry(host.to_owned()).or_insert_with(|| Paths(HashMap::new())),
+            Some(host) => self.by_host.entry(host.to_owned()).or_default(),
             None => &mut self.any_host,
         };
-        paths.0.insert(listen_path.into(), entry);
+        paths.longest = paths.longest.max(listen_path.len());
+        paths.by_path.insert(listen_path.into(), entry);
     }
 
     /// The entry for a host (without port, in lower case) and a decoded path, and how much of the
     /// path its listen path takes, the final slash left out. Entries of the host go first.
-    pub(super) fn find(&self, host: &str, path: &str) -> Option<(&T, usize)> {
+    #[must_use]
+    pub fn find(&self, host: &str, path: &str) -> Option<(&T, usize)> {
         let by_host = if self.by_host.is_empty() { None } else { self.by_host.get(host) };
         by_host.and_then(|paths| paths.find(path)).or_else(|| self.any_host.find(path))
     }
@@ -40,13 +52,18 @@ impl<T> Router<T> {
 
 impl<T> Paths<T> {
     fn find(&self, path: &str) -> Option<(&T, usize)> {
-        if let Some(entry) = self.0.get(path) {
+        if path.len() <= self.longest
+            && let Some(entry) = self.by_path.get(path)
+        {
             return Some((entry, path.trim_end_matches('/').len()));
         }
-        path.rmatch_indices('/').find_map(|(slash, _)| {
+        // A listen path without a final slash ends before one.
+        let reach = path.len().min(self.longest.saturating_add(1));
+        let slashes = path.as_bytes().get(..reach)?.iter().enumerate().rev().filter(|(_, b)| **b == b'/');
+        slashes.map(|(slash, _)| slash).find_map(|slash| {
             let with_slash = path.get(..=slash)?;
             let without = path.get(..slash)?;
-            let entry = self.0.get(with_slash).or_else(|| self.0.get(without))?;
+            let entry = self.by_path.get(with_slash).or_else(|| self.by_path.get(without))?;
             Some((entry, slash))
         })
     }

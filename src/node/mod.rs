@@ -6,14 +6,13 @@
 mod workers;
 
 use std::{
-    io,
+    fmt, io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
     thread::{self, JoinHandle},
     time::Duration,
 };
 
-use thiserror::Error;
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     sync::{oneshot, watch},
@@ -40,13 +39,11 @@ pub struct Node {
 }
 
 /// Why a gateway does not start.
-#[derive(Debug, Error)]
+#[derive(Debug)]
 pub enum StartError {
     /// The documents have errors.
-    #[error("the configuration has errors")]
     Findings(Vec<Finding>),
     /// An address cannot be listened on.
-    #[error("{address} cannot be listened on: {source}")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -54,9 +51,20 @@ pub enum StartError {
         source: io::Error,
     },
     /// The system does not give what is needed.
-    #[error("the gateway cannot be set up: {0}")]
     Setup(String),
 }
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Findings(_) => f.write_str("the documents have errors"),
+            Self::Listen { address, source } => write!(f, "{address} cannot be listened on: {source}"),
+            Self::Setup(reason) => write!(f, "the gateway cannot be set up: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
 
 impl From<io::Error> for StartError {
     fn from(error: io::Error) -> Self {

@@ -1,0 +1,114 @@
+//! What a request costs before it is forwarded: verifying a token, recalling one, finding its API.
+
+#![expect(clippy::unwrap_used, reason = "a benchmark that meets the unexpected should stop")]
+
+use std::{hint::black_box, sync::Arc, time::Duration};
+
+use claimgate::{
+    auth::Authenticator,
+    gateway::Router,
+    jwks::{Fetch, FetchError, Fetched, Registry},
+    jwt::{Algorithm, Ambiguity, Token, import_key, sign::SigningKey},
+};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use serde_json::{Value, json};
+
+fn claims() -> Value {
+    json!({
+        "iss": "https://idp.test", "sub": "user@example.com", "aud": ["api", "account"],
+        "iat": 1_700_000_000, "exp": 4_102_444_800_u64, "scope": "openid profile email",
+        "realm_access": { "roles": ["offline_access", "uma_authorization", "customer"] },
+    })
+}
+
+/// A key's own material: its public half as a JWK, or the secret.
+fn material(key: &SigningKey) -> Vec<u8> {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    match key.public_jwk(Some("k")) {
+        Some(jwk) => jwk.to_string().into_bytes(),
+        None => STANDARD.decode(key.to_text().unwrap().trim()).unwrap(),
+    }
+}
+
+fn verify(c: &mut Criterion) {
+    let mut group = c.benchmark_group("decode and verify");
+    for algorithm in Algorithm::ALL {
+        let key = SigningKey::generate(algorithm).unwrap();
+        let keys = import_key(&material(&key), algorithm.into()).unwrap();
+        let text = key.sign(&json!({ "kid": "k" }), &claims()).unwrap();
+        group.bench_function(algorithm.name(), |b| {
+            b.iter(|| {
+                let token = Token::parse(black_box(&text), 16 * 1024).unwrap();
+                let key = keys.find(token.kid(), algorithm, algorithm.into(), Ambiguity::Refuse).unwrap();
+                token.verify(key).unwrap()
+            });
+        });
+    }
+    group.finish();
+}
+
+#[derive(Debug)]
+struct Nothing;
+
+impl Fetch for Nothing {
+    fn fetch<'a>(&'a self, _url: &'a str) -> Fetched<'a> {
+        Box::pin(async { Err(FetchError("nothing is fetched here".into())) })
+    }
+}
+
+fn authenticate(c: &mut Criterion) {
+    let registry = Registry::start(Arc::new(Nothing)).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let key = SigningKey::generate(Algorithm::RS256).unwrap();
+    let build = || {
+        Authenticator::builder([Algorithm::RS256])
+            .key(material(&key))
+            .issuers(["https://idp.test"])
+            .audiences(["api"])
+            .build(&registry)
+            .unwrap()
+    };
+    let token = key.sign(&json!({ "kid": "k" }), &claims()).unwrap();
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, HeaderValue::try_from(format!("Bearer {token}")).unwrap());
+    let mut group = c.benchmark_group("authenticate, RS256");
+    group.bench_function("first time", |b| {
+        let first = |authenticator: Authenticator| {
+            runtime.block_on(authenticator.authenticate(black_box(&headers), None)).unwrap()
+        };
+        b.iter_batched(build, first, BatchSize::SmallInput);
+    });
+    let authenticator = build();
+    group.bench_function("again", |b| {
+        b.iter(|| runtime.block_on(authenticator.authenticate(black_box(&headers), None)).unwrap());
+    });
+    let none = HeaderMap::new();
+    group.bench_function("no token", |b| {
+        b.iter(|| runtime.block_on(authenticator.authenticate(black_box(&none), None)).unwrap_err());
+    });
+    group.finish();
+}
+
+fn route(c: &mut Criterion) {
+    let mut group = c.benchmark_group("route");
+    for count in [1, 100, 10_000] {
+        let mut router = Router::default();
+        for n in 0..count {
+            router.insert(None, &format!("/team-{}/service-{n}/", n % 7), n);
+        }
+        let path = format!("/team-{}/service-{}/orders/42/lines", (count / 2) % 7, count / 2);
+        group.throughput(Throughput::Elements(1));
+        group.bench_function(format!("{count} APIs"), |b| {
+            b.iter(|| router.find(black_box("gateway.test"), black_box(&path)).unwrap());
+        });
+    }
+    group.finish();
+}
+
+criterion_group! {
+    name = request;
+    config = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
+    targets = verify, authenticate, route
+}
+criterion_main!(request);
