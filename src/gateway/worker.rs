@@ -221,6 +221,8 @@ impl<'e> Exchange<'e> {
         let request = Request::from_parts(parts, ClientBody::new(body));
         let mut response =
             self.worker.sender.send(&api.upstream.endpoint, request).await.map_err(Reason::from)?;
+        // What the upstream speaks is between it and us (RFC 9110 section 6.2).
+        *response.version_mut() = Version::HTTP_11;
         let headers = response.headers_mut();
         Forwarding::prepare_response(headers);
         if let Some(operation) = operation {

@@ -19,6 +19,8 @@ use tokio::{
 };
 use tracing::info;
 
+use workers::Workers;
+
 use crate::{
     admin,
     config::Config,
@@ -30,12 +32,11 @@ use crate::{
 /// A running gateway.
 #[derive(Debug)]
 pub struct Node {
-    listen: Vec<SocketAddr>,
+    workers: Workers,
     admin: Option<SocketAddr>,
     control: Arc<Control>,
     stop: watch::Sender<bool>,
-    workers: Vec<JoinHandle<()>>,
-    control_thread: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    control_thread: (oneshot::Sender<()>, JoinHandle<()>),
 }
 
 /// Why a gateway does not start.
@@ -91,23 +92,23 @@ impl Node {
         tell(&findings.sorted());
         let (stop, stopped) = watch::channel(false);
         let admin = control.config().admin_listen.map(bind_admin).transpose()?;
-        let (listen, workers) = workers::start(&control, &stopped)?;
+        let workers = workers::start(&control, &stopped)?;
         let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose()?;
-        let control_thread = Some(start_control(runtime, &control, admin)?);
+        let control_thread = start_control(runtime, &control, admin)?;
         control.set_ready(true);
-        for address in &listen {
+        for address in &workers.addresses {
             info!("listening on http://{address}");
         }
         if let Some(address) = admin_address {
             info!("control API on http://{address}");
         }
-        Ok(Self { listen, admin: admin_address, control, stop, workers, control_thread })
+        Ok(Self { workers, admin: admin_address, control, stop, control_thread })
     }
 
     /// The addresses that requests come to.
     #[must_use]
     pub fn listen(&self) -> &[SocketAddr] {
-        &self.listen
+        &self.workers.addresses
     }
 
     /// The address of the control API.
@@ -117,17 +118,13 @@ impl Node {
     }
 
     /// Accepts no more, finishes what is in flight, and ends.
-    pub fn stop(mut self) {
+    pub fn stop(self) {
         self.control.set_ready(false);
         self.stop.send_replace(true);
-        for worker in self.workers.drain(..) {
-            // A worker that panicked has told so itself.
-            let _ = worker.join();
-        }
-        if let Some((stop, thread)) = self.control_thread.take() {
-            let _ = stop.send(());
-            let _ = thread.join();
-        }
+        self.workers.join();
+        let (stop, thread) = self.control_thread;
+        let _ = stop.send(());
+        let _ = thread.join();
     }
 }
 

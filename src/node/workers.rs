@@ -16,19 +16,44 @@ use crate::{
     gateway::{Control, Worker},
     proxy::{Connector, Sender},
     server::{self, Limits},
-    telemetry::{AccessLog, Lines},
+    telemetry::{AccessLog, Lines, Writer},
 };
 
 /// How often idle upstream connections are looked through.
 const SWEEP: Duration = Duration::from_secs(10);
+/// How long the end waits for the last lines of the access log.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// Starts a thread for each worker; returns the addresses that they listen on.
-pub(super) fn start(
-    control: &Arc<Control>,
-    stopped: &watch::Receiver<bool>,
-) -> Result<(Vec<SocketAddr>, Vec<JoinHandle<()>>), StartError> {
+/// The threads that serve requests, and where.
+#[derive(Debug)]
+pub(super) struct Workers {
+    pub(super) addresses: Vec<SocketAddr>,
+    threads: Vec<JoinHandle<()>>,
+    access_log: Option<Writer>,
+}
+
+impl Workers {
+    /// Waits until all have ended, once they were told to.
+    pub(super) fn join(self) {
+        for thread in self.threads {
+            // A worker that panicked has told so itself.
+            let _ = thread.join();
+        }
+        if let Some(writer) = self.access_log {
+            writer.wait(LAST_LINES);
+        }
+    }
+}
+
+/// Starts a thread for each worker.
+pub(super) fn start(control: &Arc<Control>, stopped: &watch::Receiver<bool>) -> Result<Workers, StartError> {
     let config = control.config();
-    let log = if config.access_log { AccessLog::stdout()? } else { AccessLog::off() };
+    let (log, access_log) = if config.access_log {
+        let (log, writer) = AccessLog::stdout()?;
+        (log, Some(writer))
+    } else {
+        (AccessLog::off(), None)
+    };
     let connector = Connector::new(config.upstream_timeouts.connect)
         .map_err(|e| StartError::Setup(format!("TLS to upstreams: {e}")))?;
     let trusted = Arc::new(config.trusted_proxies.clone());
@@ -41,7 +66,7 @@ pub(super) fn start(
         addresses.push(address);
         sockets.iter_mut().zip(bound).for_each(|(own, socket)| own.push(socket));
     }
-    let mut workers = Vec::with_capacity(sockets.len());
+    let mut threads = Vec::with_capacity(sockets.len());
     for (n, sockets) in sockets.into_iter().enumerate() {
         let (published, stopped) = (control.published(), stopped.clone());
         let (connector, log, trusted) = (connector.clone(), log.clone(), Arc::clone(&trusted));
@@ -51,9 +76,9 @@ pub(super) fn start(
             let worker = Rc::new(Worker::new(published, sender, trusted, Lines::new(log)));
             run_worker(&worker, sockets, limits, &stopped);
         };
-        workers.push(thread::Builder::new().name(format!("claimgate-{n}")).spawn(run)?);
+        threads.push(thread::Builder::new().name(format!("claimgate-{n}")).spawn(run)?);
     }
-    Ok((addresses, workers))
+    Ok(Workers { addresses, threads, access_log })
 }
 
 fn run_worker(

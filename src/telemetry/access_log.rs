@@ -13,7 +13,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{Receiver, SyncSender, channel, sync_channel},
     },
     thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -38,6 +38,20 @@ pub struct AccessLog {
     dropped: Arc<AtomicU64>,
 }
 
+/// The thread that writes the lines.
+#[derive(Debug)]
+pub struct Writer {
+    ended: Receiver<()>,
+}
+
+impl Writer {
+    /// Waits until everything is written, or for this long: nobody may be reading any more.
+    pub fn wait(&self, limit: Duration) {
+        // Nothing is ever sent: an error is the end of the thread, or of our patience.
+        let _ = self.ended.recv_timeout(limit);
+    }
+}
+
 /// One request, as far as it is known yet.
 #[derive(Debug)]
 pub struct Record {
@@ -60,16 +74,20 @@ pub struct Record {
 }
 
 impl AccessLog {
-    /// Writes to standard output.
+    /// Writes to standard output, on a thread that ends after the last line of the last clone.
     ///
     /// # Errors
     /// When the writing thread cannot be started.
-    pub fn stdout() -> io::Result<Self> {
+    pub fn stdout() -> io::Result<(Self, Writer)> {
         let (batches, received) = sync_channel(WAITING);
+        let (ending, ended) = channel::<()>();
         let dropped = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&dropped);
-        thread::Builder::new().name("claimgate-log".into()).spawn(move || write_all(&received, &counter))?;
-        Ok(Self { batches: Some(batches), dropped })
+        thread::Builder::new().name("claimgate-log".into()).spawn(move || {
+            write_all(&received, &counter);
+            drop(ending);
+        })?;
+        Ok((Self { batches: Some(batches), dropped }, Writer { ended }))
     }
 
     /// Writes nothing.

@@ -13,6 +13,7 @@ mod algorithms;
 mod commands;
 mod control;
 mod corpus;
+mod documentation;
 mod documents;
 mod examples;
 mod key_sources;

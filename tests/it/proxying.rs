@@ -155,6 +155,20 @@ fn answers_keep_theirs() {
 }
 
 #[test]
+fn an_old_upstream_does_not_make_the_gateway_old() {
+    let upstream = Server::start(|_, stream| {
+        let _ = stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nup");
+        false
+    });
+    let gateway = start(&upstream);
+    let answer = gateway.send(&Request::get("/a/"));
+    assert!(answer.head.starts_with("HTTP/1.1 200 OK\r\n"), "{}", answer.head);
+    let old = exchange(gateway.address(), b"GET /a/ HTTP/1.0\r\nHost: x\r\n\r\n");
+    assert_eq!((old.status, &*old.text(), old.complete), (200, "up", true));
+    assert!(upstream.recorded().iter().all(|request| request.head.starts_with("GET / HTTP/1.1\r\n")));
+}
+
+#[test]
 fn a_cut_answer_is_never_made_to_look_complete() {
     let upstream = Server::start(|request, stream| {
         let answer: &[u8] = match request.target() {

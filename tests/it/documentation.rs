@@ -1,0 +1,98 @@
+//! What the README and `docs/` say is what there is.
+
+use std::{fs, path::Path};
+
+use claimgate::refusal::{Challenge, Reason};
+
+use crate::support::Setup;
+
+fn read(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
+}
+
+/// The code blocks of a language, in order.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let opening = format!("```{language}\n");
+    text.split(&*opening).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+}
+
+/// The definition and the policy of the README, once changed.
+fn readme(change: impl Fn(&str) -> String) -> Setup {
+    let yaml = blocks(&read("README.md"), "yaml");
+    Setup::new()
+        .file("policies/customer.yaml", &yaml[1])
+        .file("api-definitions/orders.yaml", &change(&yaml[0]))
+}
+
+#[test]
+fn the_readmes_files_are_without_a_finding() {
+    let output = readme(str::to_owned).check();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "0 errors, 0 warnings\n");
+}
+
+#[test]
+fn the_readmes_mistakes_are_told_like_that() {
+    let text = read("README.md");
+    let mistaken = |definition: &str| {
+        definition
+            .replace("signingMethod: rsa", "signingMethod: public-key")
+            .replace("allowedAudiences", "allowedAudience")
+    };
+    let output = readme(mistaken).check();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let shown = blocks(&text, "console").into_iter().find(|block| block.contains("claimgate check")).unwrap();
+    assert_eq!(shown.lines().skip(1).collect::<Vec<_>>(), said.lines().collect::<Vec<_>>());
+}
+
+/// `docs/refusals.md` from the table in the code.
+fn refusals() -> String {
+    let mut text = String::from(
+        "# Refusals\n\n\
+         Every answer that Claimgate gives on its own account. The reason code stands in the access log and is stable; it is\n\
+         never sent to the client. In profile `rfc` the body is `{\"error\": …, \"error_description\": …}`, and a 401 has a\n\
+         `WWW-Authenticate` field (RFC 6750 section 3, RFC 9110 section 11.6.1): with the realm alone when the request had no\n\
+         token, else with `error` and `error_description`. What fails before a signature was found good looks the same for\n\
+         all reasons, so that a caller who cannot sign learns nothing. In profile `tyk` the body is `{\"error\": …}` with Tyk's\n\
+         text; `{}` there is what Tyk repeats of the token.\n\n\
+         This page is made from the table in `src/refusal/table.rs`; a test keeps it so.\n\n\
+         | reason code | `rfc` | `error` | `error_description` | `tyk` | Tyk's text |\n\
+         |---|---|---|---|---|---|\n",
+    );
+    for reason in Reason::ALL {
+        let row = reason.row();
+        let challenge = match row.challenge {
+            Challenge::None => "",
+            Challenge::Plain | Challenge::Error => " + challenge",
+        };
+        let retry =
+            row.retry_after.map_or_else(String::new, |seconds| format!(" + `Retry-After: {seconds}`"));
+        text.push_str(&format!(
+            "| `{}` | {}{challenge}{retry} | `{}` | {} | {} | {} |\n",
+            row.code, row.status, row.error, row.description, row.tyk_status, row.tyk_message
+        ));
+    }
+    text
+}
+
+/// `UPDATE_DOCS=1 cargo test documentation` writes the page.
+#[test]
+fn the_page_of_refusals_is_the_table() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/refusals.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, refusals()).unwrap();
+    }
+    assert_eq!(fs::read_to_string(path).unwrap(), refusals(), "write it anew with UPDATE_DOCS=1");
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for name in ["README.md", "docs/configuration.md", "docs/definitions.md", "docs/performance.md"] {
+        let text = read(name);
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        let links = text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
+        for link in links.filter(|link| !link.starts_with("http") && !link.starts_with('#')) {
+            let target = folder.parent().unwrap().join(link.split('#').next().unwrap());
+            assert!(target.exists(), "{name}: {link}");
+        }
+    }
+}
