@@ -2,7 +2,11 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderValue, Method, Uri, Version, header::HOST, request::Parts};
+use http::{
+    HeaderMap, HeaderValue, Method, Uri, Version,
+    header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
+    request::Parts,
+};
 
 /// The host, path and query of a request. The path is decoded once, for all who decide by it; the
 /// upstream gets the octets that the client sent.
@@ -36,6 +40,9 @@ impl<'r> Target<'r> {
     pub(super) fn new(uri: &'r Uri, parts: &Parts) -> Result<Self, BadTarget> {
         let raw = uri.path();
         if parts.method == Method::CONNECT || !raw.starts_with('/') {
+            return Err(BadTarget::Invalid);
+        }
+        if !has_plain_framing(&parts.headers) {
             return Err(BadTarget::Invalid);
         }
         let host = host(uri, parts)?;
@@ -78,11 +85,34 @@ fn host(uri: &Uri, parts: &Parts) -> Result<Option<HeaderValue>, BadTarget> {
     if fields.next().is_some() || (field.is_none() && parts.version == Version::HTTP_11) {
         return Err(BadTarget::Invalid);
     }
+    if field.is_some_and(|host| !is_host(host.as_bytes())) {
+        return Err(BadTarget::Invalid);
+    }
     let Some(authority) = uri.authority() else { return Ok(field.cloned()) };
     if authority.as_str().contains('@') || !matches!(uri.scheme_str(), Some("http" | "https")) {
         return Err(BadTarget::Invalid);
     }
     HeaderValue::from_str(authority.as_str()).map(Some).map_err(|_| BadTarget::Invalid)
+}
+
+/// Whether the length of the body is told in one way, and a transfer coding is one that we decode:
+/// two ways are how one request hides in another (RFC 9112 section 6.1).
+fn has_plain_framing(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else { return true };
+    let chunked = coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    chunked && codings.next().is_none() && !headers.contains_key(CONTENT_LENGTH)
+}
+
+/// A host, with or without port (RFC 9110 section 7.2).
+fn is_host(host: &[u8]) -> bool {
+    let of_host = |b: &u8| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(b);
+    let port = match host.iter().rposition(|b| matches!(b, b':' | b']')) {
+        Some(at) if host.get(at) == Some(&b':') => host.get(at.saturating_add(1)..).unwrap_or_default(),
+        _ => b"",
+    };
+    let port = std::str::from_utf8(port).unwrap_or("?");
+    host.iter().all(of_host) && (port.is_empty() || port.parse::<u16>().is_ok())
 }
 
 fn host_name(host: &HeaderValue) -> String {
@@ -248,6 +278,11 @@ mod tests {
         for (target, hosts) in [
             ("/", &[][..]),
             ("/", &["a", "b"]),
+            ("/", &["a b"]),
+            ("/", &["u@a"]),
+            ("/", &["a:99999"]),
+            ("/", &["a:b"]),
+            ("/", &["a/b"]),
             ("http://u@b/x", &["b"]),
             ("ftp://b/x", &["b"]),
             ("*", &["b"]),
@@ -255,6 +290,26 @@ mod tests {
             ("/%", &["b"]),
         ] {
             assert_eq!(name(target, hosts), Err(BadTarget::Invalid), "{target} {hosts:?}");
+        }
+    }
+
+    #[test]
+    fn framing_that_can_be_read_in_two_ways() {
+        for (fields, plain) in [
+            (&[][..], true),
+            (&[(CONTENT_LENGTH, "3")], true),
+            (&[(TRANSFER_ENCODING, "chunked")], true),
+            (&[(TRANSFER_ENCODING, "Chunked ")], true),
+            (&[(TRANSFER_ENCODING, "gzip, chunked")], false),
+            (&[(TRANSFER_ENCODING, "identity")], false),
+            (&[(TRANSFER_ENCODING, "chunked"), (TRANSFER_ENCODING, "chunked")], false),
+            (&[(TRANSFER_ENCODING, "chunked"), (CONTENT_LENGTH, "3")], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.append(name, HeaderValue::from_static(value));
+            }
+            assert_eq!(has_plain_framing(&headers), plain, "{fields:?}");
         }
     }
 

@@ -95,6 +95,8 @@ impl Forwarding<'_> {
         headers.remove(PROXY_AUTHORIZATION);
         headers.remove(PROXY_CONNECTION);
         headers.remove(UPGRADE);
+        // Fields behind the body would come after every decision about fields.
+        headers.remove(TRAILER);
         if trailers {
             headers.insert(TE, HeaderValue::from_static("trailers"));
         }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
 use super::{Challenge, Profile, Reason};
@@ -62,6 +62,10 @@ impl Refusal {
         };
         if asked.head {
             *response.body_mut() = Bytes::new();
+        }
+        // What follows such a request on its connection may be anything.
+        if matches!(self.reason, Reason::BadRequest | Reason::BodyBroken) {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }

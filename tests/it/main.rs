@@ -16,6 +16,7 @@ mod corpus;
 mod documentation;
 mod documents;
 mod examples;
+mod http_corpus;
 mod key_sources;
 mod layer;
 mod middleware;

@@ -11,5 +11,5 @@ pub(crate) use self::{
     gateway::{Gateway, Setup, binary, shared},
     http::{Answer, Request, exchange, read_answer},
     keys::{claims, key, key_named, now, provider},
-    server::{Server, read_head, respond},
+    server::{Recorded, Server, read_head, respond},
 };
