@@ -74,3 +74,4 @@ pub mod jwt;
 pub mod refusal;
 pub mod secrets;
 pub mod document;
+mod percent;

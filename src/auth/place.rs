@@ -7,7 +7,7 @@ use http::{
     header::{AUTHORIZATION, COOKIE},
 };
 
-use crate::refusal::Profile;
+use crate::{percent, refusal::Profile};
 
 /// One kind of place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,20 +179,7 @@ fn form_decoded(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains(['%', '+']) {
         return Some(text.into());
     }
-    let mut octets = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(octet) = rest.next() {
-        octets.push(match octet {
-            b'+' => b' ',
-            b'%' => hex(rest.next()?)? << 4 | hex(rest.next()?)?,
-            octet => octet,
-        });
-    }
-    String::from_utf8(octets).ok().map(Cow::Owned)
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    u8::try_from(char::from(digit).to_digit(16)?).ok()
+    String::from_utf8(percent::decode_form(text)?).ok().map(Cow::Owned)
 }
 
 /// The values of the cookies with this name, without quotes around them.

@@ -14,10 +14,10 @@ pub(super) fn check(flags: &Flags) -> ExitCode {
         gateway::check(&config, &mut findings);
     }
     let findings = findings.sorted();
-    findings.iter().for_each(|finding| println!("{finding}"));
+    findings.iter().for_each(|finding| say!("{finding}"));
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let warnings = findings.len().saturating_sub(errors);
-    println!("{}, {}", count(errors, "error"), count(warnings, "warning"));
+    say!("{}, {}", count(errors, "error"), count(warnings, "warning"));
     if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

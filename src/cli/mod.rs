@@ -1,5 +1,14 @@
 //! The command line.
 
+/// Prints a line on standard output. That its reader has gone, as in `claimgate check | head -1`, is
+/// no fault.
+macro_rules! say {
+    ($($part:tt)*) => {{
+        use std::io::Write as _;
+        _ = writeln!(std::io::stdout(), $($part)*);
+    }};
+}
+
 mod check;
 mod demo;
 mod run;

@@ -67,7 +67,7 @@ pub(super) fn token(command: TokenCommand) -> ExitCode {
     };
     match result {
         Ok(text) => {
-            println!("{}", text.trim_end());
+            say!("{}", text.trim_end());
             ExitCode::SUCCESS
         }
         Err(message) => {

@@ -63,11 +63,8 @@ pub struct Flags {
 }
 
 impl Config {
-    /// Reads the configuration. `env` is the environment: the variables that matter begin with
-    /// `CLAIMGATE_`. Warnings go to `findings`.
-    ///
-    /// # Errors
-    /// All problems, if one of them is an error.
+    /// Reads the configuration, or nothing if there is an error in it. `env` is the environment: the
+    /// variables that matter begin with `CLAIMGATE_`. All problems go to `findings`.
     pub fn load(
         flags: &Flags,
         env: impl IntoIterator<Item = (String, String)>,

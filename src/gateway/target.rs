@@ -8,6 +8,8 @@ use http::{
     request::Parts,
 };
 
+use crate::percent;
+
 /// The host, path and query of a request. The path is decoded once, for all who decide by it; the
 /// upstream gets the octets that the client sent.
 #[derive(Debug)]
@@ -132,12 +134,7 @@ fn is_plain(raw: &str) -> bool {
 
 /// The path decoded, and whether it is UTF-8; nothing if an escape is malformed.
 fn decode(raw: &str) -> Option<(String, bool)> {
-    let mut octets = Vec::with_capacity(raw.len());
-    let mut rest = raw.bytes();
-    while let Some(octet) = rest.next() {
-        octets.push(if octet == b'%' { hex(rest.next()?)? << 4 | hex(rest.next()?)? } else { octet });
-    }
-    match String::from_utf8(octets) {
+    match String::from_utf8(percent::decode_path(raw)?) {
         Ok(path) => Some((path, true)),
         // Each octet that is no text stands as one character; no rule can name it.
         Err(error) => {
@@ -148,10 +145,6 @@ fn decode(raw: &str) -> Option<(String, bool)> {
             ))
         }
     }
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    u8::try_from(char::from(digit).to_digit(16)?).ok()
 }
 
 /// The path without empty and dot segments; nothing if it has none.

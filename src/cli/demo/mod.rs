@@ -77,7 +77,7 @@ async fn show(only_check: bool) -> Result<bool, Failure> {
         good &= make(trial, &gateway, &client).await?;
     }
     if !only_check {
-        println!("\nThe demo stays up for requests of your own; Ctrl-C ends it.");
+        say!("\nThe demo stays up for requests of your own; Ctrl-C ends it.");
         spawn_blocking(wait_for_signal).await.map_err(text)?.map_err(text)?;
     }
     spawn_blocking(move || node.stop()).await.map_err(text)?;
@@ -117,18 +117,15 @@ fn list(findings: &[Finding]) -> String {
 
 fn introduce(gateway: &str, node: &Node, folder: &Folder, settings: &Settings) {
     let files = folder.path().display();
-    println!("Claimgate, two identity providers and an upstream, all in this process.\n");
-    println!("  gateway    {gateway}");
-    println!("  acme       http://{}/acme/jwks.json", settings.provider);
-    println!("  globex     http://{}/globex/jwks.json", settings.provider);
-    println!("  upstream   http://{} (answers with what it was asked)", settings.upstream);
-    println!("  documents  {files}");
+    say!("Claimgate, two identity providers and an upstream, all in this process.\n");
+    say!("  gateway    {gateway}");
+    say!("  acme       http://{}/acme/jwks.json", settings.provider);
+    say!("  globex     http://{}/globex/jwks.json", settings.provider);
+    say!("  upstream   http://{} (answers with what it was asked)", settings.upstream);
+    say!("  documents  {files}");
     if let Some(admin) = node.admin() {
-        println!("\nChange the documents, then reload:");
-        println!(
-            "  curl -H 'x-tyk-authorization: {}' 'http://{admin}/tyk/reload?block=true'",
-            settings.secret
-        );
+        say!("\nChange the documents, then reload:");
+        say!("  curl -H 'x-tyk-authorization: {}' 'http://{admin}/tyk/reload?block=true'", settings.secret);
     }
 }
 
@@ -136,29 +133,29 @@ fn introduce(gateway: &str, node: &Node, folder: &Folder, settings: &Settings) {
 /// must come back.
 async fn make(trial: &Trial, gateway: &str, client: &reqwest::Client) -> Result<bool, Failure> {
     let url = format!("{gateway}{}", trial.target());
-    println!("\n{}", trial.what);
+    say!("\n{}", trial.what);
     let mut request = client.get(&url);
     match trial.header() {
         Some((name, value)) => {
-            println!("  curl -i '{url}' -H '{name}: {value}'");
+            say!("  curl -i '{url}' -H '{name}: {value}'");
             request = request.header(name, value);
         }
-        None => println!("  curl -i '{url}'"),
+        None => say!("  curl -i '{url}'"),
     }
     let response = request.send().await.map_err(text)?;
     let status = response.status();
-    println!("  -> {status}");
+    say!("  -> {status}");
     if let Some(challenge) = response.headers().get("www-authenticate") {
-        println!("     WWW-Authenticate: {}", String::from_utf8_lossy(challenge.as_bytes()));
+        say!("     WWW-Authenticate: {}", String::from_utf8_lossy(challenge.as_bytes()));
     }
     let body = response.text().await.map_err(text)?;
-    println!(
+    say!(
         "     {}",
         if status.is_success() { what_the_upstream_saw(&body) } else { body.trim_end().to_owned() }
     );
     let good = status == trial.expected;
     if !good {
-        println!("     but {} was expected", trial.expected);
+        say!("     but {} was expected", trial.expected);
     }
     Ok(good)
 }

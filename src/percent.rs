@@ -1,0 +1,48 @@
+//! Percent-encoding, read strictly: a `%` without two digits is no text (RFC 3986 section 2.1).
+
+/// The octets of a path.
+pub(crate) fn decode_path(text: &str) -> Option<Vec<u8>> {
+    decode(text, b'+')
+}
+
+/// The octets of a name or value of `application/x-www-form-urlencoded`, where `+` is a space.
+pub(crate) fn decode_form(text: &str) -> Option<Vec<u8>> {
+    decode(text, b' ')
+}
+
+fn decode(text: &str, plus: u8) -> Option<Vec<u8>> {
+    let mut octets = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(octet) = rest.next() {
+        octets.push(match octet {
+            b'%' => digit(rest.next()?)? << 4 | digit(rest.next()?)?,
+            b'+' => plus,
+            octet => octet,
+        });
+    }
+    Some(octets)
+}
+
+fn digit(octet: u8) -> Option<u8> {
+    u8::try_from(char::from(octet).to_digit(16)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_two_digits_of_either_case() {
+        for (text, path, form) in [
+            ("a+b", Some("a+b"), Some("a b")),
+            ("%2f%2F%2b", Some("//+"), Some("//+")),
+            ("%", None, None),
+            ("%2", None, None),
+            ("%zz", None, None),
+            ("%+1", None, None),
+        ] {
+            assert_eq!(decode_path(text).as_deref(), path.map(str::as_bytes), "{text}");
+            assert_eq!(decode_form(text).as_deref(), form.map(str::as_bytes), "{text}");
+        }
+    }
+}
