@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Definition, fields::OPENAPI, parse::Parser, raw::OpenApi, source::KeyCache};
+use super::{Definition, context::Context, fields::OPENAPI, raw::OpenApi, source::KeyCache};
 use crate::{
     document::{Document, FieldPath, Finding, Findings, list_folder},
     secrets::Secrets,
@@ -80,7 +80,7 @@ impl<'l> Loader<'l> {
                 return findings.push(Finding::of_file(path, message));
             }
         };
-        let parsed = Parser::new(&document, findings, self.secrets, &mut self.keys).parse(raw);
+        let parsed = Context::new(&document, findings, self.secrets, &mut self.keys).parse(raw);
         let Some(definition) = parsed.filter(|_| !self.loaded.findings.has_errors_in(&document)) else {
             return;
         };

@@ -7,6 +7,7 @@
 //!
 //! Our own extension, `x-claimgate`, mirrors the place in `x-tyk-api-gateway` that it refines.
 
+mod context;
 mod duration;
 mod fields;
 mod load;

@@ -5,45 +5,20 @@ use serde_json::Value;
 
 use super::{
     Definition, JwtScheme, ListenPath,
+    context::Context,
     fields::SCHEME,
     raw::{self, OpenApi, Tyk},
     scheme::SchemeParser,
-    source::KeyCache,
     transform,
 };
 use crate::{
-    document::{Document, FieldPath, Findings},
+    document::FieldPath,
     middleware::{CorsPolicy, Operation, PathTemplate},
     proxy::Upstream,
-    secrets::Secrets,
 };
 
-/// Parses one document; every default and refusal is in here and in the parsers it calls.
-pub(super) struct Parser<'p> {
-    pub(super) document: &'p Document,
-    pub(super) findings: &'p mut Findings,
-    pub(super) secrets: &'p Secrets,
-    pub(super) keys: &'p mut KeyCache,
-}
-
-impl<'p> Parser<'p> {
-    pub(super) const fn new(
-        document: &'p Document,
-        findings: &'p mut Findings,
-        secrets: &'p Secrets,
-        keys: &'p mut KeyCache,
-    ) -> Self {
-        Self { document, findings, secrets, keys }
-    }
-
-    pub(super) fn error(&mut self, at: &FieldPath, message: impl Into<String>) {
-        self.findings.error(self.document, at, message);
-    }
-
-    pub(super) fn warning(&mut self, at: &FieldPath, message: impl Into<String>) {
-        self.findings.warning(self.document, at, message);
-    }
-
+/// Every default and refusal is in here and in the parsers that this calls.
+impl Context<'_> {
     /// The definition; nothing if it cannot be one. The findings say whether it may be served.
     pub(super) fn parse(mut self, raw: OpenApi) -> Option<Definition> {
         let OpenApi { paths, components, security, tyk, claimgate, .. } = raw;
@@ -202,7 +177,7 @@ impl<'p> Parser<'p> {
         }
         let org_id = schemes.org_id;
         let (at_claimgate, refined) = schemes.refined(&name);
-        let parser = SchemeParser { parser: self, at: at_scheme, at_claimgate, org_id };
+        let parser = SchemeParser { context: self, at: at_scheme, at_claimgate, org_id };
         parser.parse(&scheme, &refined).map(Some)
     }
 

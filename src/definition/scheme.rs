@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
-use super::{JwtScheme, KeySource, parse::Parser, raw, source};
+use super::{JwtScheme, KeySource, context::Context, raw, source};
 use crate::{
     document::FieldPath,
     jwks::is_loopback,
@@ -16,7 +16,7 @@ use crate::{
 const AUTHORIZATION: &str = "Authorization";
 
 pub(super) struct SchemeParser<'s, 'p> {
-    pub(super) parser: &'s mut Parser<'p>,
+    pub(super) context: &'s mut Context<'p>,
     pub(super) at: FieldPath,
     pub(super) at_claimgate: FieldPath,
     pub(super) org_id: &'s str,
@@ -24,7 +24,7 @@ pub(super) struct SchemeParser<'s, 'p> {
 
 impl SchemeParser<'_, '_> {
     fn error(&mut self, field: &str, message: impl Into<String>) {
-        self.parser.error(&self.at.member(field), message);
+        self.context.error(&self.at.member(field), message);
     }
 
     pub(super) fn parse(mut self, scheme: &raw::Scheme, refined: &raw::ClaimgateScheme) -> Option<JwtScheme> {
@@ -36,7 +36,7 @@ impl SchemeParser<'_, '_> {
         let selection = self.selection(scheme);
         if !selection.is_configured() {
             let message = "nothing selects a policy for a token, so nobody gets in; add defaultPolicies, basePolicyClaims or scopes";
-            self.parser.warning(&self.at, message);
+            self.context.warning(&self.at, message);
         }
         algorithms.is_some().then_some(JwtScheme {
             header,
@@ -58,7 +58,7 @@ impl SchemeParser<'_, '_> {
             (enabled(&scheme.header), enabled(&scheme.query), enabled(&scheme.cookie));
         if header.is_none() && query.is_none() && cookie.is_none() {
             let message = "the token is looked for nowhere; enable at least one of header, query and cookie";
-            self.parser.error(&self.at, message);
+            self.context.error(&self.at, message);
         }
         let header = header.map(|name| if name.is_empty() { AUTHORIZATION.into() } else { name });
         let default = header.clone().unwrap_or_else(|| AUTHORIZATION.into());
@@ -68,7 +68,7 @@ impl SchemeParser<'_, '_> {
         let header = header.and_then(|name| {
             let parsed = name.parse().ok();
             if parsed.is_none() {
-                self.parser
+                self.context
                     .error(&self.at.members(&["header", "name"]), "this is not a header name; correct it");
             }
             parsed
@@ -103,13 +103,13 @@ impl SchemeParser<'_, '_> {
                 None => {
                     let known: AlgorithmSet = Algorithm::ALL.into_iter().collect();
                     let at = self.at_claimgate.member("algorithms").element(n);
-                    self.parser.error(&at, format!("unknown algorithm; the known ones are {known}"));
+                    self.context.error(&at, format!("unknown algorithm; the known ones are {known}"));
                 }
             }
         }
         if names.is_empty() {
             let at = self.at_claimgate.member("algorithms");
-            self.parser.error(&at, "the list is empty, so nothing could sign; name at least one algorithm");
+            self.context.error(&at, "the list is empty, so nothing could sign; name at least one algorithm");
         }
         Some(algorithms.into_iter().collect()).filter(|set: &AlgorithmSet| !set.is_empty())
     }
@@ -122,10 +122,10 @@ impl SchemeParser<'_, '_> {
         }
         if scheme.source.trim().is_empty() {
             let message = "there are no keys: add jwksURIs or source; keys that are stored per credential are not supported yet";
-            self.parser.error(&self.at, message);
+            self.context.error(&self.at, message);
             return None;
         }
-        match source::parse(&scheme.source, algorithms?, self.parser.secrets, self.parser.keys) {
+        match source::parse(&scheme.source, algorithms?, self.context.secrets, self.context.keys) {
             Ok(source) => {
                 if let KeySource::Remote(remote) = &source {
                     self.warn_if_in_the_clear("source", &remote.url);
@@ -149,9 +149,9 @@ impl SchemeParser<'_, '_> {
                         self.warn_if_in_the_clear("jwksURIs", &remote.url);
                         sources.push(KeySource::Remote(remote));
                     }
-                    Err(message) => self.parser.error(&at.member("cacheTimeout"), message),
+                    Err(message) => self.context.error(&at.member("cacheTimeout"), message),
                 },
-                Err(message) => self.parser.error(&at.member("url"), message),
+                Err(message) => self.context.error(&at.member("url"), message),
             }
         }
         (sources.len() == uris.len()).then_some(sources)
@@ -160,7 +160,7 @@ impl SchemeParser<'_, '_> {
     fn warn_if_in_the_clear(&mut self, field: &str, url: &str) {
         if url::Url::parse(url).is_ok_and(|url| url.scheme() == "http") && !is_loopback(url) {
             let message = "keys are fetched in the clear: whoever is on the way can replace them; use https";
-            self.parser.warning(&self.at.member(field), message);
+            self.context.warning(&self.at.member(field), message);
         }
     }
 
@@ -195,7 +195,7 @@ impl SchemeParser<'_, '_> {
             rules.max_bytes = usize::try_from(size).unwrap_or(usize::MAX);
             if !(256..=64 * 1024).contains(&size) {
                 let at = self.at_claimgate.member("maxTokenSize");
-                self.parser.error(&at, "the size is counted in octets, from 256 to 65536; correct it");
+                self.context.error(&at, "the size is counted in octets, from 256 to 65536; correct it");
             }
         }
         rules
@@ -223,7 +223,7 @@ impl SchemeParser<'_, '_> {
             let path = match ClaimPath::strict(path) {
                 Ok(path) => path,
                 Err(reason) => {
-                    self.parser.error(&at, reason.to_string());
+                    self.context.error(&at, reason.to_string());
                     continue;
                 }
             };
@@ -234,12 +234,12 @@ impl SchemeParser<'_, '_> {
                 Some("exact_match") => Expect::ExactMatch(allowed()),
                 _ => {
                     let message = "a rule without a known type would pass whatever the claim holds; write required, exact_match or contains";
-                    self.parser.error(&at.member("type"), message);
+                    self.context.error(&at.member("type"), message);
                     continue;
                 }
             };
             if rule.allowed_values.is_empty() && !matches!(expect, Expect::Required) {
-                self.parser.error(
+                self.context.error(
                     &at.member("allowedValues"),
                     "no value is allowed, so no token could pass; add values",
                 );
@@ -280,7 +280,7 @@ impl SchemeParser<'_, '_> {
         for (n, entry) in scopes.scope_to_policy_mapping.iter().enumerate() {
             if entry.scope.is_empty() || entry.policy_id.is_empty() {
                 let at = self.at.members(&["scopes", "scopeToPolicyMapping"]).element(n);
-                self.parser.error(&at, "an entry needs a scope and a policyId; add what is missing");
+                self.context.error(&at, "an entry needs a scope and a policyId; add what is missing");
             }
             mapping.push((entry.scope.clone(), Arc::from(entry.policy_id.as_str())));
         }

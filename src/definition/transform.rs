@@ -3,29 +3,29 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE};
 
-use super::{parse::Parser, raw};
+use super::{context::Context, raw};
 use crate::{
     document::FieldPath,
     middleware::{HeaderRules, MockResponse},
 };
 
-pub(super) fn headers(parser: &mut Parser<'_>, at: &FieldPath, raw: &raw::TransformHeaders) -> HeaderRules {
+pub(super) fn headers(context: &mut Context<'_>, at: &FieldPath, raw: &raw::TransformHeaders) -> HeaderRules {
     let mut rules = HeaderRules::default();
     if !raw.enabled {
         return rules;
     }
     for (n, name) in raw.remove.iter().enumerate() {
         if let Err(reason) = rules.remove(name) {
-            parser.error(&at.member("remove").element(n), reason.to_string());
+            context.error(&at.member("remove").element(n), reason.to_string());
         }
     }
     for (n, header) in raw.add.iter().enumerate() {
         if let Err(reason) = rules.set(&header.name, &header.value) {
-            parser.error(&at.member("add").element(n), reason.to_string());
+            context.error(&at.member("add").element(n), reason.to_string());
         }
         if header.value.contains("$secret_") {
             let at = at.member("add").element(n).member("value");
-            parser.error(
+            context.error(
                 &at,
                 "$secret_ variables are not supported yet, the upstream would get their text; remove it",
             );
@@ -34,14 +34,18 @@ pub(super) fn headers(parser: &mut Parser<'_>, at: &FieldPath, raw: &raw::Transf
     rules
 }
 
-pub(super) fn mock(parser: &mut Parser<'_>, at: &FieldPath, raw: &raw::MockResponse) -> Option<MockResponse> {
+pub(super) fn mock(
+    context: &mut Context<'_>,
+    at: &FieldPath,
+    raw: &raw::MockResponse,
+) -> Option<MockResponse> {
     if !raw.enabled {
         return None;
     }
     let code = raw.code.unwrap_or(200);
     let status = u16::try_from(code).ok().and_then(|code| StatusCode::from_u16(code).ok());
     if status.is_none_or(|status| status.as_u16() < 200) {
-        parser.error(&at.member("code"), "an answer has a status from 200 to 999; correct it");
+        context.error(&at.member("code"), "an answer has a status from 200 to 999; correct it");
     }
     let mut headers = HeaderMap::new();
     for (n, header) in raw.headers.iter().enumerate() {
@@ -49,7 +53,7 @@ pub(super) fn mock(parser: &mut Parser<'_>, at: &FieldPath, raw: &raw::MockRespo
             (Ok(name), Ok(value)) => {
                 headers.append(name, value);
             }
-            _ => parser.error(
+            _ => context.error(
                 &at.member("headers").element(n),
                 "this is not a header field; correct its name or value",
             ),

@@ -15,7 +15,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use tracing::debug;
 
-use super::{Endpoint, ProxyError, Scheme, body::ClientBody};
+use super::{Endpoint, ProxyError, Scheme, client_body::ClientBody};
 
 /// What is read from an upstream ahead of a client that takes its time, and the largest head of an
 /// answer.

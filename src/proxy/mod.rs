@@ -3,13 +3,15 @@
 //! Connections are kept by each worker for itself: nothing here is shared between cores.
 
 mod body;
+mod client_body;
 mod connect;
 mod forward;
 mod pool;
 mod send;
 mod upstream;
 
-pub use body::{Body, ClientBody};
+pub use body::Body;
+pub use client_body::ClientBody;
 pub use connect::Connector;
 pub use forward::{Forwarding, TrustedProxies};
 pub use send::{ProxyError, Sender, Timeouts};

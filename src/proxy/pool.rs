@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{
     Endpoint,
-    body::{ClientBody, Progress},
+    client_body::{ClientBody, Progress},
 };
 
 /// Idle connections that are kept for one endpoint.

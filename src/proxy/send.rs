@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Body, Connector, Endpoint,
-    body::{ClientBody, Progress},
+    client_body::{ClientBody, Progress},
     pool::{Lease, Pool},
 };
 use crate::refusal::Reason;

@@ -1,0 +1,34 @@
+//! What the parsers of a definition share.
+
+use super::source::KeyCache;
+use crate::{
+    document::{Document, FieldPath, Findings},
+    secrets::Secrets,
+};
+
+/// One document under the parsers' hands, and what they share.
+pub(super) struct Context<'p> {
+    pub(super) document: &'p Document,
+    pub(super) findings: &'p mut Findings,
+    pub(super) secrets: &'p Secrets,
+    pub(super) keys: &'p mut KeyCache,
+}
+
+impl<'p> Context<'p> {
+    pub(super) const fn new(
+        document: &'p Document,
+        findings: &'p mut Findings,
+        secrets: &'p Secrets,
+        keys: &'p mut KeyCache,
+    ) -> Self {
+        Self { document, findings, secrets, keys }
+    }
+
+    pub(super) fn error(&mut self, at: &FieldPath, message: impl Into<String>) {
+        self.findings.error(self.document, at, message);
+    }
+
+    pub(super) fn warning(&mut self, at: &FieldPath, message: impl Into<String>) {
+        self.findings.warning(self.document, at, message);
+    }
+}
