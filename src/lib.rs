@@ -74,4 +74,5 @@ pub mod jwt;
 pub mod refusal;
 pub mod secrets;
 pub mod document;
+mod lookalikes;
 mod percent;

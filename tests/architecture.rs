@@ -108,7 +108,7 @@ fn the_narrow_ones_stay_narrow() {
     for (module, allowed) in [
         ("jwt", &["jwt"][..]),
         ("jwks", &["jwks", "jwt"]),
-        ("proxy", &["proxy", "refusal"]),
+        ("proxy", &["lookalikes", "proxy", "refusal"]),
         ("access", &["access", "refusal"]),
         ("document", &["document"]),
         ("refusal", &["refusal"]),

@@ -10,7 +10,7 @@ use claimgate::{
 
 pub(super) fn check(flags: &Flags) -> ExitCode {
     let mut findings = Findings::default();
-    if let Some(config) = Config::load(flags, env::vars(), &mut findings) {
+    if let Some(config) = Config::load(flags, env::vars_os(), &mut findings) {
         gateway::check(&config, &mut findings);
     }
     let findings = findings.sorted();

@@ -15,7 +15,7 @@ use super::BAD_CONFIGURATION;
 pub(super) fn run(flags: &Flags) -> ExitCode {
     init_log();
     let mut findings = Findings::default();
-    let config = Config::load(flags, env::vars(), &mut findings);
+    let config = Config::load(flags, env::vars_os(), &mut findings);
     findings.into_iter().for_each(|finding| eprintln!("{finding}"));
     let Some(config) = config else { return ExitCode::from(BAD_CONFIGURATION) };
     match Node::start(config) {

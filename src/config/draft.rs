@@ -1,7 +1,9 @@
 //! A configuration in the making.
 
 use std::{
-    env, fs,
+    env,
+    ffi::{OsStr, OsString},
+    fs,
     net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _},
     path::PathBuf,
     thread,
@@ -115,12 +117,16 @@ impl Draft {
     }
 
     /// A variable is the path of its field in capitals: `CLAIMGATE_ADMIN_SECRET`.
-    pub(super) fn apply_env(&mut self, name: &str, value: &str, findings: &mut Findings) {
-        let Some(field) = name.strip_prefix("CLAIMGATE_") else { return };
+    pub(super) fn apply_env(&mut self, name: &OsStr, value: OsString, findings: &mut Findings) {
+        let Some(name) = name.to_str() else { return };
+        let Some(field) = name.strip_prefix("CLAIMGATE_").filter(|field| !is_service_link(field)) else {
+            return;
+        };
         let setter = SETTERS.iter().find(|(own, _)| own.replace('.', "_").to_ascii_uppercase() == field);
-        let result = match setter {
-            Some((_, setter)) => setter(self, value),
-            None => Err("no field has this name; remove the variable, or correct it".into()),
+        let result = match (setter, value.into_string()) {
+            (Some((_, setter)), Ok(value)) => setter(self, &value),
+            (Some(_), Err(_)) => Err("the value is not UTF-8; correct it".into()),
+            (None, _) => Err("no field has this name; remove the variable, or correct it".into()),
         };
         if let Err(message) = result {
             findings.push(from(&format!("environment variable {name}"), message));
@@ -234,6 +240,16 @@ impl Draft {
         self.trusted_proxies = TrustedProxies::new(networks.collect::<Result<_, _>>()?);
         Ok(())
     }
+}
+
+/// Whether this is a variable that Kubernetes sets for a service named `claimgate`, or
+/// `claimgate-…`: `…SERVICE_HOST`, `…SERVICE_PORT…`, `…PORT`, `…PORT_8080_TCP…`.
+fn is_service_link(field: &str) -> bool {
+    field.ends_with("SERVICE_HOST")
+        || field.contains("SERVICE_PORT")
+        || field == "PORT"
+        || field.ends_with("_PORT")
+        || field.split("PORT_").skip(1).any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

@@ -8,6 +8,7 @@ mod draft;
 mod fields;
 
 use std::{
+    ffi::OsString,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -67,7 +68,7 @@ impl Config {
     /// variables that matter begin with `CLAIMGATE_`. All problems go to `findings`.
     pub fn load(
         flags: &Flags,
-        env: impl IntoIterator<Item = (String, String)>,
+        env: impl IntoIterator<Item = (OsString, OsString)>,
         findings: &mut Findings,
     ) -> Option<Self> {
         let file = flags.config.clone().unwrap_or_else(|| PathBuf::from("claimgate.yaml"));
@@ -81,7 +82,7 @@ impl Config {
         // What is not in the file is relative to where the program was started.
         draft.leave_file();
         for (name, value) in env {
-            draft.apply_env(&name, &value, findings);
+            draft.apply_env(&name, value, findings);
         }
         for (field, value) in &flags.fields {
             draft.apply_flag(field, value, findings);

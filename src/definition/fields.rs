@@ -2,8 +2,8 @@
 //!
 //! The rule: a field is refused when serving the API without it could let somebody in, skip a check
 //! or send something elsewhere. A field whose absence changes only convenience, reporting or speed
-//! is a warning. In the parts that decide about tokens, a field that is not in these tables is an
-//! error, for it may be a misspelt check.
+//! is a warning. A field that is not in these tables is an error in the parts that decide about
+//! tokens, and wherever its name is near a known one: it may be a misspelt check.
 
 use crate::document::{Field, Section, Shape, Unknown};
 

@@ -146,9 +146,14 @@ impl Context<'_> {
         let enabled =
             |value: &Value| value.get("enabled").is_some_and(|enabled| *enabled == Value::Bool(true));
         if !authentication.enabled {
-            if authentication.security_schemes.iter().any(|(_, scheme)| enabled(scheme)) {
+            let configured = authentication.security_schemes.iter().any(|(_, scheme)| enabled(scheme));
+            let required = schemes.security.iter().flatten().any(|requirement| !requirement.is_empty());
+            if configured {
                 let message = "authentication is off: everybody may use this API, although a scheme is configured; set it to true, or remove the scheme";
                 self.warning(&at.member("enabled"), message);
+            } else if required {
+                let message = "authentication is off: everybody may use this API, although security requires a scheme; configure it in x-tyk-api-gateway.server.authentication, or require none";
+                self.warning(&FieldPath::top().member("security"), message);
             }
             return Some(None);
         }

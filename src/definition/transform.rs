@@ -1,12 +1,12 @@
 //! Headers and mocked answers.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE};
 
 use super::{context::Context, raw};
 use crate::{
     document::FieldPath,
-    middleware::{HeaderRules, MockResponse},
+    middleware::{HeaderRules, MockResponse, header_field},
 };
 
 pub(super) fn headers(context: &mut Context<'_>, at: &FieldPath, raw: &raw::TransformHeaders) -> HeaderRules {
@@ -49,14 +49,11 @@ pub(super) fn mock(
     }
     let mut headers = HeaderMap::new();
     for (n, header) in raw.headers.iter().enumerate() {
-        match (header.name.parse::<HeaderName>(), HeaderValue::try_from(&header.value)) {
-            (Ok(name), Ok(value)) => {
+        match header_field(&header.name, &header.value) {
+            Ok((name, value)) => {
                 headers.append(name, value);
             }
-            _ => context.error(
-                &at.member("headers").element(n),
-                "this is not a header field; correct its name or value",
-            ),
+            Err(reason) => context.error(&at.member("headers").element(n), reason.to_string()),
         }
     }
     if !raw.body.is_empty() && !headers.contains_key(CONTENT_TYPE) {

@@ -13,10 +13,11 @@ pub struct Section {
     pub unknown: Unknown,
 }
 
-/// What becomes of a field that no table names.
+/// What becomes of a field that no table names. One whose name is near a known one, or differs from
+/// it by letter case alone, is always an error: it may be a misspelt check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unknown {
-    /// It is an error: it may be a misspelt check.
+    /// It is an error.
     Error,
     /// It is a warning.
     Warning,
@@ -35,8 +36,8 @@ pub struct Field {
     pub plan: Plan,
 }
 
-/// What becomes of a field. A switch that is off (`enabled: false`, or an `enabled` that is absent)
-/// and an empty value count as absent.
+/// What becomes of a field. An object whose `enabled` is off, or that has none and nothing inside
+/// that is on, and an empty value count as absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plan {
     /// It is honoured.
@@ -131,16 +132,18 @@ impl Check<'_> {
     }
 
     fn unknown(&mut self, section: &Section, at: &FieldPath, name: &str) -> bool {
-        let hint = match nearest(name, section.fields) {
-            Some(near) => format!("did you mean {near}?"),
-            None => "remove it, or correct its name".into(),
-        };
-        match section.unknown {
-            Unknown::Error => self.findings.error(self.document, at, format!("unknown field; {hint}")),
-            Unknown::Warning => {
-                self.findings.warning(self.document, at, format!("unknown field, ignored; {hint}"));
+        match (nearest(name, section.fields), section.unknown) {
+            (Some(near), _) => {
+                self.findings.error(self.document, at, format!("unknown field; did you mean {near}?"));
             }
-            Unknown::Ignore => {}
+            (None, Unknown::Error) => {
+                self.findings.error(self.document, at, "unknown field; remove it, or correct its name");
+            }
+            (None, Unknown::Warning) => {
+                let message = "unknown field, ignored; remove it, or correct its name";
+                self.findings.warning(self.document, at, message);
+            }
+            (None, Unknown::Ignore) => {}
         }
         false
     }
@@ -234,7 +237,11 @@ fn is_on(value: &Value) -> bool {
         Value::Number(number) => number.as_f64() != Some(0.0),
         Value::String(text) => !text.is_empty(),
         Value::Array(elements) => elements.iter().any(is_on),
-        Value::Object(members) => members.get("enabled").is_some_and(is_on),
+        Value::Object(members) => match members.get("enabled") {
+            Some(enabled) => is_on(enabled),
+            // Settings alone switch nothing on; switches further inside do.
+            None => members.values().any(|member| (member.is_object() || member.is_array()) && is_on(member)),
+        },
     }
 }
 
@@ -313,7 +320,7 @@ mod tests {
             [
                 "error: f.yaml:1: name: a text is expected here, not a number; write it in quotes if a text is meant",
                 "error: f.yaml:2: allowedIssuers: a list is expected here, not a text",
-                "warning: f.yaml:3: allowedIssuer: unknown field, ignored; did you mean allowedIssuers?",
+                "error: f.yaml:3: allowedIssuer: unknown field; did you mean allowedIssuers?",
                 "error: f.yaml:4: skew: a whole number that is not negative is expected here, not a number",
                 "error: f.yaml:6: inner.on: true or false is expected here, not a text",
                 "error: f.yaml:7: inner.of: unknown field; did you mean on?",
@@ -323,10 +330,47 @@ mod tests {
     }
 
     #[test]
+    fn unknown_names_near_a_known_one_are_never_passed_over() {
+        static OPEN: Section =
+            Section { fields: &[Field::honour("x-claimgate", Shape::Any)], unknown: Unknown::Ignore };
+        let of = |section: &Section, text: &str| {
+            let mut document = Document::parse(Path::new("f.yaml"), text.into()).unwrap();
+            let mut findings = Findings::default();
+            let mut root = document.take_root();
+            section.check(&document, &FieldPath::top(), &mut root, &mut findings);
+            findings.into_iter().map(|finding| finding.to_string()).collect::<Vec<_>>()
+        };
+        for (text, finding) in [
+            ("x-Claimgate: 1", "error: f.yaml:1: x-Claimgate: unknown field; did you mean x-claimgate?"),
+            ("x-claimgates: 1", "error: f.yaml:1: x-claimgates: unknown field; did you mean x-claimgate?"),
+        ] {
+            assert_eq!(of(&OPEN, text), [finding]);
+        }
+        assert_eq!(of(&OPEN, "servers: []"), [""; 0]);
+        assert_eq!(of(&TOP, "Name: x"), ["error: f.yaml:1: Name: unknown field; did you mean name?"]);
+        assert_eq!(
+            of(&TOP, "other: x"),
+            ["warning: f.yaml:1: other: unknown field, ignored; remove it, or correct its name"]
+        );
+    }
+
+    #[test]
     fn switches_that_are_off_count_as_absent() {
         let (_, findings) =
             check("f.json", "{\"cache\":{\"enabled\":false},\n\"plugin\":{\"x\":1}, \"name\":null}");
         assert_eq!(findings, [""; 0]);
+        let (_, findings) = check("f.json", "{\"plugin\":{\"path\":\"x\",\"bundle\":{\"enabled\":false}}}");
+        assert_eq!(findings, [""; 0]);
+        for plugin in [
+            r#"{"path": "x", "bundle": {"enabled": true}}"#,
+            r#"{"plugins": [{"enabled": true}]}"#,
+            r#"{"enabled": true}"#,
+            "[1]",
+            "true",
+        ] {
+            let (_, findings) = check("f.json", &format!(r#"{{"plugin": {plugin}}}"#));
+            assert_eq!(findings, ["error: f.json:1: plugin: plugins are not run"], "{plugin}");
+        }
         let (_, findings) = check("f.json", "{\"cache\":{\"enabled\":true},\n\t\"plugin\":[1]}");
         assert_eq!(
             findings,

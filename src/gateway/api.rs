@@ -1,8 +1,8 @@
 //! One API, compiled: everything about it that can be decided before a request comes.
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
-use http::Method;
+use http::{HeaderName, Method};
 
 use crate::{
     auth::{Authenticator, Grants, Place, Places, VerifiedTokens},
@@ -29,6 +29,9 @@ pub(super) struct Api {
     pub(super) context_variables: bool,
     /// Whether a template reads the headers of the request.
     pub(super) reads_headers: bool,
+    /// Fields that tell the upstream about the caller, on any operation: the gateway's word on all of
+    /// them, for a path could be one operation to us and another to the upstream.
+    pub(super) about_caller: Vec<HeaderName>,
     pub(super) request_headers: HeaderRules,
     pub(super) response_headers: HeaderRules,
     pub(super) cors: Option<Cors>,
@@ -46,12 +49,15 @@ pub(super) struct Context<'c> {
 
 impl Api {
     pub(super) fn new(definition: Definition, context: &Context<'_>) -> Self {
-        let rules = || {
-            let operations =
-                definition.operations.iter().flat_map(|o| [&o.request_headers, &o.response_headers]);
-            [&definition.request_headers, &definition.response_headers].into_iter().chain(operations)
-        };
-        let reads_headers = rules().any(HeaderRules::read_headers);
+        let of_operations = |rules: fn(&Operation) -> &HeaderRules| definition.operations.iter().map(rules);
+        let request_rules =
+            || iter::once(&definition.request_headers).chain(of_operations(|o| &o.request_headers));
+        let response_rules =
+            || iter::once(&definition.response_headers).chain(of_operations(|o| &o.response_headers));
+        let reads_headers = request_rules().chain(response_rules()).any(HeaderRules::read_headers);
+        let mut about_caller: Vec<_> = request_rules().flat_map(HeaderRules::about_caller).cloned().collect();
+        about_caller.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+        about_caller.dedup();
         let realm = definition.name.into_boxed_str();
         Self {
             authenticator: definition.jwt.map(|jwt| authenticator(jwt, &definition.id, &realm, context)),
@@ -61,9 +67,10 @@ impl Api {
             strip_credentials: definition.strip_authorization_data,
             context_variables: definition.context_variables,
             reads_headers,
+            about_caller,
             request_headers: definition.request_headers,
             response_headers: definition.response_headers,
-            cors: definition.cors.map(|policy| Cors::new(&policy, context.profile)),
+            cors: definition.cors.map(|policy| Cors::new(&policy)),
             operations: Operations::new(definition.operations),
             upstream: definition.upstream,
         }

@@ -54,8 +54,8 @@ impl<'r> Target<'r> {
             return Ok(Self { host, host_name, raw, path: raw.into(), query, ambiguous: false });
         }
         let (path, valid_text) = decode(raw).ok_or(BadTarget::Invalid)?;
-        if let Some(clean) = cleaned(&path) {
-            return Err(BadTarget::Unclean(with_query(&encode(&clean), query)));
+        if is_unclean(&path) {
+            return Err(BadTarget::Unclean(with_query(&cleaned(raw), query)));
         }
         let ambiguous = !valid_text || is_ambiguous(raw, &path);
         Ok(Self { host, host_name, raw, path: path.into(), query, ambiguous })
@@ -63,12 +63,15 @@ impl<'r> Target<'r> {
 
     /// The raw path behind the first `taken` octets of the decoded one.
     pub(super) fn raw_below(&self, taken: usize) -> &'r str {
-        let mut rest = self.raw;
+        let mut at = 0_usize;
         for _ in 0..taken {
-            let width = if rest.starts_with('%') { 3 } else { 1 };
-            rest = rest.get(width..).unwrap_or_default();
+            let escaped = self.raw.as_bytes().get(at) == Some(&b'%');
+            at = at.saturating_add(if escaped { 3 } else { 1 });
         }
-        if rest.is_empty() { "/" } else { rest }
+        match self.raw.get(at..) {
+            None | Some("") => "/",
+            Some(rest) => rest,
+        }
     }
 
     /// The decoded path behind its first `taken` octets.
@@ -147,24 +150,27 @@ fn decode(raw: &str) -> Option<(String, bool)> {
     }
 }
 
-/// The path without empty and dot segments; nothing if it has none.
-fn cleaned(path: &str) -> Option<String> {
-    let unclean = |segment: &str| matches!(segment, "." | "..");
-    if !path.contains("//") && !path.split('/').any(unclean) {
-        return None;
-    }
+/// Whether a decoded path has empty or dot segments.
+fn is_unclean(path: &str) -> bool {
+    path.contains("//") || path.split('/').any(|segment| matches!(segment, "." | ".."))
+}
+
+/// A raw path without empty and dot segments, be their dots and slashes escaped or not. What is left
+/// keeps the octets that the client sent.
+fn cleaned(raw: &str) -> String {
+    let slashes = raw.replace("%2f", "/").replace("%2F", "/");
     let mut segments: Vec<&str> = Vec::new();
-    for segment in path.split('/') {
-        match segment {
+    for segment in slashes.split('/') {
+        match &*segment.replace("%2e", ".").replace("%2E", ".") {
             "" | "." => {}
             ".." => {
                 segments.pop();
             }
-            segment => segments.push(segment),
+            _ => segments.push(segment),
         }
     }
-    let end = if path.ends_with('/') && !segments.is_empty() { "/" } else { "" };
-    Some(format!("/{}{end}", segments.join("/")))
+    let end = if slashes.ends_with('/') && !segments.is_empty() { "/" } else { "" };
+    format!("/{}{end}", segments.join("/"))
 }
 
 /// Whether servers are known to read such a path in more than one way: encoded separators, back
@@ -183,18 +189,6 @@ fn is_ambiguous(raw: &str, path: &str) -> bool {
         || path.chars().any(char::is_control)
         || path.match_indices('%').any(escaped_twice)
         || path.split('/').any(hidden)
-}
-
-fn encode(path: &str) -> String {
-    let mut encoded = String::with_capacity(path.len());
-    for octet in path.bytes() {
-        if octet.is_ascii_alphanumeric() || b"/-_.~$&+,:;=@!*'()".contains(&octet) {
-            encoded.push(char::from(octet));
-        } else {
-            encoded.push_str(&format!("%{octet:02X}"));
-        }
-    }
-    encoded
 }
 
 fn with_query(path: &str, query: Option<&str>) -> String {
@@ -250,6 +244,9 @@ mod tests {
             ("/a/..%2fb", "/b"),
             ("/a/.", "/a"),
             ("/..", "/"),
+            ("/a//caf%e9/x", "/a/caf%e9/x"),
+            ("/a//b%20c;d%2fe", "/a/b%20c;d/e"),
+            ("/a//%3F", "/a/%3F"),
             ("/a b%20".split(' ').next().unwrap(), ""),
         ] {
             let parts = parts(target, &["h"]);
@@ -313,5 +310,16 @@ mod tests {
         assert_eq!(target.raw_below(4), "/x%2Fy");
         assert_eq!(target.path_below(4), "/x/y");
         assert_eq!(target.raw_below(100), "/");
+        for (raw, taken) in [("/é/orders", 3), ("/%c3%a9/orders", 3), ("/%c3é/orders", 4)] {
+            let target = Target {
+                host: None,
+                host_name: String::new(),
+                raw,
+                path: "".into(),
+                query: None,
+                ambiguous: false,
+            };
+            assert_eq!(target.raw_below(taken), "/orders", "{raw}");
+        }
     }
 }

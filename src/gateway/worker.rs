@@ -19,7 +19,8 @@ use super::{
 };
 use crate::{
     access::Wanted,
-    middleware::{Facts, Operation, Verdict},
+    lookalikes,
+    middleware::{Facts, NotForwardable, Operation, Verdict},
     proxy::{Body, ClientBody, Forwarding, Sender, TrustedProxies},
     refusal::{Asked, Reason, Refusal},
     session::Session,
@@ -181,7 +182,7 @@ impl<'e> Exchange<'e> {
         }
         let below = self.target.path_below(self.taken);
         let operation = api.operation(&parts.method, below, self.target.ambiguous);
-        let open = operation.is_some_and(|operation| operation.ignore_authentication);
+        let open = operation.is_some_and(|operation| operation.is_open_to(&parts.method));
         let session = match &api.authenticator {
             Some(authenticator) if !open => {
                 let session = authenticator.authenticate(&parts.headers, self.target.query).await?;
@@ -245,12 +246,17 @@ impl<'e> Exchange<'e> {
         Forwarding { trusted: &self.worker.trusted_proxies, peer: self.peer.ip(), host }
             .prepare(&mut parts.headers);
         let query = self.strip_credentials(&mut parts.headers);
-        api.request_headers.apply(&mut parts.headers, facts).map_err(|_| Reason::ClaimNotForwardable)?;
+        if !api.about_caller.is_empty() {
+            lookalikes::remove_all(&mut parts.headers, &api.about_caller);
+        }
+        let not_forwardable = |_: NotForwardable| match facts.session {
+            Some(_) => Reason::ClaimNotForwardable,
+            // What cannot be forwarded is then the request's own: its path, or a header.
+            None => Reason::BadRequest,
+        };
+        api.request_headers.apply(&mut parts.headers, facts).map_err(not_forwardable)?;
         if let Some(operation) = operation {
-            operation
-                .request_headers
-                .apply(&mut parts.headers, facts)
-                .map_err(|_| Reason::ClaimNotForwardable)?;
+            operation.request_headers.apply(&mut parts.headers, facts).map_err(not_forwardable)?;
         }
         let host = host.filter(|_| api.upstream.preserve_host).unwrap_or(&api.upstream.host);
         parts.headers.insert(HOST, host.clone());

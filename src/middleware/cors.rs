@@ -10,8 +10,6 @@ use http::{
     },
 };
 
-use crate::refusal::Profile;
-
 /// Which pages of other origins may use an API.
 #[derive(Clone, Debug, Default)]
 pub struct CorsPolicy {
@@ -44,7 +42,6 @@ pub struct Cors {
     credentials: bool,
     max_age: Option<HeaderValue>,
     passthrough: bool,
-    profile: Profile,
 }
 
 /// What CORS makes of a request.
@@ -59,9 +56,9 @@ pub enum Verdict {
 }
 
 impl Cors {
-    /// Compiles a policy. In profile `tyk` every OPTIONS request passes where preflights do.
+    /// Compiles a policy.
     #[must_use]
-    pub fn new(policy: &CorsPolicy, profile: Profile) -> Self {
+    pub fn new(policy: &CorsPolicy) -> Self {
         let or = |list: &[String], default: &[&str]| -> Vec<String> {
             if list.is_empty() { default.iter().map(|s| (*s).into()).collect() } else { list.to_vec() }
         };
@@ -81,7 +78,6 @@ impl Cors {
             credentials: policy.allow_credentials,
             max_age: (policy.max_age > 0).then(|| policy.max_age.into()),
             passthrough: policy.options_passthrough,
-            profile,
         }
     }
 
@@ -93,12 +89,9 @@ impl Cors {
         }
         let wanted = headers.get(ACCESS_CONTROL_REQUEST_METHOD).filter(|method| !method.is_empty());
         if self.passthrough {
+            // Tyk lets every OPTIONS request pass here, with any body: a way around the token.
             let preflight = wanted.is_some() && headers.contains_key(ORIGIN);
-            return if preflight || self.profile == Profile::Tyk {
-                Verdict::PassThrough
-            } else {
-                Verdict::GoOn
-            };
+            return if preflight { Verdict::PassThrough } else { Verdict::GoOn };
         }
         let mut response = Response::new(Bytes::new());
         match wanted {

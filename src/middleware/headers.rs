@@ -6,16 +6,14 @@ use std::fmt;
 use http::{HeaderMap, HeaderName, HeaderValue, header::HOST};
 
 use super::{Facts, NotForwardable, Template};
+use crate::lookalikes;
 
-/// Fields to remove, then fields to set. A field that is set replaces what was there, also with an
-/// empty value, so that nobody else's value passes under its name.
+/// Fields to remove, and what may be taken for them; then fields to set. A field that is set
+/// replaces what was there, also with an empty value.
 #[derive(Clone, Debug, Default)]
 pub struct HeaderRules {
     remove: Vec<HeaderName>,
     set: Vec<(HeaderName, Template)>,
-    /// Fields that tell the upstream about the caller. Servers that turn names into variables take
-    /// `X_User` and `X.User` for `X-User`, so fields of such names are removed as well.
-    about_caller: Vec<HeaderName>,
 }
 
 /// Why a rule cannot be.
@@ -54,18 +52,8 @@ impl HeaderRules {
     /// # Errors
     /// [`NameError`] when the field cannot be set, or not to that.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), NameError> {
-        let name: HeaderName = name.parse().map_err(|_| NameError::Name)?;
-        let reserved =
-            ["connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
-        if name == HOST || reserved.contains(&name.as_str()) {
-            return Err(NameError::Reserved);
-        }
-        HeaderValue::try_from(value).map_err(|_| NameError::Value)?;
-        let template = Template::new(value);
-        if template.has_variables() {
-            self.about_caller.push(name.clone());
-        }
-        self.set.push((name, template));
+        let (name, _) = field(name, value)?;
+        self.set.push((name, Template::new(value)));
         Ok(())
     }
 
@@ -73,6 +61,11 @@ impl HeaderRules {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.remove.is_empty() && self.set.is_empty()
+    }
+
+    /// The fields whose values depend on the request: what they tell of a caller, nobody else may.
+    pub fn about_caller(&self) -> impl Iterator<Item = &HeaderName> {
+        self.set.iter().filter(|(_, template)| template.has_variables()).map(|(name, _)| name)
     }
 
     /// Whether a value depends on the headers of the request.
@@ -86,11 +79,8 @@ impl HeaderRules {
     /// # Errors
     /// [`NotForwardable`] when a value cannot stand in a header field.
     pub fn apply(&self, headers: &mut HeaderMap, facts: &Facts<'_>) -> Result<(), NotForwardable> {
-        for name in &self.remove {
-            headers.remove(name);
-        }
-        if !self.about_caller.is_empty() {
-            self.remove_lookalikes(headers);
+        if !self.remove.is_empty() {
+            lookalikes::remove_all(headers, &self.remove);
         }
         for (name, template) in &self.set {
             let value = template.render(facts)?;
@@ -98,21 +88,21 @@ impl HeaderRules {
         }
         Ok(())
     }
+}
 
-    fn remove_lookalikes(&self, headers: &mut HeaderMap) {
-        let same = |a: &str, b: &str| {
-            let folded = |c: u8| if matches!(c, b'_' | b'.') { b'-' } else { c };
-            a.len() == b.len() && a.bytes().map(folded).eq(b.bytes().map(folded))
-        };
-        let lookalike = |name: &&HeaderName| {
-            name.as_str().contains(['_', '.'])
-                && self.about_caller.iter().any(|own| same(own.as_str(), name.as_str()))
-        };
-        let lookalikes: Vec<HeaderName> = headers.keys().filter(lookalike).cloned().collect();
-        for name in lookalikes {
-            headers.remove(name);
-        }
+/// A field that may be set.
+///
+/// # Errors
+/// [`NameError`] when the gateway cannot set it, or not to that.
+pub fn field(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), NameError> {
+    let name: HeaderName = name.parse().map_err(|_| NameError::Name)?;
+    let reserved =
+        ["connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
+    if name == HOST || reserved.contains(&name.as_str()) {
+        return Err(NameError::Reserved);
     }
+    let value = HeaderValue::try_from(value).map_err(|_| NameError::Value)?;
+    Ok((name, value))
 }
 
 #[cfg(test)]
@@ -138,15 +128,15 @@ mod tests {
         let mut fields = headers(&[
             ("x-user", "admin"),
             ("x-user", "root"),
-            ("x_user", "admin"),
-            ("x.user", "admin"),
             ("x_fixed", "stays"),
             ("x-drop", "1"),
+            ("x_drop", "1"),
             ("x-fixed", "0"),
         ]);
         let before = fields.clone();
         let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let facts = Facts { session: None, path: "/", client, headers: &before, context: true };
+        assert_eq!(rules.about_caller().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-user"]);
         rules.apply(&mut fields, &facts).unwrap();
         assert_eq!(fields, headers(&[("x_fixed", "stays"), ("x-fixed", "1"), ("x-user", "")]));
     }

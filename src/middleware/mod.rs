@@ -8,7 +8,7 @@ mod operation;
 mod template;
 
 pub use cors::{Cors, CorsPolicy, Verdict};
-pub use headers::{HeaderRules, NameError};
+pub use headers::{HeaderRules, NameError, field as header_field};
 pub use mock::MockResponse;
 pub use operation::{Operation, Operations, PathTemplate, TemplateError};
 pub use template::{Facts, NotForwardable, Template};

@@ -58,10 +58,27 @@ impl Operations {
         Self(operations)
     }
 
-    /// The operation of a request: the method exactly, the decoded path exactly and whole.
+    /// The operation of a request, by its whole decoded path. HEAD asks for what GET would, so it
+    /// follows GET unless the document says otherwise (RFC 9110 section 9.3.2).
     #[must_use]
     pub fn find(&self, method: &Method, path: &str) -> Option<&Operation> {
-        self.0.iter().find(|operation| operation.method == method && operation.path.matches(path))
+        let of = |method: &Method| {
+            self.0.iter().find(|operation| operation.method == method && operation.path.matches(path))
+        };
+        of(method).or_else(|| if method == Method::HEAD { of(&Method::GET) } else { None })
+    }
+
+    /// Every one.
+    pub fn iter(&self) -> impl Iterator<Item = &Operation> {
+        self.0.iter()
+    }
+}
+
+impl Operation {
+    /// Whether a request with this method needs no token: the one that was written, and no other.
+    #[must_use]
+    pub fn is_open_to(&self, method: &Method) -> bool {
+        self.ignore_authentication && self.method == method
     }
 }
 
@@ -150,6 +167,8 @@ mod tests {
         let operations = Operations::new(vec![operation("/{x}", true), operation("/private", false)]);
         assert!(!operations.find(&Method::GET, "/private").unwrap().ignore_authentication);
         assert!(operations.find(&Method::GET, "/other").unwrap().ignore_authentication);
-        assert!(operations.find(&Method::HEAD, "/other").is_none());
+        let of_head = operations.find(&Method::HEAD, "/other").unwrap();
+        assert!(of_head.is_open_to(&Method::GET) && !of_head.is_open_to(&Method::HEAD));
+        assert!(operations.find(&Method::POST, "/other").is_none());
     }
 }

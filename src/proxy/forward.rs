@@ -11,6 +11,8 @@ use http::{
 };
 use ipnet::IpNet;
 
+use crate::lookalikes;
+
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -19,7 +21,7 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 
 /// Fields by which proxies tell who asked for what. Whoever is not a trusted proxy could write
 /// anything into them.
-const CLAIMS_OF_PROXIES: [HeaderName; 13] = [
+const CLAIMS_OF_PROXIES: [HeaderName; 16] = [
     FORWARDED,
     X_FORWARDED_FOR,
     X_FORWARDED_HOST,
@@ -33,6 +35,9 @@ const CLAIMS_OF_PROXIES: [HeaderName; 13] = [
     HeaderName::from_static("x-client-ip"),
     HeaderName::from_static("x-cluster-client-ip"),
     HeaderName::from_static("cf-connecting-ip"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
+    HeaderName::from_static("x-envoy-original-path"),
 ];
 
 /// Whose forwarding fields are believed.
@@ -88,18 +93,12 @@ impl Forwarding<'_> {
     /// connection and what an untrusted peer says about others, and tells the upstream who asked.
     /// Whatever the gateway adds for the upstream must be added after this.
     pub fn prepare(&self, headers: &mut HeaderMap) {
-        let trailers = headers.get_all(TE).iter().any(|te| {
-            te.to_str().is_ok_and(|te| te.split(',').any(|te| te.trim().eq_ignore_ascii_case("trailers")))
-        });
         remove_hop_by_hop(headers);
         headers.remove(PROXY_AUTHORIZATION);
         headers.remove(PROXY_CONNECTION);
         headers.remove(UPGRADE);
         // Fields behind the body would come after every decision about fields.
         headers.remove(TRAILER);
-        if trailers {
-            headers.insert(TE, HeaderValue::from_static("trailers"));
-        }
         let trusted = self.trusted.trusts(self.peer);
         let mut chain = Vec::new();
         if trusted {
@@ -107,9 +106,7 @@ impl Forwarding<'_> {
                 headers.get_all(X_FORWARDED_FOR).iter().filter_map(|v| v.to_str().ok().map(String::from)),
             );
         } else {
-            for name in &CLAIMS_OF_PROXIES {
-                headers.remove(name);
-            }
+            lookalikes::remove_all(headers, &CLAIMS_OF_PROXIES);
         }
         chain.push(self.peer.to_string());
         if let Ok(chain) = HeaderValue::try_from(chain.join(", ")) {
@@ -194,7 +191,6 @@ mod tests {
         );
         let expected = headers(&[
             ("x-stay", "1"),
-            ("te", "trailers"),
             ("x-forwarded-for", "192.0.2.1"),
             ("x-forwarded-proto", "http"),
             ("x-forwarded-host", "api.example"),
@@ -207,6 +203,8 @@ mod tests {
         let claims = [
             ("x-forwarded-for", "1.2.3.4"),
             ("x-real-ip", "1.2.3.4"),
+            ("x_forwarded_for", "1.2.3.4"),
+            ("x.real_ip", "1.2.3.4"),
             ("forwarded", "for=1.2.3.4"),
             ("true-client-ip", "x"),
             ("x-forwarded-proto", "https"),

@@ -39,10 +39,12 @@ impl fmt::Display for Unresolved {
 impl std::error::Error for Unresolved {}
 
 impl Secrets {
-    /// Files are looked up below `base`; `env` reads the environment.
+    /// Files are looked up below `base`, an empty one being the working directory; `env` reads the
+    /// environment.
     #[must_use]
     pub fn new(base: impl Into<PathBuf>, env: fn(&str) -> Option<String>) -> Self {
-        Self { base: base.into(), env }
+        let base = base.into();
+        Self { base: if base.as_os_str().is_empty() { PathBuf::from(".") } else { base }, env }
     }
 
     /// Whether a text names a value elsewhere, be it resolvable or not.
@@ -78,22 +80,24 @@ impl Secrets {
     }
 
     fn read(&self, path: &str) -> Result<Secret, Unresolved> {
-        let path = Path::new(path);
-        if path.components().any(|component| component == Component::ParentDir) {
+        if Path::new(path).components().any(|component| component == Component::ParentDir) {
             return Err(unresolved(
                 "a file:// path must not contain .. ; name a file below the base folder".into(),
             ));
         }
         let path = self.base.join(path);
-        if !path.starts_with(&self.base) {
+        let failed =
+            |reason: &dyn fmt::Display| unresolved(format!("{} cannot be read: {reason}", path.display()));
+        // Links are followed before the comparison: what counts is where the file is.
+        let base = self.base.canonicalize().map_err(|e| failed(&e))?;
+        let real = path.canonicalize().map_err(|e| failed(&e))?;
+        if !real.starts_with(&base) {
             return Err(unresolved(format!(
                 "{} is not below {}; move the file there, or set kv.file.base_path",
                 path.display(),
-                self.base.display()
+                base.display()
             )));
         }
-        let failed =
-            |reason: &dyn fmt::Display| unresolved(format!("{} cannot be read: {reason}", path.display()));
         let metadata = fs::metadata(&path).map_err(|e| failed(&e))?;
         if !metadata.is_file() || metadata.len() > MAX_FILE {
             return Err(failed(&"it is not a file of at most 1 MiB"));
@@ -129,6 +133,12 @@ mod tests {
         assert_eq!(resolve("file://key").as_deref(), Ok("from file"));
         let absolute = format!("file://{}", folder.path().join("key").display());
         assert_eq!(resolve(&absolute).as_deref(), Ok("from file"));
+        let outside = tempfile::NamedTempFile::new().unwrap();
+        std::os::unix::fs::symlink(outside.path(), folder.path().join("link")).unwrap();
+        assert!(resolve("file://link").unwrap_err().0.contains("is not below"));
+        let beside_nothing = Secrets::new("", env);
+        let absolute = format!("file://{}", outside.path().display());
+        assert!(beside_nothing.resolve(&absolute).unwrap_err().0.contains("is not below"));
         for bad in [
             "env://UNSET",
             "env://EMPTY",

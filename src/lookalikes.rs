@@ -1,0 +1,36 @@
+//! Header fields that an upstream may take for others: servers that turn names into variables
+//! (CGI, WSGI and their kin) read `X_User` and `X.User` as `X-User`.
+
+use http::{HeaderMap, HeaderName};
+
+/// Removes these fields and whatever may be taken for them.
+pub(crate) fn remove_all(headers: &mut HeaderMap, names: &[HeaderName]) {
+    let found = |name: &&HeaderName| names.iter().any(|own| is_read_alike(own.as_str(), name.as_str()));
+    let found: Vec<HeaderName> = headers.keys().filter(found).cloned().collect();
+    for name in found {
+        headers.remove(name);
+    }
+}
+
+fn is_read_alike(a: &str, b: &str) -> bool {
+    let folded = |c: u8| if matches!(c, b'_' | b'.') { b'-' } else { c };
+    a.len() == b.len() && a.bytes().map(folded).eq(b.bytes().map(folded))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn what_is_read_alike_goes_too() {
+        let mut headers = HeaderMap::new();
+        for name in ["x-user", "x_user", "x.user", "x-user_id", "xuser", "x_other"] {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static("1"));
+        }
+        remove_all(&mut headers, &[HeaderName::from_static("x-user")]);
+        let left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["x-user_id", "xuser", "x_other"]);
+    }
+}
