@@ -76,3 +76,4 @@ pub mod secrets;
 pub mod document;
 mod lookalikes;
 mod percent;
+mod tls;

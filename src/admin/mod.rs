@@ -3,7 +3,10 @@
 //! `/hello` and `/ready` answer everybody who can reach the listener. Everything under `/tyk/` needs
 //! the secret in `x-tyk-authorization`; without a secret in the configuration nobody has it.
 
-use std::{net::TcpListener, sync::Arc};
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
 
 use aws_lc_rs::{constant_time, digest};
 use axum::{
@@ -14,12 +17,17 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{delete, get},
 };
+use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::{runtime::Handle, task::spawn_blocking};
+use tokio::{runtime::Handle, sync::watch, task::spawn_blocking};
+use tower_service::Service as _;
 use tracing::error;
 
-use crate::gateway::Control;
+use crate::{
+    gateway::Control,
+    server::{self, Limits},
+};
 
 const AUTHORIZATION: &str = "x-tyk-authorization";
 
@@ -30,7 +38,13 @@ struct Admin {
 }
 
 /// Serves the control API until the runtime ends.
-pub(crate) async fn serve(listener: TcpListener, control: Arc<Control>, tasks: Handle) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    control: Arc<Control>,
+    tasks: Handle,
+    limits: Limits,
+    stop: watch::Receiver<bool>,
+) {
     let admin = Admin { control, tasks };
     let guarded = Router::new()
         .route("/reload", get(reload))
@@ -45,12 +59,13 @@ pub(crate) async fn serve(listener: TcpListener, control: Arc<Control>, tasks: H
         .route("/ready", get(ready))
         .nest("/tyk", guarded)
         .with_state(admin);
-    let served = match tokio::net::TcpListener::from_std(listener) {
-        Ok(listener) => axum::serve(listener, app).await,
-        Err(error) => Err(error),
+    let answer = move |_: SocketAddr, request: hyper::Request<Incoming>| {
+        let answered = app.clone().call(request);
+        async { answered.await.unwrap_or_else(|never| match never {}) }
     };
-    if let Err(error) = served {
-        error!(%error, "the control API ended");
+    match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => server::serve(listener, answer, limits, stop).await,
+        Err(error) => error!(%error, "the control API cannot listen"),
     }
 }
 

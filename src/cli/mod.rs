@@ -12,6 +12,7 @@ macro_rules! say {
 mod check;
 mod demo;
 mod run;
+mod signals;
 mod token;
 
 use std::{path::PathBuf, process::ExitCode};

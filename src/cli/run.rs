@@ -1,6 +1,6 @@
 //! `claimgate run`
 
-use std::{env, io, process::ExitCode};
+use std::{env, process::ExitCode};
 
 use claimgate::{
     config::{Config, Flags},
@@ -8,9 +8,12 @@ use claimgate::{
     node::{Node, StartError},
     telemetry::init_log,
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
 
-use super::BAD_CONFIGURATION;
+use super::{
+    BAD_CONFIGURATION,
+    signals::{Signals, Wish},
+};
 
 pub(super) fn run(flags: &Flags) -> ExitCode {
     init_log();
@@ -18,14 +21,21 @@ pub(super) fn run(flags: &Flags) -> ExitCode {
     let config = Config::load(flags, env::vars_os(), &mut findings);
     findings.into_iter().for_each(|finding| eprintln!("{finding}"));
     let Some(config) = config else { return ExitCode::from(BAD_CONFIGURATION) };
+    // Before the start, which may take a while: whoever wants it to end meanwhile is heard too.
+    let mut signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => return fail(&error),
+    };
     match Node::start(config) {
         Ok(node) => {
-            let waited = wait_for_signal();
-            node.stop();
-            match waited {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => fail(&error),
+            while signals.next() == Wish::Reload {
+                // What is wrong with the documents is in the log, and the old ones go on.
+                let _ = node.reload();
             }
+            info!("told to end; requests in flight are finished");
+            signals.end_at_next();
+            node.stop();
+            ExitCode::SUCCESS
         }
         Err(StartError::Findings(findings)) => {
             findings.iter().for_each(|finding| eprintln!("{finding}"));
@@ -38,18 +48,4 @@ pub(super) fn run(flags: &Flags) -> ExitCode {
 fn fail(error: &dyn std::error::Error) -> ExitCode {
     eprintln!("error: {error}");
     ExitCode::FAILURE
-}
-
-/// Returns after SIGTERM or SIGINT.
-pub(super) fn wait_for_signal() -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        Ok(())
-    })
 }

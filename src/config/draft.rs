@@ -41,6 +41,7 @@ const SETTERS: &[(&str, Setter)] = &[
     ("timeouts.header", |draft, text| duration(text).map(|time| draft.header_timeout = time)),
     ("timeouts.connect", |draft, text| duration(text).map(|time| draft.upstream_timeouts.connect = time)),
     ("timeouts.response", |draft, text| duration(text).map(|time| draft.upstream_timeouts.response = time)),
+    ("timeouts.idle", |draft, text| duration(text).map(|time| draft.upstream_timeouts.idle = time)),
     ("timeouts.shutdown", |draft, text| duration(text).map(|time| draft.shutdown_timeout = time)),
     ("kv.file.base_path", |draft, path| draft.path(path).map(|path| draft.base_path = path)),
 ];

@@ -30,6 +30,7 @@ static TIMEOUTS: Section = Section {
         Field::honour("header", Shape::Text),
         Field::honour("connect", Shape::Text),
         Field::honour("response", Shape::Text),
+        Field::honour("idle", Shape::Text),
         Field::honour("shutdown", Shape::Text),
     ],
     unknown: Unknown::Error,

@@ -65,7 +65,7 @@ static INFO: Section = section(&[
     Field::honour("id", Shape::Text),
     Field::honour("orgId", Shape::Text),
     Field::ignore("dbId"),
-    Field::refuse("expiration", NOT_BUILT),
+    Field::refuse_content("expiration", NOT_BUILT),
     Field::honour("state", Shape::Object(&STATE)),
     Field::refuse("versioning", ELSEWHERE),
 ]);
@@ -96,9 +96,9 @@ static TLS_TRANSPORT: Section = section(&[
         "insecureSkipVerify",
         "upstream certificates are always checked; requests to an upstream whose certificate is not trusted are answered with 502",
     ),
-    Field::refuse("minVersion", NOT_BUILT),
-    Field::refuse("maxVersion", NOT_BUILT),
-    Field::refuse("ciphers", NOT_BUILT),
+    Field::refuse_content("minVersion", NOT_BUILT),
+    Field::refuse_content("maxVersion", NOT_BUILT),
+    Field::refuse_content("ciphers", NOT_BUILT),
     // Host names are always checked, and against the names that count today.
     Field::ignore("forceCommonNameCheck"),
 ]);
@@ -111,8 +111,8 @@ static SERVER: Section = section(&[
     Field::honour("customDomain", Shape::Object(&CUSTOM_DOMAIN)),
     Field::warn("gatewayTags", "this gateway has no tags and serves every API"),
     Field::refuse("ipAccessControl", NOT_BUILT),
-    Field::refuse("port", ELSEWHERE),
-    Field::refuse("protocol", ELSEWHERE),
+    Field::refuse_content("port", ELSEWHERE),
+    Field::refuse_content("protocol", ELSEWHERE),
     Field::warn("batchProcessing", "batches of requests are not served"),
     Field::warn("detailedActivityLogs", REPORTING),
     Field::warn("detailedTracing", REPORTING),
@@ -126,7 +126,7 @@ static LISTEN_PATH: Section =
 static CUSTOM_DOMAIN: Section = section(&[
     Field::honour("enabled", Shape::Bool),
     Field::honour("name", Shape::Text),
-    Field::refuse("certificates", "certificates of a domain are not supported yet; remove them"),
+    Field::refuse_content("certificates", "certificates of a domain are not supported yet; remove them"),
 ]);
 
 static AUTHENTICATION: Section = guarded(&[
@@ -160,7 +160,7 @@ pub(super) static SCHEME: Section = guarded(&[
     Field::honour("skipKid", Shape::Bool),
     Field::honour("policyFieldName", Shape::Text),
     Field::honour("basePolicyClaims", Shape::Texts),
-    Field::refuse(
+    Field::refuse_content(
         "clientBaseField",
         "stored keys are not supported yet; name policies in a claim, or as defaults",
     ),
@@ -301,5 +301,5 @@ static CLAIMGATE_SCHEME: Section = guarded(&[
     Field::honour("algorithms", Shape::Texts),
     Field::honour("requiredClaims", Shape::Texts),
     Field::honour("maxTokenSize", Shape::Count),
-    Field::refuse("keySources", "keys cannot be bound to issuers yet; remove this"),
+    Field::refuse_content("keySources", "keys cannot be bound to issuers yet; remove this"),
 ]);

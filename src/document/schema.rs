@@ -48,6 +48,8 @@ pub enum Plan {
     Warn(&'static str),
     /// Serving without it would let somebody in, skip a check or send something elsewhere.
     Refuse(&'static str),
+    /// The same for a field without a switch: whatever is in it counts.
+    RefuseContent(&'static str),
 }
 
 /// What may stand at a field.
@@ -96,6 +98,12 @@ impl Field {
     #[must_use]
     pub const fn refuse(name: &'static str, reason: &'static str) -> Self {
         Self { name, shape: Shape::Any, plan: Plan::Refuse(reason) }
+    }
+
+    /// A field without a switch, without which the document is not served.
+    #[must_use]
+    pub const fn refuse_content(name: &'static str, reason: &'static str) -> Self {
+        Self { name, shape: Shape::Any, plan: Plan::RefuseContent(reason) }
     }
 }
 
@@ -165,6 +173,12 @@ impl Check<'_> {
             }
             Plan::Refuse(reason) => {
                 if is_on(value) {
+                    self.findings.error(self.document, at, reason);
+                }
+                false
+            }
+            Plan::RefuseContent(reason) => {
+                if has_content(value) {
                     self.findings.error(self.document, at, reason);
                 }
                 false
@@ -242,6 +256,14 @@ fn is_on(value: &Value) -> bool {
             // Settings alone switch nothing on; switches further inside do.
             None => members.values().any(|member| (member.is_object() || member.is_array()) && is_on(member)),
         },
+    }
+}
+
+fn has_content(value: &Value) -> bool {
+    match value {
+        Value::Array(elements) => elements.iter().any(has_content),
+        Value::Object(members) => members.values().any(has_content),
+        scalar => is_on(scalar),
     }
 }
 

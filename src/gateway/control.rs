@@ -86,8 +86,9 @@ impl Control {
             return Err(findings);
         };
         tasks.block_on(Registry::prefetch(snapshot.sources(), PREFETCH));
-        info!(apis = snapshot.len(), "definitions loaded again");
+        let apis = snapshot.len();
         self.published.store(Arc::new(snapshot));
+        info!(apis, "definitions loaded again");
         Ok(())
     }
 

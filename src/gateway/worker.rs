@@ -1,6 +1,6 @@
 //! One request, from its head to the head of its answer.
 
-use std::{cell::RefCell, net::SocketAddr, rc::Rc, sync::Arc, time::SystemTime};
+use std::{cell::RefCell, net::SocketAddr, rc::Rc, sync::Arc};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -10,7 +10,6 @@ use http::{
     request::Parts,
 };
 use hyper::body::Incoming;
-use tokio::time::Instant;
 
 use super::{
     api::Api,
@@ -24,7 +23,7 @@ use crate::{
     proxy::{Body, ClientBody, Forwarding, Sender, TrustedProxies},
     refusal::{Asked, Reason, Refusal},
     session::Session,
-    telemetry::{Lines, Record},
+    telemetry::{Line, Lines},
 };
 
 /// A snapshot, counted by one thread.
@@ -84,23 +83,13 @@ impl Worker {
         peer: SocketAddr,
         request: Request<Incoming>,
     ) -> Response<Body> {
-        let began = Instant::now();
         let (parts, body) = request.into_parts();
-        let mut record = self.lines.is_on().then(|| Record {
-            time: SystemTime::now(),
-            client: self.trusted_proxies.client(peer.ip(), &parts.headers),
-            method: parts.method.clone(),
-            path: parts.uri.path().to_owned(),
-            api: None,
-            status: StatusCode::OK,
-            refused: None,
-            duration: std::time::Duration::ZERO,
-        });
-        let response = self.route(peer, parts, body, record.as_mut()).await;
-        if let Some(mut record) = record {
-            record.status = response.status();
-            record.duration = began.elapsed();
-            self.lines.write(&record);
+        let client = self.trusted_proxies.client(peer.ip(), &parts.headers);
+        // Dropped at the end, or when the client leaves before.
+        let mut line = self.lines.begin(client, &parts.method, parts.uri.path());
+        let (response, refused) = self.route(peer, parts, body, line.as_mut()).await;
+        if let Some(line) = &mut line {
+            line.is_answered(response.status(), refused);
         }
         response
     }
@@ -111,44 +100,42 @@ impl Worker {
         peer: SocketAddr,
         mut parts: Parts,
         body: Incoming,
-        mut record: Option<&mut Record>,
-    ) -> Response<Body> {
+        line: Option<&mut Line>,
+    ) -> (Response<Body>, Option<Reason>) {
         let snapshot = self.snapshot();
         let asked = Asked::new(&parts.method, &parts.headers);
-        let refuse = |reason: Reason, record: Option<&mut Record>| {
-            refused(&reason.into(), record).response(snapshot.profile, asked, "").map(Body::from)
+        let refuse = |refusal: &Refusal, realm: &str| {
+            (refusal.response(snapshot.profile, asked, realm).map(Body::from), Some(refusal.reason()))
         };
         // The target borrows from the URI while the rest of the head changes on the way.
         let uri = std::mem::take(&mut parts.uri);
         let target = match Target::new(&uri, &parts) {
             Ok(target) => target,
-            Err(BadTarget::Unclean(clean)) => return redirect(&clean),
-            Err(BadTarget::Invalid) => return refuse(Reason::BadRequest, record),
+            Err(BadTarget::Unclean(clean)) => return (redirect(&clean), None),
+            Err(BadTarget::Invalid) => return refuse(&Reason::BadRequest.into(), ""),
         };
         let Some((api, taken)) = snapshot.router.find(&target.host_name, &target.path) else {
-            return refuse(Reason::NotFound, record);
+            return refuse(&Reason::NotFound.into(), "");
         };
-        if let Some(record) = record.as_deref_mut() {
-            record.api = Some(Arc::clone(&api.id));
+        if let Some(line) = line {
+            line.is_of(&api.id);
         }
         let pass_through = match api.cors.as_ref().map(|cors| cors.receive(&parts.method, &parts.headers)) {
-            Some(Verdict::Answer(response)) => return response.map(Body::from),
+            Some(Verdict::Answer(response)) => return (response.map(Body::from), None),
             Some(Verdict::PassThrough) => true,
             Some(Verdict::GoOn) | None => false,
         };
         let origin = api.cors.as_ref().and_then(|_| parts.headers.get(ORIGIN).cloned());
         let method = parts.method.clone();
         let exchange = Exchange { worker: self, api, target: &target, taken, pass_through, peer };
-        let mut response = match exchange.run(parts, body).await {
-            Ok(response) => response,
-            Err(refusal) => {
-                refused(&refusal, record).response(snapshot.profile, asked, &api.realm).map(Body::from)
-            }
+        let (mut response, refused) = match exchange.run(parts, body).await {
+            Ok(response) => (response, None),
+            Err(refusal) => refuse(&refusal, &api.realm),
         };
         if let Some(cors) = &api.cors {
             cors.decorate(&method, origin.as_ref(), response.headers_mut());
         }
-        response
+        (response, refused)
     }
 }
 
@@ -275,13 +262,6 @@ impl<'e> Exchange<'e> {
         authenticator.places().strip_headers(headers);
         authenticator.places().strip_query(self.target.query?)
     }
-}
-
-fn refused<'r>(refusal: &'r Refusal, record: Option<&mut Record>) -> &'r Refusal {
-    if let Some(record) = record {
-        record.refused = Some(refusal.reason());
-    }
-    refusal
 }
 
 fn redirect(target: &str) -> Response<Body> {

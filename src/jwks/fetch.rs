@@ -1,6 +1,8 @@
 //! One download of a key set.
 
-use std::{error::Error as _, fmt, pin::Pin, sync::Once, time::Duration};
+use std::{error::Error as _, fmt, pin::Pin, time::Duration};
+
+use crate::tls;
 
 /// The largest key set document.
 const MAX_BODY: usize = 1024 * 1024;
@@ -43,13 +45,9 @@ impl HttpFetch {
     /// # Errors
     /// [`FetchError`] when TLS cannot be set up.
     pub fn new() -> Result<Self, FetchError> {
-        static PROVIDER: Once = Once::new();
-        PROVIDER.call_once(|| {
-            // A provider that the embedding program installed before is as good.
-            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        });
         let builder = || {
             reqwest::Client::builder()
+                .tls_backend_preconfigured(tls::client_config())
                 .redirect(reqwest::redirect::Policy::none())
                 .connect_timeout(CONNECT_TIMEOUT)
                 .timeout(TOTAL_TIMEOUT)

@@ -15,7 +15,8 @@ use std::{
 
 use tokio::{
     runtime::{Builder, Handle, Runtime},
-    sync::{oneshot, watch},
+    sync::watch,
+    task::LocalSet,
 };
 use tracing::info;
 
@@ -36,7 +37,9 @@ pub struct Node {
     admin: Option<SocketAddr>,
     control: Arc<Control>,
     stop: watch::Sender<bool>,
-    control_thread: (oneshot::Sender<()>, JoinHandle<()>),
+    /// Where what is asynchronous runs that is not a request.
+    tasks: Handle,
+    control_thread: (watch::Sender<bool>, JoinHandle<()>),
 }
 
 /// Why a gateway does not start.
@@ -94,6 +97,7 @@ impl Node {
         let admin = control.config().admin_listen.map(bind_admin).transpose()?;
         let workers = workers::start(&control, &stopped)?;
         let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose()?;
+        let tasks = runtime.handle().clone();
         let control_thread = start_control(runtime, &control, admin)?;
         control.set_ready(true);
         for address in &workers.addresses {
@@ -102,7 +106,7 @@ impl Node {
         if let Some(address) = admin_address {
             info!("control API on http://{address}");
         }
-        Ok(Self { workers, admin: admin_address, control, stop, control_thread })
+        Ok(Self { workers, admin: admin_address, control, stop, tasks, control_thread })
     }
 
     /// The addresses that requests come to.
@@ -117,13 +121,22 @@ impl Node {
         self.admin
     }
 
+    /// Reads the documents again, and serves them if they are without error. Must not be called on a
+    /// thread that runs asynchronous tasks.
+    ///
+    /// # Errors
+    /// The problems of the documents.
+    pub fn reload(&self) -> Result<(), Vec<Finding>> {
+        self.control.reload(&self.tasks)
+    }
+
     /// Accepts no more, finishes what is in flight, and ends.
     pub fn stop(self) {
         self.control.set_ready(false);
         self.stop.send_replace(true);
         self.workers.join();
         let (stop, thread) = self.control_thread;
-        let _ = stop.send(());
+        stop.send_replace(true);
         let _ = thread.join();
     }
 }
@@ -139,16 +152,17 @@ fn start_control(
     runtime: Runtime,
     control: &Arc<Control>,
     listener: Option<TcpListener>,
-) -> io::Result<(oneshot::Sender<()>, JoinHandle<()>)> {
-    let (stop, stopped) = oneshot::channel::<()>();
+) -> io::Result<(watch::Sender<bool>, JoinHandle<()>)> {
+    let (stop, mut stopped) = watch::channel(false);
     let control = Arc::clone(control);
     let run = move || {
-        runtime.block_on(async {
+        LocalSet::new().block_on(&runtime, async {
             if let Some(listener) = listener {
-                tokio::spawn(admin::serve(listener, control, Handle::current()));
+                let limits = workers::limits(control.config());
+                admin::serve(listener, control, Handle::current(), limits, stopped.clone()).await;
             }
             // An error means that the gateway is gone: stop as well.
-            let _ = stopped.await;
+            let _ = stopped.wait_for(|stop| *stop).await;
         });
         runtime.shutdown_timeout(Duration::from_millis(100));
     };

@@ -13,6 +13,7 @@ use tracing::debug;
 
 use super::StartError;
 use crate::{
+    config::Config,
     gateway::{Control, Worker},
     proxy::{Connector, Sender},
     server::{self, Limits},
@@ -54,10 +55,9 @@ pub(super) fn start(control: &Arc<Control>, stopped: &watch::Receiver<bool>) -> 
     } else {
         (AccessLog::off(), None)
     };
-    let connector = Connector::new(config.upstream_timeouts.connect)
-        .map_err(|e| StartError::Setup(format!("TLS to upstreams: {e}")))?;
+    let connector = Connector::new(config.upstream_timeouts.connect);
     let trusted = Arc::new(config.trusted_proxies.clone());
-    let limits = Limits { header: config.header_timeout, shutdown: config.shutdown_timeout };
+    let limits = limits(config);
     let (mut addresses, mut sockets) = (Vec::new(), Vec::new());
     sockets.resize_with(config.workers, Vec::new);
     for address in &config.listen {
@@ -70,15 +70,24 @@ pub(super) fn start(control: &Arc<Control>, stopped: &watch::Receiver<bool>) -> 
     for (n, sockets) in sockets.into_iter().enumerate() {
         let (published, stopped) = (control.published(), stopped.clone());
         let (connector, log, trusted) = (connector.clone(), log.clone(), Arc::clone(&trusted));
-        let response = config.upstream_timeouts.response;
+        let timeouts = config.upstream_timeouts;
         let run = move || {
-            let sender = Sender::new(connector, response);
+            let sender = Sender::new(connector, timeouts);
             let worker = Rc::new(Worker::new(published, sender, trusted, Lines::new(log)));
             run_worker(&worker, sockets, limits, &stopped);
         };
         threads.push(thread::Builder::new().name(format!("claimgate-{n}")).spawn(run)?);
     }
     Ok(Workers { addresses, threads, access_log })
+}
+
+/// How long clients may take.
+pub(super) const fn limits(config: &Config) -> Limits {
+    Limits {
+        header: config.header_timeout,
+        idle: config.upstream_timeouts.idle,
+        shutdown: config.shutdown_timeout,
+    }
 }
 
 fn run_worker(
@@ -94,6 +103,8 @@ fn run_worker(
     let tasks = LocalSet::new();
     tasks.block_on(&runtime, async {
         let sweeper = tokio::task::spawn_local(sweep(Rc::clone(worker)));
+        let lines = worker.lines().clone();
+        let flusher = tokio::task::spawn_local(async move { lines.flush_in_time().await });
         let mut listeners = tokio::task::JoinSet::new();
         for socket in sockets {
             match tokio::net::TcpListener::from_std(socket) {
@@ -107,8 +118,11 @@ fn run_worker(
         }
         while listeners.join_next().await.is_some() {}
         sweeper.abort();
-        worker.lines().flush();
+        flusher.abort();
     });
+    // What is left of connections writes its lines now.
+    drop(tasks);
+    worker.lines().flush();
     debug!("worker stopped");
 }
 

@@ -1,13 +1,16 @@
 //! The body of an answer, on its way to the client.
 
 use std::{
+    fmt,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::pool::Lease;
 
@@ -18,16 +21,46 @@ pub struct Body(Kind);
 #[derive(Debug)]
 enum Kind {
     Whole(Option<Bytes>),
-    Streamed { body: Incoming, lease: Option<Lease> },
+    Streamed { body: Incoming, lease: Option<Lease>, silence: Silence },
 }
 
+/// How long the upstream has been silent. Most answers come with their head and need no timer.
+#[derive(Debug)]
+struct Silence {
+    limit: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+    is_running: bool,
+}
+
+/// Why an answer has no end.
+#[derive(Debug)]
+pub enum BodyError {
+    /// The upstream broke it off, or sent nonsense.
+    Upstream(hyper::Error),
+    /// The upstream was silent for too long.
+    Silent,
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Upstream(error) => write!(f, "the upstream's answer broke off: {error}"),
+            Self::Silent => f.write_str("the upstream did not go on with its answer in time"),
+        }
+    }
+}
+
+impl std::error::Error for BodyError {}
+
 impl Body {
-    pub(super) fn streamed(body: Incoming, lease: Lease) -> Self {
+    /// Streams what comes over a connection; gives up when nothing comes for `limit`.
+    pub(super) fn streamed(body: Incoming, lease: Lease, limit: Duration) -> Self {
         if body.is_end_stream() {
             lease.give_back();
             return Bytes::new().into();
         }
-        Self(Kind::Streamed { body, lease: Some(lease) })
+        let silence = Silence { limit, timer: None, is_running: false };
+        Self(Kind::Streamed { body, lease: Some(lease), silence })
     }
 }
 
@@ -37,18 +70,35 @@ impl From<Bytes> for Body {
     }
 }
 
+impl Silence {
+    /// Nothing has come. Whether that has lasted for too long.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(self.limit)));
+        if !self.is_running {
+            self.is_running = true;
+            if let Some(end) = Instant::now().checked_add(self.limit) {
+                timer.as_mut().reset(end);
+            }
+        }
+        timer.as_mut().poll(context)
+    }
+}
+
 impl HttpBody for Body {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.0 {
             Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Kind::Streamed { body, lease } => {
-                let frame = ready!(Pin::new(&mut *body).poll_frame(context));
+            Kind::Streamed { body, lease, silence } => {
+                let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(context) else {
+                    return silence.poll(context).map(|()| Some(Err(BodyError::Silent)));
+                };
+                silence.is_running = false;
                 // A body that ended as it should frees its connection; after a fault the lease is
                 // dropped with the body, and the connection with it.
                 if (frame.is_none() || body.is_end_stream())
@@ -57,7 +107,7 @@ impl HttpBody for Body {
                 {
                     lease.give_back();
                 }
-                Poll::Ready(frame)
+                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Upstream)))
             }
         }
     }

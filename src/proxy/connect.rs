@@ -1,25 +1,33 @@
 //! New connections to upstreams.
 
-use std::{io, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, pki_types::ServerName};
-use rustls_platform_verifier::ConfigVerifierExt as _;
+use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, lookup_host},
-    task::spawn_local,
-    time::timeout,
+    task::{JoinSet, spawn_local},
+    time::{sleep, timeout},
 };
 use tokio_rustls::TlsConnector;
 use tracing::debug;
 
 use super::{Endpoint, ProxyError, Scheme, client_body::ClientBody};
+use crate::tls;
 
 /// What is read from an upstream ahead of a client that takes its time, and the largest head of an
 /// answer.
 const MAX_BUFFER: usize = 128 * 1024;
+
+/// How long an address is tried before the next one is tried as well (RFC 8305 section 5).
+const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Makes connections, in the clear and over TLS.
 #[derive(Clone)]
@@ -30,14 +38,11 @@ pub struct Connector {
 
 impl Connector {
     /// Trusts the certificates that the system trusts; gives up after `timeout`.
-    ///
-    /// # Errors
-    /// When TLS cannot be set up.
-    pub fn new(timeout: Duration) -> Result<Self, rustls::Error> {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let mut config = ClientConfig::with_platform_verifier()?;
+    #[must_use]
+    pub fn new(timeout: Duration) -> Self {
+        let mut config = tls::client_config();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { tls: TlsConnector::from(Arc::new(config)), timeout })
+        Self { tls: TlsConnector::from(Arc::new(config)), timeout }
     }
 
     pub(super) async fn connect(&self, endpoint: &Endpoint) -> Result<SendRequest<ClientBody>, ProxyError> {
@@ -81,15 +86,28 @@ async fn tcp(endpoint: &Endpoint) -> Result<TcpStream, ProxyError> {
     Ok(stream)
 }
 
-async fn first(addresses: impl Iterator<Item = std::net::SocketAddr>) -> Result<TcpStream, ProxyError> {
+/// The first connection that comes about. An address that keeps silent holds the next one up for a
+/// moment only (RFC 8305).
+async fn first(mut addresses: impl Iterator<Item = SocketAddr>) -> Result<TcpStream, ProxyError> {
+    let mut attempts = JoinSet::new();
     let mut result = Err(ProxyError::LookupFailed);
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => result = Err(unreachable(&error)),
+    let mut next = addresses.next();
+    loop {
+        if let Some(address) = next.take() {
+            attempts.spawn_local(TcpStream::connect(address));
+            next = addresses.next();
+        }
+        tokio::select! {
+            attempt = attempts.join_next() => match attempt {
+                Some(Ok(Ok(stream))) => return Ok(stream),
+                Some(Ok(Err(error))) => result = Err(unreachable(&error)),
+                Some(Err(_)) => {}
+                None if next.is_none() => return result,
+                None => {}
+            },
+            () = sleep(HEAD_START), if next.is_some() => {}
         }
     }
-    result
 }
 
 fn unreachable(error: &io::Error) -> ProxyError {

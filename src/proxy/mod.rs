@@ -10,7 +10,7 @@ mod pool;
 mod send;
 mod upstream;
 
-pub use body::Body;
+pub use body::{Body, BodyError};
 pub use client_body::ClientBody;
 pub use connect::Connector;
 pub use forward::{Forwarding, TrustedProxies};

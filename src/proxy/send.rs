@@ -1,14 +1,14 @@
 //! One request to the upstream and its answer.
 
-use std::{error::Error as _, rc::Rc, time::Duration};
+use std::{error::Error as _, pin::pin, rc::Rc, time::Duration};
 
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, header::TRANSFER_ENCODING};
 use http_body::Body as _;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
 use super::{
     Body, Connector, Endpoint,
-    client_body::{ClientBody, Progress},
+    client_body::{ClientBody, State},
     pool::{Lease, Pool},
 };
 use crate::refusal::Reason;
@@ -18,13 +18,19 @@ use crate::refusal::Reason;
 pub struct Timeouts {
     /// To accept a connection, TLS included.
     pub connect: Duration,
-    /// To begin its answer, from the moment the request came.
+    /// To take the next part of a request, and to begin its answer after the last one.
     pub response: Duration,
+    /// To go on with an answer that it has begun.
+    pub idle: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(5), response: Duration::from_secs(60) }
+        Self {
+            connect: Duration::from_secs(5),
+            response: Duration::from_secs(60),
+            idle: Duration::from_secs(300),
+        }
     }
 }
 
@@ -33,7 +39,7 @@ impl Default for Timeouts {
 pub struct Sender {
     connector: Connector,
     pool: Rc<Pool>,
-    response: Duration,
+    timeouts: Timeouts,
 }
 
 /// Why there is no answer.
@@ -49,6 +55,8 @@ pub enum ProxyError {
     Broken,
     /// The client broke its request off, or sent nonsense.
     ClientBody,
+    /// The client did not go on with its request.
+    ClientTimeout,
 }
 
 impl From<ProxyError> for Reason {
@@ -59,15 +67,16 @@ impl From<ProxyError> for Reason {
             ProxyError::Timeout => Self::UpstreamTimeout,
             ProxyError::Broken => Self::UpstreamBroken,
             ProxyError::ClientBody => Self::BodyBroken,
+            ProxyError::ClientTimeout => Self::BodyTimeout,
         }
     }
 }
 
 impl Sender {
-    /// Makes connections with `connector`; answers must begin within `response`.
+    /// Makes connections with `connector`.
     #[must_use]
-    pub fn new(connector: Connector, response: Duration) -> Self {
-        Self { connector, pool: Rc::default(), response }
+    pub fn new(connector: Connector, timeouts: Timeouts) -> Self {
+        Self { connector, pool: Rc::default(), timeouts }
     }
 
     /// Sends a request and gives the beginning of its answer; the rest is streamed.
@@ -81,17 +90,29 @@ impl Sender {
     pub async fn send(
         &self,
         endpoint: &Endpoint,
-        request: Request<ClientBody>,
+        mut request: Request<ClientBody>,
     ) -> Result<Response<Body>, ProxyError> {
+        if request.body().is_of_unknown_length() {
+            // Without it a body would be taken for none where a method usually has none.
+            request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
         let progress = request.body().progress();
-        let deadline = Instant::now().checked_add(self.response);
-        let exchange = self.exchange(endpoint, request);
-        let result = match deadline {
-            Some(deadline) => timeout_at(deadline, exchange).await.unwrap_or(Err(ProxyError::Timeout)),
-            None => exchange.await,
-        };
-        result
-            .map_err(|error| if progress.get() == Progress::Broken { ProxyError::ClientBody } else { error })
+        let mut exchange = pin!(self.exchange(endpoint, request));
+        loop {
+            // A body may take as long as it moves.
+            let left = self.timeouts.response.saturating_sub(progress.moved().elapsed());
+            let Ok(result) = timeout(left, exchange.as_mut()).await else {
+                if progress.moved().elapsed() < self.timeouts.response {
+                    continue;
+                }
+                return Err(match progress.state() {
+                    State::Awaited => ProxyError::ClientTimeout,
+                    _ => ProxyError::Timeout,
+                });
+            };
+            let is_broken = progress.state() == State::Broken;
+            return result.map_err(|error| if is_broken { ProxyError::ClientBody } else { error });
+        }
     }
 
     async fn exchange(
@@ -102,7 +123,7 @@ impl Sender {
         let progress = request.body().progress();
         let mut only_new = false;
         loop {
-            let kept = if only_new { None } else { self.pool.take(endpoint) };
+            let kept = if only_new { None } else { self.pool.take(endpoint, is_repeatable(&request)) };
             let is_kept = kept.is_some();
             let mut connection = match kept {
                 Some(connection) => connection,
@@ -114,14 +135,20 @@ impl Sender {
                 }
                 return Err(ProxyError::Broken);
             }
-            let spare = if is_kept { repeatable(&request) } else { None };
+            let spare = if is_kept { copy(&request) } else { None };
             match connection.try_send_request(request).await {
                 Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                     return Err(ProxyError::Broken);
                 }
                 Ok(response) => {
-                    let lease = Lease::new(Rc::clone(&self.pool), endpoint.clone(), connection, progress);
-                    return Ok(response.map(|body| Body::streamed(body, lease)));
+                    let lease = Lease::new(
+                        Rc::clone(&self.pool),
+                        endpoint.clone(),
+                        connection,
+                        progress,
+                        response.headers(),
+                    );
+                    return Ok(response.map(|body| Body::streamed(body, lease, self.timeouts.idle)));
                 }
                 Err(mut error) => match (error.take_message(), spare) {
                     (Some(unsent), _) if is_kept => request = unsent,
@@ -141,9 +168,14 @@ impl Sender {
     }
 }
 
-/// A copy of a request that may be sent twice: it asks for nothing to be done, and has no body.
-fn repeatable(request: &Request<ClientBody>) -> Option<Request<ClientBody>> {
-    if !request.method().is_safe() || !request.body().is_end_stream() {
+/// Whether a request may be sent twice: it asks for nothing to be done, and has no body.
+fn is_repeatable(request: &Request<ClientBody>) -> bool {
+    request.method().is_safe() && request.body().is_end_stream()
+}
+
+/// A copy of a request that may be sent twice.
+fn copy(request: &Request<ClientBody>) -> Option<Request<ClientBody>> {
+    if !is_repeatable(request) {
         return None;
     }
     let mut copy = Request::new(ClientBody::empty());

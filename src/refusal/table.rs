@@ -59,6 +59,8 @@ reasons! {
     BadRequest,
     /// The request's body ended early or was malformed.
     BodyBroken,
+    /// The request's body did not go on.
+    BodyTimeout,
     /// No API answers here.
     NotFound,
     /// There is no credential in the enabled places.
@@ -155,6 +157,8 @@ reasons! {
     UpstreamTimeout,
     /// The upstream's answer ended early or was malformed.
     UpstreamBroken,
+    /// The client left before the answer began; nobody was answered.
+    ClientClosed,
 }
 
 /// The one answer for everything that can go wrong before a signature was found good: a caller
@@ -226,6 +230,13 @@ impl Reason {
                 code: "body_broken",
                 description: "The request body is incomplete or malformed.",
                 ..Self::BadRequest.row()
+            },
+            Self::BodyTimeout => Row {
+                status: 408,
+                error: "request_timeout",
+                tyk_status: 408,
+                tyk_message: "Request Timeout",
+                ..forbidden("body_timeout", "The request body did not arrive in time.", "")
             },
             Self::NotFound => Row {
                 status: 404,
@@ -439,6 +450,13 @@ impl Reason {
             Self::UpstreamBroken => {
                 upstream("upstream_broken", 502, "bad_gateway", "The upstream did not answer properly.")
             }
+            Self::ClientClosed => Row {
+                status: 499,
+                error: "client_closed",
+                tyk_status: 499,
+                tyk_message: "Client closed request",
+                ..forbidden("client_closed", "The client did not wait for the answer.", "")
+            },
         }
     }
 

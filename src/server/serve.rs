@@ -1,11 +1,14 @@
 //! The accept loop of one worker, and its connections.
 
-use std::{convert::Infallible, io, net::SocketAddr, pin::pin, time::Duration};
+use std::{
+    cell::Cell, convert::Infallible, error::Error, io, iter, net::SocketAddr, pin::pin, time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
@@ -23,9 +26,16 @@ const MAX_HEADERS: usize = 100;
 pub struct Limits {
     /// To send the head of a request, and to be idle between two.
     pub header: Duration,
+    /// To take the next part of an answer.
+    pub idle: Duration,
     /// To finish requests in flight after the worker was told to stop.
     pub shutdown: Duration,
 }
+
+/// How long a connection that has not asked anything yet is waited for when the worker stops.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
+/// And one that was idle.
+const NEXT_REQUEST: Duration = Duration::from_millis(50);
 
 /// Accepts connections until `stop` turns true, then finishes what is in flight. `service` answers
 /// one request of a peer. Must run on a current-thread runtime with local tasks.
@@ -33,7 +43,8 @@ pub async fn serve<S, F, B>(listener: TcpListener, service: S, limits: Limits, s
 where
     S: Fn(SocketAddr, Request<Incoming>) -> F + Clone + 'static,
     F: Future<Output = Response<B>> + 'static,
-    B: hyper::body::Body<Data = Bytes, Error = hyper::Error> + 'static,
+    B: hyper::body::Body<Data = Bytes> + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let mut connections = JoinSet::new();
     let mut stopping = stop.clone();
@@ -50,10 +61,9 @@ where
         }
     }
     // Connections that the kernel has already given to this socket would be reset with it.
-    while let Ok((stream, peer)) = accept_waiting(&listener).await {
+    for (stream, peer) in waiting(listener) {
         connections.spawn_local(connection(stream, peer, service.clone(), limits, stop.clone()));
     }
-    drop(listener);
     let all = async {
         while let Some(ended) = connections.join_next().await {
             tell_panic(&ended);
@@ -61,6 +71,7 @@ where
     };
     if timeout(limits.shutdown, all).await.is_err() {
         warn!(connections = connections.len(), "requests in flight did not finish in time and are cut off");
+        connections.shutdown().await;
     }
 }
 
@@ -71,14 +82,15 @@ fn tell_panic(ended: &Result<(), JoinError>) {
     }
 }
 
-/// A connection that waits to be accepted, or an error if there is none.
-async fn accept_waiting(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
-    let mut accept = pin!(listener.accept());
-    std::future::poll_fn(|context| match accept.as_mut().poll(context) {
-        std::task::Poll::Pending => std::task::Poll::Ready(Err(io::ErrorKind::WouldBlock.into())),
-        std::task::Poll::Ready(accepted) => std::task::Poll::Ready(accepted),
-    })
-    .await
+/// The connections that wait to be accepted; closes the socket.
+fn waiting(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
+    let Ok(listener) = listener.into_std() else { return Vec::new() };
+    let next = || {
+        let (stream, peer) = listener.accept()?;
+        stream.set_nonblocking(true)?;
+        TcpStream::from_std(stream).map(|stream| (stream, peer))
+    };
+    iter::from_fn(|| next().ok()).collect()
 }
 
 /// Without descriptors every accept fails at once: wait for connections to end instead of spinning.
@@ -93,6 +105,16 @@ async fn pause_after(error: &io::Error) {
     }
 }
 
+/// A peer that is gone already needs none of this: errors do not matter.
+fn prepare(stream: &TcpStream, idle: Duration) {
+    let _ = stream.set_nodelay(true);
+    let socket = SockRef::from(stream);
+    // Peers that vanished without a word are found out, and so are those that read nothing.
+    let _ = socket.set_keepalive(true);
+    #[cfg(target_os = "linux")]
+    let _ = socket.set_tcp_user_timeout(Some(idle));
+}
+
 async fn connection<S, F, B>(
     stream: TcpStream,
     peer: SocketAddr,
@@ -102,11 +124,13 @@ async fn connection<S, F, B>(
 ) where
     S: Fn(SocketAddr, Request<Incoming>) -> F,
     F: Future<Output = Response<B>>,
-    B: hyper::body::Body<Data = Bytes, Error = hyper::Error> + 'static,
+    B: hyper::body::Body<Data = Bytes> + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    // A peer that is gone already needs no answer.
-    let _ = stream.set_nodelay(true);
+    prepare(&stream, limits.idle);
+    let has_asked = Cell::new(false);
     let answer = service_fn(|request| {
+        has_asked.set(true);
         let answer = service(peer, request);
         async { Ok::<_, Infallible>(answer.await) }
     });
@@ -120,8 +144,15 @@ async fn connection<S, F, B>(
     let result = tokio::select! {
         result = connection.as_mut() => result,
         _ = stop.wait_for(|stop| *stop) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            // What is on its way, or with the kernel already, still gets its answer.
+            let grace = if has_asked.get() { NEXT_REQUEST } else { FIRST_REQUEST };
+            match timeout(grace, connection.as_mut()).await {
+                Ok(result) => result,
+                Err(_) => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            }
         }
     };
     if let Err(error) = result {

@@ -5,7 +5,7 @@
 //! requests.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     fmt::Write as _,
     io::{self, Write as _},
     net::IpAddr,
@@ -20,6 +20,10 @@ use std::{
 };
 
 use http::{Method, StatusCode};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
 use tracing::warn;
 
 use crate::refusal::Reason;
@@ -52,25 +56,25 @@ impl Writer {
     }
 }
 
-/// One request, as far as it is known yet.
+/// One request.
 #[derive(Debug)]
-pub struct Record {
+struct Record {
     /// When it came.
-    pub time: SystemTime,
+    time: SystemTime,
     /// Who asked.
-    pub client: IpAddr,
+    client: IpAddr,
     /// What for.
-    pub method: Method,
+    method: Method,
     /// The path that was asked for, without its query.
-    pub path: String,
+    path: String,
     /// The id of the API that answered.
-    pub api: Option<Arc<str>>,
+    api: Option<Arc<str>>,
     /// The status of the answer.
-    pub status: StatusCode,
+    status: u16,
     /// Why it was refused.
-    pub refused: Option<Reason>,
+    refused: Option<Reason>,
     /// From the head of the request to the head of the answer.
-    pub duration: Duration,
+    duration: Duration,
 }
 
 impl AccessLog {
@@ -135,35 +139,61 @@ pub struct Lines(Rc<Buffer>);
 struct Buffer {
     log: AccessLog,
     text: RefCell<String>,
-    flush_is_due: Cell<bool>,
+    /// There are lines that wait for others.
+    waiting: Notify,
+}
+
+/// The line of one request. It is written when it is dropped, whatever became of the request: with
+/// what it was told, else as that of a client that left.
+#[derive(Debug)]
+pub struct Line {
+    lines: Lines,
+    record: Record,
+    began: Instant,
 }
 
 impl Lines {
     /// An empty buffer before this writer.
     #[must_use]
     pub fn new(log: AccessLog) -> Self {
-        Self(Rc::new(Buffer { log, text: RefCell::default(), flush_is_due: Cell::new(false) }))
+        Self(Rc::new(Buffer { log, text: RefCell::default(), waiting: Notify::new() }))
     }
 
-    /// Whether lines are written.
+    /// Begins the line of a request; nothing if none are written.
     #[must_use]
-    pub fn is_on(&self) -> bool {
-        self.0.log.is_on()
+    pub fn begin(&self, client: IpAddr, method: &Method, path: &str) -> Option<Line> {
+        self.0.log.is_on().then(|| Line {
+            lines: self.clone(),
+            record: Record {
+                time: SystemTime::now(),
+                client,
+                method: method.clone(),
+                path: path.to_owned(),
+                api: None,
+                status: Reason::ClientClosed.row().status,
+                refused: Some(Reason::ClientClosed),
+                duration: Duration::ZERO,
+            },
+            began: Instant::now(),
+        })
     }
 
-    /// Adds a line. Must be called on a worker.
-    pub fn write(&self, record: &Record) {
+    fn write(&self, record: &Record) {
         let mut text = self.0.text.borrow_mut();
         record.write(&mut text);
         if text.len() >= BATCH {
             self.0.log.send(std::mem::take(&mut text));
-        } else if !self.0.flush_is_due.replace(true) {
-            let lines = self.clone();
-            tokio::task::spawn_local(async move {
-                tokio::time::sleep(PATIENCE).await;
-                lines.0.flush_is_due.set(false);
-                lines.flush();
-            });
+        } else {
+            self.0.waiting.notify_one();
+        }
+    }
+
+    /// Hands lines on that have waited for others long enough. Never ends.
+    pub async fn flush_in_time(&self) {
+        loop {
+            self.0.waiting.notified().await;
+            sleep(PATIENCE).await;
+            self.flush();
         }
     }
 
@@ -173,6 +203,26 @@ impl Lines {
         if !text.is_empty() {
             self.0.log.send(text);
         }
+    }
+}
+
+impl Line {
+    /// Which API answers.
+    pub fn is_of(&mut self, api: &Arc<str>) {
+        self.record.api = Some(Arc::clone(api));
+    }
+
+    /// The answer has begun, be it a refusal or not.
+    pub const fn is_answered(&mut self, status: StatusCode, refused: Option<Reason>) {
+        self.record.status = status.as_u16();
+        self.record.refused = refused;
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.record.duration = self.began.elapsed();
+        self.lines.write(&self.record);
     }
 }
 
@@ -189,7 +239,7 @@ impl Record {
             line.push_str(",\"api\":");
             write_text(api, line);
         }
-        let _ = write!(line, ",\"status\":{}", self.status.as_u16());
+        let _ = write!(line, ",\"status\":{}", self.status);
         if let Some(reason) = self.refused {
             let _ = write!(line, ",\"reason\":\"{}\"", reason.code());
         }
@@ -249,7 +299,7 @@ mod tests {
             method: Method::GET,
             path: "/a\"b\\\n\u{1b}[31mé😀".into(),
             api: Some("orders".into()),
-            status: StatusCode::UNAUTHORIZED,
+            status: 401,
             refused: Some(Reason::TokenExpired),
             duration: Duration::from_micros(1234),
         };

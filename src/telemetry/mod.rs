@@ -6,5 +6,5 @@
 mod access_log;
 mod log;
 
-pub use access_log::{AccessLog, Lines, Record, Writer};
+pub use access_log::{AccessLog, Line, Lines, Writer};
 pub use log::init_log;

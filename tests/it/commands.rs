@@ -136,3 +136,60 @@ fn an_address_that_is_taken() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains(&address));
 }
+
+#[test]
+fn a_port_is_not_shared_with_another_gateway() {
+    let upstream = Server::up();
+    let first = Setup::new().api(&crate::support::keyless("a", &upstream)).start();
+    let second = Setup::new()
+        .config(&json!({ "listen": first.address().to_string(), "admin": { "listen": "none" } }))
+        .api(&crate::support::keyless("a", &upstream));
+    let output = second.command("run").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains(&format!("{} cannot be listened on", first.address())));
+}
+
+#[test]
+fn a_hangup_reads_the_documents_again() {
+    let upstream = Server::up();
+    let gateway = Setup::new().api(&crate::support::keyless("a", &upstream)).start();
+    assert_eq!(gateway.send(&Request::get("/b/")).status, 404);
+    let document = crate::support::keyless("b", &upstream).to_string();
+    gateway.setup().write("api-definitions/b.json", &document);
+    gateway.signal(rustix::process::Signal::HUP);
+    gateway.log_with("definitions loaded again");
+    gateway.log_with("apis=2");
+    assert_eq!(gateway.send(&Request::get("/b/")).status, 200);
+    gateway.setup().write("api-definitions/b.json", "{");
+    gateway.signal(rustix::process::Signal::HUP);
+    gateway.log_with("what was loaded before goes on");
+    assert_eq!(gateway.send(&Request::get("/b/")).status, 200);
+}
+
+#[test]
+fn variables_of_others_do_not_matter() {
+    use std::os::unix::ffi::OsStringExt as _;
+    let not_text = || std::ffi::OsString::from_vec(vec![0xff]);
+    let check = |name: &str, value: std::ffi::OsString| {
+        let output = Setup::new().command("check").env(name, value).output().unwrap();
+        (output.status.code(), text(&output.stdout))
+    };
+    for (name, value) in [
+        ("OTHER", not_text()),
+        ("CLAIMGATE_SERVICE_HOST", "10.0.0.1".into()),
+        ("CLAIMGATE_SERVICE_PORT_HTTP", "8080".into()),
+        ("CLAIMGATE_PORT", "tcp://10.0.0.1:8080".into()),
+        ("CLAIMGATE_PORT_8080_TCP_ADDR", "10.0.0.1".into()),
+        ("CLAIMGATE_ADMIN_PORT", "tcp://10.0.0.1:8081".into()),
+        ("CLAIMGATE_ADMIN_PORT_8081_TCP", "tcp://10.0.0.1:8081".into()),
+    ] {
+        assert_eq!(check(name, value).0, Some(0), "{name}");
+    }
+    for (name, value, said) in [
+        ("CLAIMGATE_LISTN", "127.0.0.1:80".into(), "no field has this name"),
+        ("CLAIMGATE_ADMIN_SECRET", not_text(), "not UTF-8"),
+    ] {
+        let (code, output) = check(name, value);
+        assert!(code == Some(1) && output.contains(said), "{name}: {output}");
+    }
+}

@@ -46,6 +46,26 @@ fn wrong_fields() -> Vec<(Value, String, &'static str)> {
         scheme(json!({ "signingMethod": "RSA" }), "signingMethod", "write rsa, ecdsa or hmac"),
         scheme(json!({ "signingMethod": null }), "signingMethod", "what may sign"),
         scheme(json!({ "signingMethod": 5 }), "signingMethod", "a text is expected here, not a number"),
+        server(
+            json!({ "Authentication": { "enabled": true } }),
+            "Authentication",
+            "did you mean authentication?",
+        ),
+        server(json!({ "ipAccessControls": { "enabled": true } }), "ipAccessControls", "did you mean"),
+        tyk(json!({ "middlewares": {} }), "middlewares", "did you mean middleware?"),
+        tyk(
+            json!({ "middleware": { "global": { "prePlugin": { "plugins": [{ "enabled": true }] } } } }),
+            "middleware.global.prePlugin",
+            "custom code is not run",
+        ),
+        tyk(
+            json!({ "middleware": { "global": { "pluginConfig": { "driver": "x", "bundle": { "enabled": true } } } } }),
+            "middleware.global.pluginConfig",
+            "custom code is not run",
+        ),
+        (json!({ "x-Claimgate": {} }), "x-Claimgate".into(), "did you mean x-claimgate?"),
+        (json!({ "Security": [] }), "Security".into(), "did you mean security?"),
+        claimgate(json!({ "keySources": [{ "url": "x" }] }), "keySources", "cannot be bound"),
         scheme(json!({ "signingMethods": "rsa" }), "signingMethods", "did you mean signingMethod?"),
         scheme(json!({ "allowedissuers": ["x"] }), "allowedissuers", "did you mean allowedIssuers?"),
         scheme(

@@ -109,3 +109,62 @@ fn headers_of_answers() {
     let answer = Setup::new().api(&document).start().send(&Request::get("/a/x"));
     assert_eq!((answer.header("content-type"), answer.header("x-path")), (None, Some("/a/x")));
 }
+
+#[test]
+fn nobody_else_speaks_of_the_caller_on_any_path() {
+    let upstream = Server::up();
+    let gateway = start(
+        &upstream,
+        paths(),
+        json!({
+            "global": {
+                "contextVariables": { "enabled": true },
+                "cors": { "enabled": true, "optionsPassthrough": true },
+            },
+            "operations": {
+                "order": { "transformRequestHeaders": { "enabled": true,
+                    "add": [{ "name": "X-User", "value": "$tyk_context.jwt_claims_sub" }] } },
+                "open": { "ignoreAuthentication": { "enabled": true } },
+            }
+        }),
+        "rfc",
+    );
+    let token = key(Algorithm::HS256).sign(&json!({}), &claims(json!({ "sub": "alice" }))).unwrap();
+    for (method, path, user) in [
+        ("GET", "/a/orders/7", vec!["alice"]),
+        ("HEAD", "/a/orders/7", vec!["alice"]),
+        ("GET", "/a/orders/7/", vec![]),
+        ("GET", "/a/orders/7%5c", vec![]),
+        ("GET", "/a/orders/%2537", vec![]),
+        ("POST", "/a/orders/7", vec![]),
+        ("GET", "/a/open", vec![]),
+        ("OPTIONS", "/a/orders/7", vec![]),
+    ] {
+        let request = Request::new(method, path)
+            .bearer(&token)
+            .header("X-User", "admin")
+            .header("X_User", "admin")
+            .header("Origin", "https://page.example")
+            .header("Access-Control-Request-Method", "GET");
+        assert_eq!(gateway.send(&request).status, 200, "{method} {path}");
+        let seen = upstream.take_one();
+        assert_eq!((seen.values("x-user"), seen.values("x_user")), (user, vec![]), "{method} {path}");
+    }
+}
+
+#[test]
+fn preflights_alone_pass_without_a_token() {
+    for profile in ["rfc", "tyk"] {
+        let upstream = Server::up();
+        let cors = json!({ "global": { "cors": { "enabled": true, "optionsPassthrough": true } } });
+        let gateway = start(&upstream, json!({}), cors, profile);
+        let preflight = Request::new("OPTIONS", "/a/x")
+            .header("Origin", "https://page.example")
+            .header("Access-Control-Request-Method", "PUT");
+        assert_eq!(gateway.send(&preflight).status, 200);
+        upstream.take_one();
+        let other = Request::new("OPTIONS", "/a/x").body(b"abc");
+        assert_eq!(gateway.send(&other).status, if profile == "rfc" { 401 } else { 400 });
+        assert!(upstream.recorded().is_empty());
+    }
+}

@@ -367,3 +367,132 @@ fn large_bodies_do_not_stay_in_memory() {
     let grown = peak_memory(gateway.pid()) - before;
     assert!(grown < 16 << 20, "{grown} octets more than before");
 }
+
+#[test]
+fn a_body_of_unknown_length_arrives_with_every_method() {
+    let upstream = Server::up();
+    let gateway = start(&upstream);
+    for method in ["GET", "HEAD", "DELETE", "POST", "OPTIONS"] {
+        let request = format!(
+            "{method} /a/s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+        );
+        assert_eq!(exchange(gateway.address(), request.as_bytes()).status, 200, "{method}");
+        let seen = upstream.take_one();
+        assert_eq!(
+            (&*seen.body, seen.values("transfer-encoding")),
+            (&b"hello"[..], vec!["chunked"]),
+            "{method}"
+        );
+    }
+}
+
+#[test]
+fn clients_and_upstreams_that_stall() {
+    let (go_on, stalled) = channel::<()>();
+    let stalled = std::sync::Mutex::new(stalled);
+    let upstream = Server::start(move |request, stream| {
+        if request.target() == "/part" {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
+        }
+        let _ = stalled.lock().unwrap().recv();
+        false
+    });
+    let gateway = Setup::new()
+        .config(&json!({ "timeouts": { "response": "300ms", "idle": "300ms" } }))
+        .api(&keyless("a", &upstream))
+        .start();
+    let silent = gateway.send(&Request::get("/a/never"));
+    assert_eq!(silent.status, 504);
+    let cut = gateway.send(&Request::get("/a/part"));
+    assert_eq!((cut.status, cut.complete), (200, false));
+    let stalled = b"POST /a/ HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc";
+    assert_eq!(exchange(gateway.address(), stalled).status, 408);
+    drop(go_on);
+    let (_, _, requests) = gateway.stop();
+    assert!(requests.contains("\"upstream_timeout\"") && requests.contains("\"body_timeout\""), "{requests}");
+}
+
+#[test]
+fn an_upload_may_take_as_long_as_it_moves() {
+    let upstream = Server::up();
+    let gateway = Setup::new()
+        .config(&json!({ "timeouts": { "response": "1s" } }))
+        .api(&keyless("a", &upstream))
+        .start();
+    let mut stream = TcpStream::connect(gateway.address()).unwrap();
+    stream
+        .write_all(b"POST /a/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let (_never, clock) = channel::<()>();
+    for _ in 0..5 {
+        // Time itself is what this is about: five parts, each in time, all together not.
+        let _ = clock.recv_timeout(std::time::Duration::from_millis(300));
+        stream.write_all(b"x").unwrap();
+    }
+    assert_eq!(read_answer(&mut BufReader::new(stream), false).unwrap().status, 200);
+}
+
+#[test]
+fn a_client_that_leaves_has_its_line_in_the_log() {
+    let (arrived, is_there) = channel::<()>();
+    let arrived = std::sync::Mutex::new(arrived);
+    let upstream = Server::start(move |_, stream| {
+        arrived.lock().unwrap().send(()).unwrap();
+        let _ = stream.read(&mut [0]);
+        false
+    });
+    let gateway = start(&upstream);
+    let mut stream = TcpStream::connect(gateway.address()).unwrap();
+    stream.write_all(&Request::new("POST", "/a/pay").to_bytes()).unwrap();
+    is_there.recv().unwrap();
+    drop(stream);
+    let line = gateway.requests_with("/a/pay");
+    assert!(line.contains("\"status\":499,\"reason\":\"client_closed\""), "{line}");
+}
+
+#[test]
+fn a_connection_is_kept_no_longer_than_the_upstream_promises() {
+    for (keep_alive, connections) in [("timeout=1", 2), ("timeout=60, max=100", 1)] {
+        let opened = Arc::new(AtomicUsize::new(0));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let counter = Arc::clone(&opened);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                counter.fetch_add(1, Ordering::SeqCst);
+                thread::spawn(move || {
+                    let mut reader = BufReader::new(stream);
+                    while read_head(&mut reader).is_some() {
+                        let answer = format!(
+                            "HTTP/1.1 200 OK\r\nKeep-Alive: {keep_alive}\r\nContent-Length: 0\r\n\r\n"
+                        );
+                        reader.get_mut().write_all(answer.as_bytes()).unwrap();
+                    }
+                });
+            }
+        });
+        let mut document = keyless("a", &Server::up());
+        merge(
+            &mut document,
+            json!({ "x-tyk-api-gateway": { "upstream": { "url": format!("http://{address}") } } }),
+        );
+        let gateway = Setup::new().api(&document).start();
+        for _ in 0..2 {
+            assert_eq!(gateway.send(&Request::get("/a/")).status, 200);
+        }
+        assert_eq!(opened.load(Ordering::SeqCst), connections, "{keep_alive}");
+    }
+}
+
+#[test]
+fn strangers_say_nothing_about_the_way_of_a_request() {
+    let upstream = Server::up();
+    let gateway = start(&upstream);
+    let mut request = Request::get("/a/");
+    for name in ["X_Forwarded_For", "X.Real.IP", "X-Original-URL", "X-Rewrite-URL", "TE"] {
+        request = request.header(name, "1.2.3.4");
+    }
+    gateway.send(&request);
+    let seen = upstream.take_one();
+    assert!(!seen.head.to_ascii_lowercase().replace('.', "-").contains("1-2-3-4"), "{}", seen.head);
+}

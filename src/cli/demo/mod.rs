@@ -5,8 +5,10 @@ mod peers;
 mod requests;
 
 use std::{
+    io,
     net::{SocketAddr, TcpListener},
     process::ExitCode,
+    thread,
     time::SystemTime,
 };
 
@@ -18,14 +20,14 @@ use claimgate::{
     telemetry::init_log,
 };
 use serde_json::Value;
-use tokio::task::spawn_blocking;
+use tokio::{sync::oneshot, task::spawn_blocking};
 
 use self::{
     folder::{Folder, Settings},
     peers::Providers,
     requests::{Trial, trials},
 };
-use super::run::wait_for_signal;
+use super::signals::Signals;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DemoFlags {
@@ -43,11 +45,27 @@ pub(super) fn demo(flags: &DemoFlags) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.to_string()),
     };
-    match runtime.block_on(show(flags.check)) {
+    let end = match wait_for_end() {
+        Ok(end) => end,
+        Err(error) => return fail(&error.to_string()),
+    };
+    match runtime.block_on(show(flags.check, end)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => fail("not every request was answered as it must be"),
         Err(message) => fail(&message),
     }
+}
+
+/// Hears of the wish to end, on a thread of its own.
+fn wait_for_end() -> io::Result<oneshot::Receiver<()>> {
+    let mut signals = Signals::new()?;
+    let (ended, end) = oneshot::channel();
+    thread::spawn(move || {
+        signals.wait_for_end();
+        // Nobody waits when the demo ended by itself.
+        let _ = ended.send(());
+    });
+    Ok(end)
 }
 
 fn fail(message: &str) -> ExitCode {
@@ -56,7 +74,7 @@ fn fail(message: &str) -> ExitCode {
 }
 
 /// Returns whether all requests were answered as they must be.
-async fn show(only_check: bool) -> Result<bool, Failure> {
+async fn show(only_check: bool, end: oneshot::Receiver<()>) -> Result<bool, Failure> {
     let providers = Providers::new().map_err(text)?;
     let settings = Settings {
         listen: usual_or_free(8080),
@@ -71,6 +89,8 @@ async fn show(only_check: bool) -> Result<bool, Failure> {
     let gateway = node.listen().first().map(|address| format!("http://{address}")).unwrap_or_default();
     introduce(&gateway, &node, &folder, &settings);
     let trials = trials(&providers, SystemTime::now()).ok_or("the demo's tokens cannot be signed")?;
+    // The demo asks in the clear, and its client wants a provider all the same.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().build().map_err(text)?;
     let mut good = true;
     for trial in &trials {
@@ -78,7 +98,8 @@ async fn show(only_check: bool) -> Result<bool, Failure> {
     }
     if !only_check {
         say!("\nThe demo stays up for requests of your own; Ctrl-C ends it.");
-        spawn_blocking(wait_for_signal).await.map_err(text)?.map_err(text)?;
+        // An error means that nobody can end it but by force.
+        let _ = end.await;
     }
     spawn_blocking(move || node.stop()).await.map_err(text)?;
     Ok(good)

@@ -225,14 +225,19 @@ impl Gateway {
         self.requests.wait_for(part)
     }
 
-    pub(crate) fn terminate(&self) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        kill_process(pid, Signal::TERM).unwrap();
+        kill_process(pid, signal).unwrap();
     }
 
     /// Tells the gateway to stop; returns how it ended, and both logs.
-    pub(crate) fn stop(mut self) -> (ExitStatus, String, String) {
-        self.terminate();
+    pub(crate) fn stop(self) -> (ExitStatus, String, String) {
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    /// How the gateway ended that was told to stop, and both logs.
+    pub(crate) fn wait(mut self) -> (ExitStatus, String, String) {
         let status = self.child.wait().unwrap();
         (status, self.log.wait_for_end(), self.requests.wait_for_end())
     }
