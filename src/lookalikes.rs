@@ -1,5 +1,5 @@
 //! Header fields that an upstream may take for others: servers that turn names into variables
-//! (CGI, WSGI and their kin) read `X_User` and `X.User` as `X-User`.
+//! (CGI, WSGI and their kin) read `X_User`, `X.User` or even `X!User` as `X-User`.
 
 use http::{HeaderMap, HeaderName};
 
@@ -13,7 +13,7 @@ pub(crate) fn remove_all(headers: &mut HeaderMap, names: &[HeaderName]) {
 }
 
 fn is_read_alike(a: &str, b: &str) -> bool {
-    let folded = |c: u8| if matches!(c, b'_' | b'.') { b'-' } else { c };
+    let folded = |c: u8| if c.is_ascii_alphanumeric() { c } else { b'-' };
     a.len() == b.len() && a.bytes().map(folded).eq(b.bytes().map(folded))
 }
 
@@ -26,7 +26,7 @@ mod tests {
     #[test]
     fn what_is_read_alike_goes_too() {
         let mut headers = HeaderMap::new();
-        for name in ["x-user", "x_user", "x.user", "x-user_id", "xuser", "x_other"] {
+        for name in ["x-user", "x_user", "x.user", "x!user", "x~user", "x-user_id", "xuser", "x_other"] {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static("1"));
         }
         remove_all(&mut headers, &[HeaderName::from_static("x-user")]);

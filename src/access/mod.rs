@@ -20,17 +20,22 @@ pub use urls::{PatternError, UrlRule};
 pub enum ApiRight {
     /// Everything.
     Whole,
-    /// What one of these rules allows.
-    Urls(Arc<[UrlRule]>),
+    /// What one of these rules allows: a list from each policy.
+    Urls(Vec<Arc<[UrlRule]>>),
 }
 
 impl ApiRight {
-    /// What both together allow.
+    /// What one of these rules allows.
     #[must_use]
-    pub fn join(&self, other: &Self) -> Self {
-        match (self, other) {
-            (Self::Urls(a), Self::Urls(b)) => Self::Urls(a.iter().chain(b.iter()).cloned().collect()),
-            _ => Self::Whole,
+    pub fn urls(rules: Vec<UrlRule>) -> Self {
+        Self::Urls(vec![rules.into()])
+    }
+
+    /// Adds what another one allows.
+    pub fn join(&mut self, other: &Self) {
+        match (&mut *self, other) {
+            (Self::Urls(own), Self::Urls(others)) => own.extend(others.iter().cloned()),
+            _ => *self = Self::Whole,
         }
     }
 }
@@ -57,7 +62,7 @@ impl Rights {
     pub fn grant(&mut self, api: &Arc<str>, right: &ApiRight) {
         self.0
             .entry(Arc::clone(api))
-            .and_modify(|earlier| *earlier = earlier.join(right))
+            .and_modify(|earlier| earlier.join(right))
             .or_insert_with(|| right.clone());
     }
 
@@ -84,6 +89,7 @@ impl Rights {
                 let granted = !wanted.ambiguous
                     && rules
                         .iter()
+                        .flat_map(|rules| rules.iter())
                         .any(|rule| wanted.paths.iter().any(|path| rule.allows(wanted.method, path)));
                 if granted { Ok(()) } else { Err(Reason::PathNotGranted) }
             }

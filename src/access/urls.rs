@@ -42,9 +42,8 @@ impl UrlRule {
             Pattern::Literal(pattern.into())
         } else {
             let template = with_segments(pattern);
-            // A pattern that ends in a slash has ended its segment.
-            let end = if pattern.ends_with('/') { "" } else { "(?:/|$)" };
-            let regex = RegexBuilder::new(&format!("^(?:{template}){end}"))
+            let ended: Vec<String> = alternatives(&template).into_iter().map(ended).collect();
+            let regex = RegexBuilder::new(&format!("^(?:{})", ended.join("|")))
                 .size_limit(1 << 20)
                 .build()
                 .map_err(|e| PatternError(last_line(&e.to_string())))?;
@@ -94,6 +93,35 @@ fn with_segments(pattern: &str) -> String {
     template
 }
 
+/// The alternatives of a regular expression: what `|` divides outside of groups and classes.
+fn alternatives(pattern: &str) -> Vec<&str> {
+    let (mut found, mut start) = (Vec::new(), 0);
+    let (mut depth, mut in_class, mut escaped) = (0_usize, false, false);
+    for (at, c) in pattern.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '[' => in_class = true,
+            ']' => in_class = false,
+            '(' if !in_class => depth = depth.saturating_add(1),
+            ')' if !in_class => depth = depth.saturating_sub(1),
+            '|' if !in_class && depth == 0 => {
+                found.push(pattern.get(start..at).unwrap_or_default());
+                start = at.saturating_add(1);
+            }
+            _ => {}
+        }
+    }
+    found.push(pattern.get(start..).unwrap_or_default());
+    found
+}
+
+/// An alternative that ends where a segment ends. One that ends in a slash does so by itself.
+fn ended(alternative: &str) -> String {
+    let end = if alternative.ends_with('/') { "" } else { "(?:/|$)" };
+    format!("(?:{alternative}){end}")
+}
+
 fn last_line(message: &str) -> String {
     message.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
@@ -118,6 +146,8 @@ mod tests {
             ("/n/{id:[0-9]+}", vec!["/n/12"], vec!["/n/x", "/n/1x"]),
             ("/n/[0-9]{2}", vec!["/n/12", "/n/12/x"], vec!["/n/1", "/n/123"]),
             ("/a|/b", vec!["/a", "/b/c"], vec!["/ax", "/c/b"]),
+            ("/a|/b/", vec!["/a", "/a/x", "/b/c"], vec!["/ax", "/a-internal", "/b"]),
+            ("/[a|b]|/(c|d)x/", vec!["/a", "/|/y", "/cx/y"], vec!["/ay", "/cx", "/c"]),
             ("/files/.*", vec!["/files/a/b.c"], vec!["/x/files/a"]),
             ("/v1.0/", vec!["/v1.0/x", "/v1x0/"], vec!["/v1.0"]),
         ] {

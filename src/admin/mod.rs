@@ -123,11 +123,11 @@ async fn reload(State(admin): State<Admin>, Query(query): Query<ReloadQuery>) ->
 }
 
 async fn invalidate_all(State(admin): State<Admin>) -> Response {
-    admin.control.invalidate_keys(None).await;
+    admin.control.refetch_keys(None).await;
     status(StatusCode::OK, "ok", "cache invalidated")
 }
 
 async fn invalidate(State(admin): State<Admin>, Path(api): Path<String>) -> Response {
-    admin.control.invalidate_keys(Some(&api)).await;
+    admin.control.refetch_keys(Some(&api)).await;
     status(StatusCode::OK, "ok", "cache invalidated")
 }

@@ -160,17 +160,14 @@ impl Authenticator {
 
     /// The claims of a token with a good signature. A key that no source knows is asked for once.
     async fn claims(&self, token: &Token<'_>) -> Result<(Found, Claims), Error> {
-        let missing = match self.claims_with_known_keys(token)? {
-            Ok(claims) => return Ok(claims),
-            Err(missing) => missing,
-        };
-        if missing != Missing::Unfit
-            && self.keys.refetch().await
-            && let Ok(claims) = self.claims_with_known_keys(token)?
-        {
-            return Ok(claims);
+        let mut result = self.claims_with_known_keys(token)?;
+        if matches!(result, Err(Missing::Unknown | Missing::Unavailable)) && self.keys.refetch().await {
+            result = self.claims_with_known_keys(token)?;
         }
-        Err(if missing == Missing::Unavailable { Error::KeysUnavailable } else { Error::KeyUnknown })
+        result.map_err(|missing| match missing {
+            Missing::Unavailable => Error::KeysUnavailable,
+            Missing::Unknown | Missing::Unfit => Error::KeyUnknown,
+        })
     }
 
     fn claims_with_known_keys(&self, token: &Token<'_>) -> Result<Result<(Found, Claims), Missing>, Error> {

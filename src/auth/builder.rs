@@ -1,38 +1,51 @@
 //! An authenticator for a service of one's own.
 
-use std::fmt;
-
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use http::{HeaderName, header::AUTHORIZATION};
+use zeroize::Zeroizing;
 
 use super::{Authenticator, Place, Places};
 use crate::{
-    jwks::{KeySources, Registry, RemoteSource, Source},
+    jwks::{KeySources, Registry, RemoteSource, Source, UrlError},
     jwt::{Algorithm, ClaimPath, KeyError, Rules, SubjectClaims, import_key},
     refusal::Profile,
 };
 
 /// Makes an [`Authenticator`]. It needs at least one key source; without places it looks at the
 /// `Authorization` header.
-#[derive(Debug)]
 pub struct Builder {
     rules: Rules,
-    remote: Vec<RemoteSource>,
-    keys: Vec<Vec<u8>>,
+    urls: Vec<String>,
+    keys: Vec<Zeroizing<Vec<u8>>>,
     places: Vec<Place>,
     realm: String,
 }
 
+/// Without the keys, which may be secrets.
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("realm", &self.realm)
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Why there is no authenticator.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BuildError {
     /// No algorithm is allowed.
     NoAlgorithm,
     /// There is no key source.
     NoKeySource,
-    /// A key cannot be used.
-    Key(KeyError),
+    /// A text is no key set URL; the number is its place among them.
+    Url(usize, UrlError),
+    /// A key cannot be used; the number is its place among them.
+    Key(usize, KeyError),
+    /// Several keys have no name, so that nothing says which of them a token means.
+    NamelessKeys,
 }
 
 impl fmt::Display for BuildError {
@@ -40,23 +53,32 @@ impl fmt::Display for BuildError {
         match self {
             Self::NoAlgorithm => f.write_str("no algorithm is allowed; allow at least one"),
             Self::NoKeySource => f.write_str("there is no key source; add a jwks_uri or a key"),
-            Self::Key(reason) => write!(f, "a key cannot be used: {reason}"),
+            Self::Url(n, reason) => write!(f, "jwks_uri {n}: {reason}"),
+            Self::Key(n, reason) => write!(f, "key {n} cannot be used: {reason}"),
+            Self::NamelessKeys => f.write_str(
+                "several keys have no kid, and nothing says which of them a token means; give a JWK set with a kid for each",
+            ),
         }
     }
 }
 
-impl std::error::Error for BuildError {}
+impl std::error::Error for BuildError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Url(_, reason) => Some(reason),
+            Self::Key(_, reason) => Some(reason),
+            Self::NoAlgorithm | Self::NoKeySource | Self::NamelessKeys => None,
+        }
+    }
+}
 
 impl Authenticator {
-    /// Starts with the algorithms that may sign.
+    /// Starts with the algorithms that may sign. Tokens need an `exp` unless
+    /// [`required_claims`](Builder::required_claims) says otherwise.
     pub fn builder(algorithms: impl IntoIterator<Item = Algorithm>) -> Builder {
-        Builder {
-            rules: Rules::new(algorithms.into_iter().collect()),
-            remote: Vec::new(),
-            keys: Vec::new(),
-            places: Vec::new(),
-            realm: "api".into(),
-        }
+        let mut rules = Rules::new(algorithms.into_iter().collect());
+        rules.required_claims = vec![ClaimPath::lenient("exp")];
+        Builder { rules, urls: Vec::new(), keys: Vec::new(), places: Vec::new(), realm: "api".into() }
     }
 }
 
@@ -64,15 +86,15 @@ impl Builder {
     /// Adds a key set URL; several are merged and looked up by `kid`.
     #[must_use]
     pub fn jwks_uri(mut self, url: impl Into<String>) -> Self {
-        let time_to_live = RemoteSource::DEFAULT_TIME_TO_LIVE;
-        self.remote.push(RemoteSource { url: url.into(), time_to_live });
+        self.urls.push(url.into());
         self
     }
 
-    /// Adds a public key (PEM or DER), certificate, JWK, JWK set or shared secret.
+    /// Adds a public key (PEM or DER), certificate, JWK, JWK set or shared secret. A key without `kid`
+    /// is used whatever `kid` a token has.
     #[must_use]
     pub fn key(mut self, material: impl Into<Vec<u8>>) -> Self {
-        self.keys.push(material.into());
+        self.keys.push(Zeroizing::new(material.into()));
         self
     }
 
@@ -90,7 +112,7 @@ impl Builder {
         self
     }
 
-    /// These claims must be there.
+    /// These claims must be there, instead of `exp` alone.
     #[must_use]
     pub fn required_claims(mut self, claims: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         self.rules.required_claims =
@@ -100,7 +122,7 @@ impl Builder {
 
     /// The claims that name the caller, in order; `sub` comes last.
     #[must_use]
-    pub fn subject_claims(mut self, claims: &[&str]) -> Self {
+    pub fn subject_claims(mut self, claims: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         self.rules.subject_claims = SubjectClaims::new(claims);
         self
     }
@@ -143,16 +165,24 @@ impl Builder {
     /// The authenticator; its key sets are fetched and kept fresh by `registry`.
     ///
     /// # Errors
-    /// [`BuildError`] when there is no algorithm, no key source, or an unusable key.
+    /// [`BuildError`] says what is missing or wrong.
     pub fn build(mut self, registry: &Registry) -> Result<Authenticator, BuildError> {
         if self.rules.algorithms.is_empty() {
             return Err(BuildError::NoAlgorithm);
         }
-        let mut sources: Vec<Arc<Source>> =
-            self.remote.iter().map(|remote| registry.remote(remote)).collect();
+        let mut sources: Vec<Arc<Source>> = Vec::new();
+        for (n, url) in self.urls.iter().enumerate() {
+            let remote = RemoteSource::new(url).map_err(|e| BuildError::Url(n, e))?;
+            sources.push(registry.remote(&remote));
+        }
+        let mut nameless = 0;
         for (n, material) in self.keys.iter().enumerate() {
-            let keys = import_key(material, self.rules.algorithms).map_err(BuildError::Key)?;
+            let keys = import_key(material, self.rules.algorithms).map_err(|e| BuildError::Key(n, e))?;
+            nameless += usize::from(keys.is_single());
             sources.push(Arc::new(Source::fixed(format!("key {n}"), Arc::new(keys))));
+        }
+        if nameless > 1 {
+            return Err(BuildError::NamelessKeys);
         }
         if sources.is_empty() {
             return Err(BuildError::NoKeySource);

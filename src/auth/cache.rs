@@ -36,6 +36,7 @@ pub(super) struct Verdict {
     pub(super) session: Session,
     /// The keys that it rests on.
     pub(super) found: Found,
+    octets: u32,
 }
 
 /// A hash and its verdict, or nothing yet.
@@ -54,7 +55,7 @@ impl VerifiedTokens {
     pub fn new(max_octets: u64) -> Self {
         let shared = Cache::builder()
             .max_capacity(max_octets)
-            .weigher(|_, verdict: &Arc<Verdict>| verdict.octets())
+            .weigher(|_, verdict: &Arc<Verdict>| verdict.octets)
             .build_with_hasher(HashAsIs(0));
         Self { shared, seed: foldhash::quality::RandomState::default() }
     }
@@ -75,7 +76,7 @@ impl VerifiedTokens {
                 return Some(Arc::clone(verdict));
             }
             let verdict = self.shared.get(&hash).filter(|verdict| verdict.is_about(authenticator, token))?;
-            if verdict.octets() <= MAX_HOT_OCTETS {
+            if verdict.octets <= MAX_HOT_OCTETS {
                 *slot = Some((hash, Arc::clone(&verdict)));
             }
             Some(verdict)
@@ -84,7 +85,8 @@ impl VerifiedTokens {
 
     /// Keeps a verdict.
     pub(super) fn insert(&self, authenticator: u64, token: &str, session: Session, found: Found) {
-        let verdict = Verdict { authenticator, token: token.into(), session, found };
+        let octets = octets(token, &session);
+        let verdict = Verdict { authenticator, token: token.into(), session, found, octets };
         self.shared.insert(self.hash(authenticator, token), Arc::new(verdict));
     }
 
@@ -111,12 +113,19 @@ impl Verdict {
     fn is_about(&self, authenticator: u64, token: &str) -> bool {
         self.authenticator == authenticator && *self.token == *token
     }
+}
 
-    /// About what the verdict takes in memory: its token, and the claims decoded from it.
-    fn octets(&self) -> u32 {
-        const FIXED: u32 = 1024;
-        u32::try_from(self.token.len()).unwrap_or(u32::MAX).saturating_mul(4).saturating_add(FIXED)
-    }
+/// About what a verdict takes in memory: its token, what was decoded from it, and the entry itself.
+/// Its grant belongs to the policies.
+fn octets(token: &str, session: &Session) -> u32 {
+    const FIXED: usize = 1024;
+    let decoded = session.claims().members().octets().saturating_add(session.header().octets());
+    u32::try_from(token.len().saturating_add(decoded).saturating_add(FIXED)).unwrap_or(u32::MAX)
+}
+
+/// Empties the table of this thread: its authenticators have been replaced.
+pub(crate) fn forget_on_this_thread() {
+    HOT.with_borrow_mut(Vec::clear);
 }
 
 impl Default for VerifiedTokens {

@@ -10,6 +10,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response, Uri, uri::PathAndQuery};
 use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -17,6 +18,9 @@ use super::Authenticator;
 use crate::refusal::Asked;
 
 /// Puts an [`Authenticator`] in front of a service.
+///
+/// The response to a refused request has the [`Reason`](crate::refusal::Reason) in its extensions, for
+/// logs and metrics of layers around this one.
 #[derive(Clone, Debug)]
 pub struct AuthLayer {
     authenticator: Arc<Authenticator>,
@@ -80,7 +84,9 @@ where
                 Err(refusal) => {
                     let asked = Asked::new(&parts.method, &parts.headers);
                     let response = refusal.response(authenticator.profile(), asked, authenticator.realm());
-                    return Ok(response.map(|body| AuthBody(Kind::Refusal(Some(body)))));
+                    let mut response = response.map(AuthBody::refusal);
+                    response.extensions_mut().insert(refusal.reason());
+                    return Ok(response);
                 }
             }
             if strip {
@@ -88,7 +94,7 @@ where
                 strip_query(&authenticator, &mut parts.uri);
             }
             let response = inner.call(Request::from_parts(parts, body)).await?;
-            Ok(response.map(|body| AuthBody(Kind::Inner(body))))
+            Ok(response.map(AuthBody::inner))
         })
     }
 }
@@ -103,43 +109,67 @@ fn strip_query(authenticator: &Authenticator, uri: &mut Uri) {
     *uri = Uri::from_parts(parts).unwrap_or_default();
 }
 
-/// The body of a response: the service's own, or that of a refusal.
-#[derive(Debug)]
-pub struct AuthBody<R>(Kind<R>);
-
-#[derive(Debug)]
-enum Kind<R> {
-    Inner(R),
-    Refusal(Option<Bytes>),
+pin_project! {
+    /// The body of a response: the service's own, or that of a refusal.
+    #[derive(Debug)]
+    pub struct AuthBody<R> {
+        #[pin]
+        kind: Kind<R>,
+    }
 }
 
-impl<R: Body<Data = Bytes> + Unpin> Body for AuthBody<R> {
+pin_project! {
+    #[derive(Debug)]
+    #[project = KindProjected]
+    enum Kind<R> {
+        Inner { #[pin] body: R },
+        Refusal { body: Option<Bytes> },
+    }
+}
+
+impl<R> AuthBody<R> {
+    const fn inner(body: R) -> Self {
+        Self { kind: Kind::Inner { body } }
+    }
+
+    const fn refusal(body: Bytes) -> Self {
+        Self { kind: Kind::Refusal { body: Some(body) } }
+    }
+}
+
+impl<R: Default> Default for AuthBody<R> {
+    fn default() -> Self {
+        Self::inner(R::default())
+    }
+}
+
+impl<R: Body<Data = Bytes>> Body for AuthBody<R> {
     type Data = Bytes;
     type Error = R::Error;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, R::Error>>> {
-        match &mut self.0 {
-            Kind::Inner(body) => Pin::new(body).poll_frame(context),
-            Kind::Refusal(body) => {
+        match self.project().kind.project() {
+            KindProjected::Inner { body } => body.poll_frame(context),
+            KindProjected::Refusal { body } => {
                 Poll::Ready(body.take().filter(|body| !body.is_empty()).map(|body| Ok(Frame::data(body))))
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
-            Kind::Inner(body) => body.is_end_stream(),
-            Kind::Refusal(body) => body.as_ref().is_none_or(Bytes::is_empty),
+        match &self.kind {
+            Kind::Inner { body } => body.is_end_stream(),
+            Kind::Refusal { body } => body.as_ref().is_none_or(Bytes::is_empty),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            Kind::Inner(body) => body.size_hint(),
-            Kind::Refusal(body) => SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64)),
+        match &self.kind {
+            Kind::Inner { body } => body.size_hint(),
+            Kind::Refusal { body } => SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64)),
         }
     }
 }

@@ -47,5 +47,6 @@ mod refused;
 pub use authenticator::{Authenticator, Grants};
 pub use builder::{BuildError, Builder};
 pub use cache::VerifiedTokens;
+pub(crate) use cache::forget_on_this_thread;
 pub use layer::{Auth, AuthBody, AuthLayer};
 pub use place::{Credential, Place, Places};

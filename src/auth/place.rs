@@ -1,6 +1,6 @@
 //! Where a request carries its token, and how it is taken out again.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -12,7 +12,8 @@ use crate::{percent, refusal::Profile};
 /// One kind of place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// A header field, with or without `Bearer` before the token.
+    /// A header field, with or without `Bearer` before the token; in profile `rfc` never without it in
+    /// `Authorization`.
     Header(HeaderName),
     /// A parameter of the query.
     Query(String),
@@ -33,7 +34,7 @@ pub struct Places {
 }
 
 /// What a request carries.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Credential<'r> {
     /// Nothing.
     Nothing,
@@ -43,6 +44,18 @@ pub enum Credential<'r> {
     Unreadable,
     /// More than one token.
     Several,
+}
+
+/// Without the token.
+impl fmt::Debug for Credential<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "Nothing",
+            Self::Token(_) => "Token(…)",
+            Self::Unreadable => "Unreadable",
+            Self::Several => "Several",
+        })
+    }
 }
 
 impl Places {
@@ -182,40 +195,40 @@ fn form_decoded(text: &str) -> Option<Cow<'_, str>> {
     String::from_utf8(percent::decode_form(text)?).ok().map(Cow::Owned)
 }
 
-/// The values of the cookies with this name, without quotes around them.
+/// The values of the cookies with this name, without quotes around them; nothing for one that is no
+/// text. Cookies of others may hold any octets.
 fn cookies<'r>(name: &str, headers: &'r HeaderMap) -> impl Iterator<Item = Option<Cow<'r, str>>> {
-    let fields = headers.get_all(COOKIE).iter().filter_map(|field| field.to_str().ok());
-    fields.flat_map(|field| field.split(';')).filter_map(move |cookie| {
-        let (own, value) = cookie.split_once('=')?;
-        if own.trim_matches([' ', '\t']) != name {
-            return None;
-        }
-        let value = value.trim_matches([' ', '\t']);
-        let unquoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
-        Some(Some(unquoted.unwrap_or(value).into()))
+    let fields = headers.get_all(COOKIE).iter();
+    fields.flat_map(|field| field.as_bytes().split(|b| *b == b';')).filter_map(move |cookie| {
+        let value = cookie_value(name, cookie)?;
+        let unquoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
+        Some(std::str::from_utf8(unquoted.unwrap_or(value)).ok().map(Cow::Borrowed))
     })
+}
+
+/// The value of a cookie, if it has this name.
+fn cookie_value<'c>(name: &str, cookie: &'c [u8]) -> Option<&'c [u8]> {
+    let end = cookie.iter().position(|b| *b == b'=')?;
+    let (own, value) = cookie.split_at_checked(end)?;
+    let value = value.strip_prefix(b"=")?.trim_ascii();
+    (own.trim_ascii() == name.as_bytes()).then_some(value)
 }
 
 fn strip_cookie(name: &str, headers: &mut HeaderMap) {
     if cookies(name, headers).next().is_none() {
         return;
     }
-    let named =
-        |cookie: &&str| cookie.split('=').next().unwrap_or_default().trim_matches([' ', '\t']) == name;
+    let named = |cookie: &&[u8]| cookie_value(name, cookie).is_some();
     let mut kept = Vec::new();
     for field in headers.get_all(COOKIE) {
-        let Ok(text) = field.to_str() else {
-            kept.push(field.clone());
-            continue;
-        };
-        if !text.split(';').any(|cookie| named(&cookie)) {
+        let all = || field.as_bytes().split(|b| *b == b';');
+        if !all().any(|cookie| named(&cookie)) {
             kept.push(field.clone());
             continue;
         }
-        let rest: Vec<&str> =
-            text.split(';').filter(|cookie| !named(cookie)).map(|c| c.trim_matches(' ')).collect();
+        let rest: Vec<&[u8]> = all().filter(|cookie| !named(cookie)).map(<[u8]>::trim_ascii).collect();
         if !rest.is_empty()
-            && let Ok(field) = HeaderValue::try_from(rest.join("; "))
+            && let Ok(field) = HeaderValue::from_bytes(&rest.join(&b"; "[..]))
         {
             kept.push(field);
         }

@@ -22,7 +22,7 @@ use std::{path::PathBuf, sync::Arc};
 use crate::{
     jwks::RemoteSource,
     jwt::{KeySet, Rules},
-    middleware::{CorsPolicy, HeaderRules, Operation},
+    middleware::{CorsPolicy, HeaderRules, Operations},
     policy::Selection,
     proxy::Upstream,
 };
@@ -60,7 +60,7 @@ pub struct Definition {
     /// Which pages of other origins may use it.
     pub cors: Option<CorsPolicy>,
     /// Operations that are configured on their own.
-    pub operations: Vec<Operation>,
+    pub operations: Operations,
 }
 
 /// Where an API listens.

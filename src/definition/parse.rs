@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     document::FieldPath,
-    middleware::{CorsPolicy, Operation, PathTemplate},
+    middleware::{CorsPolicy, Operation, Operations, PathTemplate},
     proxy::Upstream,
 };
 
@@ -267,7 +267,7 @@ impl Context<'_> {
         at: &FieldPath,
         operations: &[(String, raw::Operation)],
         paths: &serde_json::Map<String, Value>,
-    ) -> Vec<Operation> {
+    ) -> Operations {
         let mut parsed = Vec::with_capacity(operations.len());
         for (id, operation) in operations {
             let at = at.member(id);
@@ -296,7 +296,11 @@ impl Context<'_> {
                 mock: transform::mock(self, &at.member("mockResponse"), &operation.mock_response),
             });
         }
-        parsed
+        if parsed.is_empty() {
+            return Operations::default();
+        }
+        let declared: Vec<_> = paths.keys().filter_map(|path| PathTemplate::new(path).ok()).collect();
+        Operations::new(parsed, &declared)
     }
 }
 

@@ -7,7 +7,7 @@ use http::HeaderName;
 use super::{JwtScheme, KeySource, context::Context, raw, source};
 use crate::{
     document::FieldPath,
-    jwks::is_loopback,
+    jwks::RemoteSource,
     jwt::{Algorithm, AlgorithmSet, ClaimPath, CustomRule, Expect, Family, Rules, Skew, SubjectClaims, json},
     policy::{Scopes, Selection},
 };
@@ -128,7 +128,7 @@ impl SchemeParser<'_, '_> {
         match source::parse(&scheme.source, algorithms?, self.context.secrets, self.context.keys) {
             Ok(source) => {
                 if let KeySource::Remote(remote) = &source {
-                    self.warn_if_in_the_clear("source", &remote.url);
+                    self.warn_if_exposed("source", remote);
                 }
                 Some(vec![source])
             }
@@ -146,7 +146,7 @@ impl SchemeParser<'_, '_> {
             match source::remote(&uri.url, None) {
                 Ok(_) => match source::remote(&uri.url, uri.cache_timeout.as_deref()) {
                     Ok(remote) => {
-                        self.warn_if_in_the_clear("jwksURIs", &remote.url);
+                        self.warn_if_exposed("jwksURIs", &remote);
                         sources.push(KeySource::Remote(remote));
                     }
                     Err(message) => self.context.error(&at.member("cacheTimeout"), message),
@@ -157,8 +157,8 @@ impl SchemeParser<'_, '_> {
         (sources.len() == uris.len()).then_some(sources)
     }
 
-    fn warn_if_in_the_clear(&mut self, field: &str, url: &str) {
-        if url::Url::parse(url).is_ok_and(|url| url.scheme() == "http") && !is_loopback(url) {
+    fn warn_if_exposed(&mut self, field: &str, remote: &RemoteSource) {
+        if remote.is_exposed() {
             let message = "keys are fetched in the clear: whoever is on the way can replace them; use https";
             self.context.warning(&self.at.member(field), message);
         }
@@ -177,7 +177,7 @@ impl SchemeParser<'_, '_> {
         };
         let subject_claims = match &*scheme.subject_claims {
             [] if scheme.identity_base_field.is_empty() => SubjectClaims::default(),
-            [] => SubjectClaims::new(&[&scheme.identity_base_field]),
+            [] => SubjectClaims::new([&scheme.identity_base_field]),
             claims => SubjectClaims::new(claims),
         };
         let mut rules = Rules {

@@ -94,21 +94,11 @@ fn is_url(text: &str) -> bool {
 /// # Errors
 /// A sentence that says why it is none.
 pub(super) fn remote(url: &str, cache_timeout: Option<&str>) -> Result<RemoteSource, String> {
-    const SHAPE: &str = "a key set URL is an absolute http or https URL; correct it";
-    let parsed = url::Url::parse(url).map_err(|_| SHAPE.to_owned())?;
-    if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none_or(str::is_empty) {
-        return Err(SHAPE.into());
-    }
-    if !parsed.username().is_empty() || parsed.password().is_some() {
-        return Err("a key set URL must not hold a user name or password; remove it".into());
-    }
-    let time_to_live = match cache_timeout {
-        None | Some("") => RemoteSource::DEFAULT_TIME_TO_LIVE,
+    let remote = RemoteSource::new(url).map_err(|e| e.to_string())?;
+    match cache_timeout {
+        None | Some("") => Ok(remote),
         Some(text) => super::duration::parse(text)
-            .ok_or_else(|| "a cacheTimeout is a duration such as 5m or 90s; correct it".to_owned())?,
-    };
-    let second = std::time::Duration::from_secs(1);
-    // As in Tyk, less than a second is no time to live.
-    let time_to_live = if time_to_live < second { RemoteSource::DEFAULT_TIME_TO_LIVE } else { time_to_live };
-    Ok(RemoteSource { url: url.into(), time_to_live })
+            .map(|time| remote.with_time_to_live(time))
+            .ok_or_else(|| "a cacheTimeout is a duration such as 5m or 90s; correct it".to_owned()),
+    }
 }

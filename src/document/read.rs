@@ -97,10 +97,11 @@ pub fn list_folder(folder: &Path) -> Result<Vec<PathBuf>, Finding> {
 
 fn read_text(path: &Path) -> Result<String, String> {
     let failed = |e: io::Error| format!("the file cannot be read: {e}");
-    let file = fs::File::open(path).map_err(failed)?;
-    if file.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+    // Before it is opened: opening a pipe waits for whoever writes into it.
+    if !fs::metadata(path).map_err(failed)?.is_file() {
         return Err("this is not a file; name a YAML or JSON file".into());
     }
+    let file = fs::File::open(path).map_err(failed)?;
     let mut octets = Vec::new();
     file.take(MAX_FILE.saturating_add(1)).read_to_end(&mut octets).map_err(failed)?;
     if octets.len() as u64 > MAX_FILE {

@@ -1,6 +1,6 @@
 //! Tables of fields: what may stand in a document, and what becomes of it.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{Document, FieldPath, Findings};
 
@@ -125,17 +125,13 @@ impl Check<'_> {
             self.wrong(at, "an object", value);
             return false;
         };
-        let names: Vec<String> = members.keys().cloned().collect();
-        for name in names {
-            let at = at.member(&name);
-            let keep = match section.fields.iter().find(|field| field.name == name) {
-                Some(field) => self.field(field, &at, members),
-                None => self.unknown(section, &at, &name),
-            };
-            if !keep {
-                members.shift_remove(&name);
+        members.retain(|name, value| {
+            let at = at.member(name);
+            match section.fields.iter().find(|field| field.name == *name) {
+                Some(field) => self.field(field, &at, value),
+                None => self.unknown(section, &at, name),
             }
-        }
+        });
         true
     }
 
@@ -157,8 +153,7 @@ impl Check<'_> {
     }
 
     /// Whether the field stays.
-    fn field(&mut self, field: &Field, at: &FieldPath, members: &mut Map<String, Value>) -> bool {
-        let Some(value) = members.get_mut(field.name) else { return false };
+    fn field(&mut self, field: &Field, at: &FieldPath, value: &mut Value) -> bool {
         if value.is_null() {
             return false;
         }

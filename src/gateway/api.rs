@@ -29,8 +29,8 @@ pub(super) struct Api {
     pub(super) context_variables: bool,
     /// Whether a template reads the headers of the request.
     pub(super) reads_headers: bool,
-    /// Fields that tell the upstream about the caller, on any operation: the gateway's word on all of
-    /// them, for a path could be one operation to us and another to the upstream.
+    /// Fields that tell the upstream about the caller, on any operation: nobody else sets them, for a
+    /// path could be one operation to us and another to the upstream.
     pub(super) about_caller: Vec<HeaderName>,
     pub(super) request_headers: HeaderRules,
     pub(super) response_headers: HeaderRules,
@@ -71,7 +71,7 @@ impl Api {
             request_headers: definition.request_headers,
             response_headers: definition.response_headers,
             cors: definition.cors.map(|policy| Cors::new(&policy)),
-            operations: Operations::new(definition.operations),
+            operations: definition.operations,
             upstream: definition.upstream,
         }
     }
@@ -80,6 +80,11 @@ impl Api {
     /// differently is none.
     pub(super) fn operation(&self, method: &Method, path: &str, ambiguous: bool) -> Option<&Operation> {
         if ambiguous { None } else { self.operations.find(method, path) }
+    }
+
+    /// Whether such a request needs no token.
+    pub(super) fn is_open(&self, method: &Method, path: &str, ambiguous: bool) -> bool {
+        !ambiguous && self.operations.is_open(method, path)
     }
 }
 

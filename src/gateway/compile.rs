@@ -70,17 +70,14 @@ impl Snapshot {
         self.apis.is_empty()
     }
 
-    /// The sources of all keys.
-    pub(super) fn sources(&self) -> Vec<Arc<Source>> {
-        let keys = self.apis.iter().filter_map(|api| api.authenticator.as_ref()).map(|auth| auth.keys());
-        keys.flat_map(KeySources::iter).cloned().collect()
-    }
-
-    /// The keys of one API, or of all.
-    pub(super) fn keys_of(&self, api: Option<&str>) -> Vec<KeySources> {
+    /// The sources of the keys of one API, or of all, each once.
+    pub(super) fn sources(&self, api: Option<&str>) -> Vec<Arc<Source>> {
         let asked = |own: &&Arc<Api>| api.is_none_or(|api| *own.id == *api);
-        let apis = self.apis.iter().filter(asked);
-        apis.filter_map(|api| Some(api.authenticator.as_ref()?.keys().clone())).collect()
+        let keys = self.apis.iter().filter(asked).filter_map(|api| Some(api.authenticator.as_ref()?.keys()));
+        let mut sources: Vec<Arc<Source>> = keys.flat_map(KeySources::iter).cloned().collect();
+        sources.sort_unstable_by_key(Arc::as_ptr);
+        sources.dedup_by(|a, b| Arc::ptr_eq(a, b));
+        sources
     }
 }
 

@@ -22,6 +22,8 @@ use crate::{
 
 /// How long the first requests wait for keys that are not there yet.
 const PREFETCH: Duration = Duration::from_secs(3);
+/// How long the control API waits for keys that it was told to fetch again.
+const REFETCH: Duration = Duration::from_secs(10);
 
 /// The shared state of a gateway.
 #[derive(Debug)]
@@ -42,7 +44,7 @@ impl Control {
         let verified = Arc::new(VerifiedTokens::default());
         let snapshot = Snapshot::compile(&config, &registry, &verified, &mut findings);
         let Some(snapshot) = snapshot else { return (None, findings) };
-        Registry::prefetch(snapshot.sources(), PREFETCH).await;
+        Registry::prefetch(snapshot.sources(None), PREFETCH).await;
         info!(apis = snapshot.len(), "definitions loaded");
         let published = Arc::new(ArcSwap::from_pointee(snapshot));
         let ready = AtomicBool::new(false);
@@ -85,19 +87,17 @@ impl Control {
             error!("the documents have errors; what was loaded before goes on");
             return Err(findings);
         };
-        tasks.block_on(Registry::prefetch(snapshot.sources(), PREFETCH));
+        tasks.block_on(Registry::prefetch(snapshot.sources(None), PREFETCH));
         let apis = snapshot.len();
         self.published.store(Arc::new(snapshot));
         info!(apis, "definitions loaded again");
         Ok(())
     }
 
-    /// Drops the keys of one API, or of all, and fetches them again.
-    pub async fn invalidate_keys(&self, api: Option<&str>) {
-        let keys = self.published.load().keys_of(api);
-        for keys in keys {
-            keys.invalidate().await;
-        }
+    /// Fetches the keys of one API, or of all, again, and waits a moment for them.
+    pub async fn refetch_keys(&self, api: Option<&str>) {
+        let sources = self.published.load().sources(api);
+        Registry::refetch(&sources, REFETCH).await;
     }
 }
 

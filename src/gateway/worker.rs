@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     access::Wanted,
-    lookalikes,
+    auth, lookalikes,
     middleware::{Facts, NotForwardable, Operation, Verdict},
     proxy::{Body, ClientBody, Forwarding, Sender, TrustedProxies},
     refusal::{Asked, Reason, Refusal},
@@ -65,6 +65,7 @@ impl Worker {
         let mut current = self.current.borrow_mut();
         if !Arc::ptr_eq(&published, &current) {
             *current = Rc::new(Arc::clone(&published));
+            auth::forget_on_this_thread();
         }
         Rc::clone(&current)
     }
@@ -169,9 +170,8 @@ impl<'e> Exchange<'e> {
         }
         let below = self.target.path_below(self.taken);
         let operation = api.operation(&parts.method, below, self.target.ambiguous);
-        let open = operation.is_some_and(|operation| operation.is_open_to(&parts.method));
         let session = match &api.authenticator {
-            Some(authenticator) if !open => {
+            Some(authenticator) if !api.is_open(&parts.method, below, self.target.ambiguous) => {
                 let session = authenticator.authenticate(&parts.headers, self.target.query).await?;
                 session.rights().check(&Wanted {
                     api: &api.id,
@@ -248,6 +248,10 @@ impl<'e> Exchange<'e> {
         let host = host.filter(|_| api.upstream.preserve_host).unwrap_or(&api.upstream.host);
         parts.headers.insert(HOST, host.clone());
         let path = if api.listen_path.strip { self.target.raw_below(self.taken) } else { self.target.raw };
+        if !path.starts_with('/') {
+            // An escaped slash ended the listen path: joined to that of the upstream, it would not.
+            return Err(Reason::BadRequest.into());
+        }
         let query = query.as_deref().map_or(self.target.query, |query| Some(query).filter(|q| !q.is_empty()));
         let target = api.upstream.target(path, query).ok_or(Reason::BadRequest)?;
         parts.uri = Uri::from(target);

@@ -2,6 +2,7 @@
 
 use std::{error::Error as _, fmt, pin::Pin, time::Duration};
 
+use super::remote::is_loopback;
 use crate::tls;
 
 /// The largest key set document.
@@ -60,7 +61,8 @@ impl HttpFetch {
     }
 
     async fn get(&self, url: &str) -> Result<Vec<u8>, FetchError> {
-        let client = if is_loopback(url) { &self.direct } else { &self.usual };
+        let client =
+            if url::Url::parse(url).is_ok_and(|url| is_loopback(&url)) { &self.direct } else { &self.usual };
         let request = client.get(url).header("accept", "application/jwk-set+json, application/json");
         let mut response = request.send().await.map_err(|e| failed(&e))?;
         let status = response.status();
@@ -87,17 +89,6 @@ impl Fetch for HttpFetch {
     fn fetch<'a>(&'a self, url: &'a str) -> Fetched<'a> {
         Box::pin(self.get(url))
     }
-}
-
-/// Whether a URL names this machine itself.
-#[must_use]
-pub fn is_loopback(url: &str) -> bool {
-    url::Url::parse(url).is_ok_and(|url| match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    })
 }
 
 /// The error with its causes, without the URL: it may hold a credential.

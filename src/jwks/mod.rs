@@ -15,11 +15,13 @@
 mod fetch;
 mod refresh;
 mod registry;
+mod remote;
 mod source;
 mod sources;
 
-pub use fetch::{Fetch, FetchError, Fetched, HttpFetch, is_loopback};
-pub use registry::{Registry, RemoteSource};
+pub use fetch::{Fetch, FetchError, Fetched, HttpFetch};
+pub use registry::Registry;
+pub use remote::{RemoteSource, UrlError};
 pub use source::{COOL_DOWN, MAX_AGE, Source};
 pub use sources::{Found, KeySources, Missing};
 

@@ -9,8 +9,9 @@ use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use super::{
+    RemoteSource,
     fetch::{Fetch, FetchError},
-    source::{MAX_AGE, Source},
+    source::{MAX_AGE, Remote, Source},
 };
 use crate::jwt::{KeySet, parse_jwks};
 
@@ -19,13 +20,13 @@ const MAX_BACK_OFF: Duration = Duration::from_secs(10);
 const FIRST_BACK_OFF: Duration = Duration::from_millis(500);
 
 /// Fetches `url` again and again until the source is gone.
-pub(super) async fn keep_fresh(source: Weak<Source>, fetch: Arc<dyn Fetch>, url: String, ttl: Duration) {
+pub(super) async fn keep_fresh(source: Weak<Source>, fetch: Arc<dyn Fetch>, url: String) {
     let Some(wake) = source.upgrade().and_then(|source| Some(source.as_remote()?.wake.clone())) else {
         return;
     };
     let mut history = History::default();
     while let Some(strong) = source.upgrade() {
-        let pause = refresh(&strong, &*fetch, &url, ttl, &mut history).await;
+        let pause = refresh(&strong, &*fetch, &url, &mut history).await;
         drop(strong);
         // Either the pause ends or somebody wants the source now.
         let _ = timeout(pause, wake.notified()).await;
@@ -34,25 +35,20 @@ pub(super) async fn keep_fresh(source: Weak<Source>, fetch: Arc<dyn Fetch>, url:
 
 #[derive(Default)]
 struct History {
-    last_good: Option<Instant>,
+    was_good: bool,
+    failing_since: Option<Instant>,
     failures: u32,
 }
 
 /// One fetch; gives the pause before the next.
-async fn refresh(
-    source: &Source,
-    fetch: &dyn Fetch,
-    url: &str,
-    ttl: Duration,
-    history: &mut History,
-) -> Duration {
-    let number = source.as_remote().map(super::source::Remote::begin);
+async fn refresh(source: &Source, fetch: &dyn Fetch, url: &str, history: &mut History) -> Duration {
+    let number = source.as_remote().map(Remote::begin);
     let result = match fetch.fetch(url).await {
         Ok(body) => usable(&body),
         Err(error) => Err(error.into()),
     };
     let pause = match result {
-        Ok(keys) => good(source, keys, ttl, history),
+        Ok(keys) => good(source, keys, history),
         Err(fault) => failed(source, fault, history),
     };
     if let (Some(remote), Some(number)) = (source.as_remote(), number) {
@@ -88,8 +84,8 @@ fn usable(body: &[u8]) -> Result<KeySet, Fault> {
     })
 }
 
-fn good(source: &Source, keys: KeySet, ttl: Duration, history: &mut History) -> Duration {
-    if history.failures > 0 || history.last_good.is_none() {
+fn good(source: &Source, keys: KeySet, history: &mut History) -> Duration {
+    if history.failures > 0 || !history.was_good {
         info!(source = source.name(), keys = keys.keys().len(), "key set in use");
     }
     if let Some(first) = keys.rejected().first()
@@ -99,25 +95,27 @@ fn good(source: &Source, keys: KeySet, ttl: Duration, history: &mut History) -> 
         warn!(source = source.name(), rejected, usable, %first, "keys of the set cannot be used and are left out");
     }
     source.replace(Some(keys));
-    *history = History { last_good: Some(Instant::now()), failures: 0 };
+    *history = History { was_good: true, ..History::default() };
+    let time_to_live = source.as_remote().map_or(RemoteSource::DEFAULT_TIME_TO_LIVE, Remote::time_to_live);
     // Ahead of the end of the time to live, and not all sources at once.
-    ttl.mul_f64(0.9 - 0.1 * fastrand::f64())
+    time_to_live.mul_f64(0.9 - 0.1 * fastrand::f64())
 }
 
 fn failed(source: &Source, Fault { error, unusable }: Fault, history: &mut History) -> Duration {
-    let keys_kept = history.last_good.is_some_and(|at| at.elapsed() < MAX_AGE);
+    let is_too_old = history.failing_since.get_or_insert_with(Instant::now).elapsed() >= MAX_AGE;
+    let keys_kept = history.was_good && source.keys().is_some() && !is_too_old;
     if history.failures == 0 {
         warn!(source = source.name(), %error, keys_kept, "key set cannot be used");
     } else {
         debug!(source = source.name(), %error, failures = history.failures, "key set still cannot be used");
     }
-    if history.last_good.is_some() && !keys_kept && source.keys().is_some() {
+    if history.was_good && is_too_old && source.keys().is_some() {
         warn!(source = source.name(), "the last good key set is too old and no longer used");
         source.replace(None);
     }
     // The provider has said what it signs with, and we can check none of it: its tokens are refused
     // for good, not put off.
-    if history.last_good.is_none() && unusable.is_some() {
+    if !history.was_good && unusable.is_some() {
         source.replace(unusable.map(|set| *set));
     }
     history.failures = history.failures.saturating_add(1);

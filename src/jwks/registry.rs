@@ -8,67 +8,83 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime, time::timeout};
+use tokio::{runtime, sync::oneshot, time::timeout};
 
-use super::{fetch::Fetch, refresh::keep_fresh, source::Source};
+use super::{RemoteSource, fetch::Fetch, refresh::keep_fresh, source::Source};
 
-/// A key set URL and how long a set is good.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct RemoteSource {
-    /// Where the set is.
-    pub url: String,
-    /// How long it is used before it is fetched again; at least a second.
-    pub time_to_live: Duration,
-}
-
-impl RemoteSource {
-    /// How long a set is used if nothing else is said, as in Tyk.
-    pub const DEFAULT_TIME_TO_LIVE: Duration = Duration::from_secs(240);
-}
-
-/// Keeps remote sources: one for each URL and time to live, refreshed in the background for as long
-/// as somebody holds it.
+/// Keeps remote sources: one for each URL, refreshed in the background for as long as somebody holds
+/// it.
 #[derive(Debug)]
 pub struct Registry {
     fetch: Arc<dyn Fetch>,
-    tasks: runtime::Handle,
-    sources: Mutex<HashMap<RemoteSource, Weak<Source>>>,
+    tasks: Arc<Tasks>,
+    sources: Mutex<HashMap<String, Weak<Source>>>,
+}
+
+/// Where sources are refreshed. A thread of its own ends with the last who holds this.
+#[derive(Debug)]
+pub(super) struct Tasks {
+    handle: runtime::Handle,
+    _thread: Option<oneshot::Sender<()>>,
 }
 
 impl Registry {
     /// Refreshes on the runtime `tasks`, which must have I/O and time enabled.
     #[must_use]
     pub fn new(fetch: Arc<dyn Fetch>, tasks: runtime::Handle) -> Self {
-        Self { fetch, tasks, sources: Mutex::default() }
+        Self::on(fetch, Tasks { handle: tasks, _thread: None })
     }
 
-    /// Refreshes on a thread of its own, whatever runtime the program uses.
+    fn on(fetch: Arc<dyn Fetch>, tasks: Tasks) -> Self {
+        Self { fetch, tasks: Arc::new(tasks), sources: Mutex::default() }
+    }
+
+    /// Refreshes on a thread of its own, whatever runtime the program uses. The thread ends when the
+    /// registry and all of its sources are gone.
     ///
     /// # Errors
     /// When the thread cannot be started.
     pub fn start(fetch: Arc<dyn Fetch>) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let tasks = runtime.handle().clone();
-        thread::Builder::new()
-            .name("claimgate-keys".into())
-            .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
-        Ok(Self::new(fetch, tasks))
+        let handle = runtime.handle().clone();
+        let (sender, end) = oneshot::channel::<()>();
+        // Nothing is ever sent: the sender is dropped.
+        thread::Builder::new().name("claimgate-keys".into()).spawn(move || runtime.block_on(end))?;
+        Ok(Self::on(fetch, Tasks { handle, _thread: Some(sender) }))
     }
 
-    /// The source for this URL; a new one is fetched at once.
+    /// The source for this URL; a new one is fetched at once. Where several want it, the shortest time
+    /// to live counts.
     #[must_use]
     pub fn remote(&self, remote: &RemoteSource) -> Arc<Source> {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(source) = sources.get(remote).and_then(Weak::upgrade) {
+        if let Some(source) = sources.get(remote.url()).and_then(Weak::upgrade) {
+            source.live_no_longer_than(remote.time_to_live());
             return source;
         }
         sources.retain(|_, source| source.strong_count() > 0);
-        let source = Arc::new(Source::remote(&remote.url));
+        let source = Arc::new(Source::remote(remote, Arc::clone(&self.tasks)));
         let weak = Arc::downgrade(&source);
-        sources.insert(remote.clone(), weak.clone());
-        let (fetch, url) = (Arc::clone(&self.fetch), remote.url.clone());
-        self.tasks.spawn(keep_fresh(weak, fetch, url, remote.time_to_live.max(Duration::from_secs(1))));
+        sources.insert(remote.url().to_owned(), weak.clone());
+        let (fetch, url) = (Arc::clone(&self.fetch), remote.url().to_owned());
+        self.tasks.handle.spawn(keep_fresh(weak, fetch, url));
         source
+    }
+
+    /// Fetches these sources again, and waits until that is done or `limit` has passed. A set is
+    /// replaced by what comes; while nothing comes, the last good one stays.
+    pub async fn refetch(sources: &[Arc<Source>], limit: Duration) {
+        let asked: Vec<_> = sources
+            .iter()
+            .filter_map(|source| source.as_remote())
+            .map(|remote| (remote, remote.ask()))
+            .collect();
+        let all = async {
+            for (remote, number) in asked {
+                remote.wait_for(number).await;
+            }
+        };
+        let _ = timeout(limit, all).await;
     }
 
     /// Waits until each of these sources was fetched once, well or badly, or `limit` has passed.

@@ -15,6 +15,7 @@ use tokio::{
     time::Instant,
 };
 
+use super::{RemoteSource, registry::Tasks};
 use crate::jwt::KeySet;
 
 /// At most one fetch in this time is caused by key ids that a source does not know.
@@ -38,6 +39,9 @@ pub struct Source {
 /// What a request and the refreshing task share.
 #[derive(Debug)]
 pub(super) struct Remote {
+    /// What refreshes this source lives as long as it.
+    _tasks: Arc<Tasks>,
+    time_to_live: Mutex<Duration>,
     pub(super) wake: Arc<Notify>,
     /// How many fetches have begun, and how many of them have ended.
     begun: AtomicU64,
@@ -64,22 +68,20 @@ impl Source {
         }
     }
 
-    pub(super) fn remote(name: impl Into<String>) -> Self {
+    pub(super) fn remote(remote: &RemoteSource, tasks: Arc<Tasks>) -> Self {
+        let name = remote.name();
         let remote = Remote {
+            _tasks: tasks,
+            time_to_live: Mutex::new(remote.time_to_live()),
             wake: Arc::new(Notify::new()),
             begun: AtomicU64::new(0),
             ended: watch::Sender::new(0),
             asked: Mutex::default(),
         };
-        Self {
-            name: name.into(),
-            keys: ArcSwapOption::empty(),
-            generation: AtomicU64::new(0),
-            remote: Some(remote),
-        }
+        Self { name, keys: ArcSwapOption::empty(), generation: AtomicU64::new(0), remote: Some(remote) }
     }
 
-    /// What the source is called: its URL, or its place in the configuration.
+    /// What the source is called: its URL without query, or its place in the configuration.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -114,12 +116,15 @@ impl Source {
         self.remote.as_ref()
     }
 
-    /// Drops the keys of a remote source and fetches it again; gives the end of that fetch.
-    pub async fn invalidate(&self) {
+    /// Somebody wants a set that is not older than this.
+    pub(super) fn live_no_longer_than(&self, time: Duration) {
         let Some(remote) = &self.remote else { return };
-        self.replace(None);
-        let number = remote.ask();
-        remote.wait_for(number).await;
+        let mut time_to_live = remote.time_to_live.lock().unwrap_or_else(PoisonError::into_inner);
+        if time < *time_to_live {
+            *time_to_live = time;
+            // The pause that is under way was meant for longer.
+            remote.wake.notify_one();
+        }
     }
 }
 
@@ -132,8 +137,12 @@ impl Remote {
         self.ended.send_replace(number);
     }
 
+    pub(super) fn time_to_live(&self) -> Duration {
+        *self.time_to_live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Asks for a fetch that begins after this moment; gives its number.
-    fn ask(&self) -> u64 {
+    pub(super) fn ask(&self) -> u64 {
         let number = self.begun.load(Ordering::Acquire).saturating_add(1);
         self.wake.notify_one();
         number

@@ -10,7 +10,8 @@ use crate::jwt::{Algorithm, AlgorithmSet, Ambiguity, Key, Kid, NoKey};
 /// How long a request waits for a fetch that may bring its key.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Where the keys of an API come from. The first source that knows a `kid` decides.
+/// Where the keys of an API come from. The first source with a key that fits the token decides; as in
+/// Tyk, where the first key counts, the first that knows the `kid`.
 #[derive(Clone, Debug, Default)]
 pub struct KeySources(Vec<Arc<Source>>);
 
@@ -104,12 +105,5 @@ impl KeySources {
         };
         let _ = timeout(PATIENCE, all).await;
         true
-    }
-
-    /// Drops the keys that were fetched and fetches them again.
-    pub async fn invalidate(&self) {
-        for source in &self.0 {
-            source.invalidate().await;
-        }
     }
 }

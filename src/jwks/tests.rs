@@ -84,10 +84,18 @@ fn set(kids: &[&str]) -> String {
 
 const TTL: Duration = Duration::from_secs(100);
 
+fn remote(time_to_live: Duration) -> RemoteSource {
+    RemoteSource::new("https://idp.test/jwks").unwrap().with_time_to_live(time_to_live)
+}
+
 /// The sources, once their first fetch has ended.
 async fn sources(provider: &Provider) -> (Registry, KeySources) {
+    sources_for(provider, TTL).await
+}
+
+async fn sources_for(provider: &Provider, time_to_live: Duration) -> (Registry, KeySources) {
     let registry = Registry::new(Arc::new(provider.clone()), Handle::current());
-    let source = registry.remote(&RemoteSource { url: "https://idp.test/jwks".into(), time_to_live: TTL });
+    let source = registry.remote(&remote(time_to_live));
     Registry::prefetch([Arc::clone(&source)], Duration::from_secs(10)).await;
     (registry, KeySources::new(vec![source]))
 }
@@ -123,7 +131,7 @@ async fn the_last_good_set_outlives_an_outage_but_not_forever() {
         provider.now(fault);
         sleep(MAX_AGE - Duration::from_secs(1)).await;
         assert_eq!(find(&sources, "a"), Ok(()));
-        sleep(TTL).await;
+        sleep(TTL * 2).await;
         assert_eq!(find(&sources, "a"), Err(Missing::Unavailable));
         provider.now(Answer::Body(set(&["a"])));
         sleep(TTL).await;
@@ -213,16 +221,58 @@ async fn a_verdict_is_stale_as_soon_as_other_keys_are_in_use() {
     provider.now(Answer::Body(set(&["a"])));
     sleep(TTL).await;
     assert!(!sources.still(found));
-    sources.invalidate().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn fetching_again_on_demand_keeps_the_last_good_set() {
+    let provider = Provider::new(Answer::Body(set(&["a"])));
+    let (_registry, sources) = sources(&provider).await;
+    let all: Vec<_> = sources.iter().cloned().collect();
+    for fault in [Answer::Fails, Answer::Late(Duration::from_secs(60), set(&["b"]))] {
+        provider.now(fault);
+        Registry::refetch(&all, Duration::from_secs(10)).await;
+        assert_eq!(find(&sources, "a"), Ok(()));
+    }
+    sleep(TTL).await;
+    provider.now(Answer::Body(set(&["c"])));
+    Registry::refetch(&all, Duration::from_secs(10)).await;
+    assert_eq!((find(&sources, "a"), find(&sources, "c")), (Err(Missing::Unknown), Ok(())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_time_to_live_is_no_shorter_grace() {
+    let provider = Provider::new(Answer::Body(set(&["a"])));
+    let (_registry, sources) = sources_for(&provider, MAX_AGE * 2).await;
+    provider.now(Answer::Fails);
+    sleep(MAX_AGE * 2 + MAX_AGE / 2).await;
+    assert!(provider.asked() > 1);
     assert_eq!(find(&sources, "a"), Ok(()));
+    sleep(MAX_AGE).await;
+    assert_eq!(find(&sources, "a"), Err(Missing::Unavailable));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_shortest_time_to_live_counts_and_nothing_is_lost() {
+    let provider = Provider::new(Answer::Body(set(&["a"])));
+    let (registry, sources) = sources(&provider).await;
+    provider.now(Answer::Fails);
+    let same = registry.remote(&remote(TTL / 10));
+    assert!(Arc::ptr_eq(&same, sources.iter().next().unwrap()));
+    assert_eq!(find(&sources, "a"), Ok(()));
+    provider.now(Answer::Body(set(&["b"])));
+    sleep(TTL / 5).await;
+    assert_eq!(find(&sources, "b"), Ok(()));
+    let _longer = registry.remote(&remote(TTL * 10));
+    provider.now(Answer::Body(set(&["c"])));
+    sleep(TTL / 10).await;
+    assert_eq!(find(&sources, "c"), Ok(()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_source_for_each_url_for_as_long_as_it_is_wanted() {
     let provider = Provider::new(Answer::Body(set(&["a"])));
     let (registry, sources) = sources(&provider).await;
-    let remote = RemoteSource { url: "https://idp.test/jwks".into(), time_to_live: TTL };
-    let same = registry.remote(&remote);
+    let same = registry.remote(&remote(TTL));
     assert!(Arc::ptr_eq(&same, sources.iter().next().unwrap()));
     drop((same, sources));
     let before = provider.asked();

@@ -31,6 +31,22 @@ pub enum Value {
 }
 
 impl Value {
+    /// About what the value takes in memory, in octets.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        let inside = match self {
+            Self::Null | Self::Bool(_) | Self::Number(_) => 0,
+            Self::String(text) => text.capacity(),
+            // Places that are kept free count as well.
+            Self::Array(elements) => elements.iter().map(Self::octets).fold(
+                elements.capacity().saturating_sub(elements.len()).saturating_mul(size_of::<Self>()),
+                usize::saturating_add,
+            ),
+            Self::Object(object) => object.octets(),
+        };
+        inside.saturating_add(size_of::<Self>())
+    }
+
     /// The text, if this is one.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
@@ -55,6 +71,8 @@ impl Value {
 pub enum Number {
     /// A whole number without fraction and exponent that fits 64 bits.
     Integer(i64),
+    /// The same, too large for a sign.
+    Unsigned(u64),
     /// Any other finite number.
     Float(f64),
 }
@@ -66,6 +84,7 @@ impl Number {
     pub const fn as_f64(self) -> f64 {
         match self {
             Self::Integer(n) => n as f64,
+            Self::Unsigned(n) => n as f64,
             Self::Float(n) => n,
         }
     }
@@ -75,6 +94,7 @@ impl PartialEq for Number {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Integer(a), Self::Integer(b)) => a == b,
+            (Self::Unsigned(a), Self::Unsigned(b)) => a == b,
             _ => self.as_f64() == other.as_f64(),
         }
     }
@@ -84,16 +104,27 @@ impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Integer(n) => n.fmt(f),
+            Self::Unsigned(n) => n.fmt(f),
             Self::Float(n) => n.fmt(f),
         }
     }
 }
 
-/// An object: its members in the order of the text.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// An object: its members in the order of the text, which plays no part in comparisons.
+#[derive(Clone, Debug, Default)]
 pub struct Object {
     members: Vec<(String, Value)>,
     ambiguous: bool,
+}
+
+impl PartialEq for Object {
+    fn eq(&self, other: &Self) -> bool {
+        // Names are unique: what is not ambiguous on both sides is equal if one is in the other.
+        !self.ambiguous
+            && !other.ambiguous
+            && self.members.len() == other.members.len()
+            && self.members.iter().all(|(name, value)| other.get(name) == Some(value))
+    }
 }
 
 impl Object {
@@ -101,6 +132,17 @@ impl Object {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.members.iter().find(|(member, _)| member == name).map(|(_, value)| value)
+    }
+
+    /// About what the members take in memory, in octets.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        let free = self.members.capacity().saturating_sub(self.members.len());
+        let of_member = |(name, value): &(String, Value)| {
+            size_of::<String>().saturating_add(name.capacity()).saturating_add(value.octets())
+        };
+        let all = self.members.iter().map(of_member).fold(0, usize::saturating_add);
+        all.saturating_add(free.saturating_mul(size_of::<(String, Value)>()))
     }
 
     /// The members in the order of the text.
@@ -363,8 +405,8 @@ impl<'a> Reader<'a> {
             self.digits()?;
             whole = false;
         }
-        let text = start.strip_suffix(self.rest).ok_or(JsonError::Syntax)?;
-        number(text, whole)
+        let length = start.len().saturating_sub(self.rest.len());
+        number(start.get(..length).ok_or(JsonError::Syntax)?, whole)
     }
 
     fn digits(&mut self) -> Result<(), JsonError> {
@@ -380,6 +422,9 @@ impl<'a> Reader<'a> {
 fn number(text: &str, whole: bool) -> Result<Number, JsonError> {
     if whole && let Ok(integer) = text.parse() {
         return Ok(Number::Integer(integer));
+    }
+    if whole && let Ok(integer) = text.parse() {
+        return Ok(Number::Unsigned(integer));
     }
     let float: f64 = text.parse().map_err(|_| JsonError::Syntax)?;
     if float.is_finite() { Ok(Number::Float(float)) } else { Err(JsonError::Number) }

@@ -21,9 +21,6 @@ pub(super) const PSS: [Algorithm; 3] = [Algorithm::PS256, Algorithm::PS384, Algo
 pub fn parse_jwks(octets: &[u8]) -> Result<KeySet, KeyError> {
     let value = json::parse_tolerant(octets).map_err(|e| KeyError::new(e.to_string()))?;
     let object = value.as_object().ok_or_else(|| KeyError::new("it is no JSON object"))?;
-    if object.is_ambiguous() {
-        return Err(KeyError::new(json::JsonError::Duplicate.to_string()));
-    }
     set(object, Key::fetched)
 }
 
@@ -35,10 +32,17 @@ pub(super) fn parse_local(octets: &[u8]) -> Option<Result<KeySet, KeyError>> {
         return Some(set(object, |key| key));
     }
     object.get("kty")?;
-    Some(key(object).map(|key| KeySet::new(vec![key], Vec::new())))
+    Some(key(object).map(|key| match key.kid() {
+        Some(_) => KeySet::new(vec![key], Vec::new()),
+        // Like a PEM, which has no name either.
+        None => KeySet::single(key),
+    }))
 }
 
 fn set(object: &Object, origin: fn(Key) -> Key) -> Result<KeySet, KeyError> {
+    if object.is_ambiguous() {
+        return Err(KeyError::new(json::JsonError::Duplicate.to_string()));
+    }
     let members =
         object.get("keys").and_then(Value::as_array).ok_or_else(|| KeyError::new("it has no list `keys`"))?;
     let (mut keys, mut rejected) = (Vec::new(), Vec::new());

@@ -66,6 +66,12 @@ impl KeySet {
         Self { keys, by_kid, single: false, rejected }
     }
 
+    /// Whether this is one key without a name.
+    #[must_use]
+    pub const fn is_single(&self) -> bool {
+        self.single
+    }
+
     /// The usable keys.
     #[must_use]
     pub fn keys(&self) -> &[Key] {

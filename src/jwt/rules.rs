@@ -132,11 +132,7 @@ impl Rules {
     /// # Errors
     /// [`Error::Expired`], [`Error::IssuedInFuture`] or [`Error::NotYetValid`].
     pub fn check_times(&self, claims: &Claims, now: i64) -> Result<(), Error> {
-        let time = |name| match claims.get(name) {
-            Some(Value::Number(number)) if self.reading == Reading::Tyk && number.as_f64() == 0.0 => None,
-            Some(value) => Some(seconds(value)),
-            None => None,
-        };
+        let time = |name| claims.get(name).filter(|value| !self.is_no_time(value)).map(seconds);
         let mut result = Ok(());
         if let Some(exp) = time("exp")
             && exp.is_none_or(|exp| now.saturating_sub(self.skew.expires_at.into()) >= exp)
@@ -156,8 +152,16 @@ impl Rules {
         result
     }
 
+    /// A time of 0 counts as absent for Tyk, wherever its presence matters.
+    fn is_no_time(&self, value: &Value) -> bool {
+        self.reading == Reading::Tyk && matches!(value, Value::Number(number) if number.as_f64() == 0.0)
+    }
+
     fn check_required(&self, claims: &Claims) -> Result<(), Error> {
-        let missing = |path: &&ClaimPath| matches!(path.find(claims), None | Some(Value::Null));
+        let missing = |path: &&ClaimPath| match path.find(claims) {
+            None | Some(Value::Null) => true,
+            Some(value) => matches!(path.as_str(), "exp" | "iat" | "nbf") && self.is_no_time(value),
+        };
         match self.required_claims.iter().find(missing) {
             Some(path) => Err(Error::RequiredClaimMissing { claim: path.as_str().into() }),
             None => Ok(()),

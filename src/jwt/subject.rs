@@ -31,8 +31,9 @@ impl fmt::Display for SubjectError {
 
 impl SubjectClaims {
     /// These claims in this order; `sub` is tried after them unless it is among them.
-    pub fn new(names: &[impl AsRef<str>]) -> Self {
-        let mut paths: Vec<ClaimPath> = names.iter().map(|name| ClaimPath::lenient(name.as_ref())).collect();
+    pub fn new(names: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let mut paths: Vec<ClaimPath> =
+            names.into_iter().map(|name| ClaimPath::lenient(name.as_ref())).collect();
         if !paths.iter().any(|path| path.as_str() == "sub") {
             paths.push(ClaimPath::lenient("sub"));
         }

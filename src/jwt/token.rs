@@ -1,5 +1,7 @@
 //! A compact JWS, taken apart (RFC 7515 section 7.1).
 
+use std::fmt;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{
@@ -8,13 +10,19 @@ use super::{
 };
 
 /// A token whose header was read and whose signature was not checked yet.
-#[derive(Debug)]
 pub struct Token<'a> {
     header: Object,
     alg: Alg,
     signing_input: &'a str,
     payload: &'a str,
     signature: Vec<u8>,
+}
+
+/// Without what could be used: the payload and the signature.
+impl fmt::Debug for Token<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").field("alg", &self.alg).field("kid", &self.kid()).finish_non_exhaustive()
+    }
 }
 
 /// What `alg` says.

@@ -1,6 +1,6 @@
 //! Operations of the OpenAPI document that are configured on their own.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 use http::Method;
 
@@ -23,15 +23,22 @@ pub struct Operation {
     pub mock: Option<MockResponse>,
 }
 
-/// The operations of an API.
+/// The paths of an API and their operations.
 #[derive(Clone, Debug, Default)]
-pub struct Operations(Vec<Operation>);
+pub struct Operations(Vec<PathItem>);
+
+#[derive(Clone, Debug)]
+struct PathItem {
+    path: PathTemplate,
+    /// Those that are configured on their own.
+    operations: Vec<Operation>,
+}
 
 /// A path of the OpenAPI document: literal, but for `{parameters}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PathTemplate(Vec<Segment>);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Segment {
     Literal(Box<str>),
     /// Anything between these two, at least one character and no slash.
@@ -49,36 +56,66 @@ impl fmt::Display for TemplateError {
 }
 
 impl Operations {
-    /// These operations.
+    /// These operations, and all paths that the document declares: where one of them is meant, no
+    /// templated path is.
     #[must_use]
-    pub fn new(mut operations: Vec<Operation>) -> Self {
+    pub fn new(operations: Vec<Operation>, declared: &[PathTemplate]) -> Self {
+        let mut items: Vec<PathItem> = Vec::new();
+        let templates = operations.iter().map(|operation| &operation.path).chain(declared).cloned();
+        let templates: HashSet<PathTemplate> = templates.collect();
+        items.extend(templates.into_iter().map(|path| PathItem { path, operations: Vec::new() }));
         // A path without parameters is matched before its templated counterparts (OpenAPI 3.0,
         // Paths Object).
-        operations.sort_by_key(|operation| operation.path.parameters());
-        Self(operations)
+        items.sort_by(|a, b| (a.path.parameters(), &a.path).cmp(&(b.path.parameters(), &b.path)));
+        for operation in operations {
+            if let Some(item) = items.iter_mut().find(|item| item.path == operation.path) {
+                item.operations.push(operation);
+            }
+        }
+        Self(items)
     }
 
     /// The operation of a request, by its whole decoded path. HEAD asks for what GET would, so it
     /// follows GET unless the document says otherwise (RFC 9110 section 9.3.2).
     #[must_use]
     pub fn find(&self, method: &Method, path: &str) -> Option<&Operation> {
-        let of = |method: &Method| {
-            self.0.iter().find(|operation| operation.method == method && operation.path.matches(path))
-        };
+        let item = self.0.iter().find(|item| item.path.matches(path, Reading::Exact))?;
+        let of = |method: &Method| item.operations.iter().find(|operation| operation.method == method);
         of(method).or_else(|| if method == Method::HEAD { of(&Method::GET) } else { None })
     }
 
-    /// Every one.
+    /// Whether requests with this method and path need no token: the operation says so, for the
+    /// method that is written and no other, and no server could take the path for another one of the
+    /// document.
+    #[must_use]
+    pub fn is_open(&self, method: &Method, path: &str) -> bool {
+        let Some(operation) = self.find(method, path) else { return false };
+        let meant = self.0.iter().find(|item| item.path.matches(path, Reading::Loose));
+        operation.ignore_authentication
+            && operation.method == method
+            && meant.is_none_or(|item| item.path == operation.path)
+    }
+
+    /// Those that are configured on their own.
     pub fn iter(&self) -> impl Iterator<Item = &Operation> {
-        self.0.iter()
+        self.0.iter().flat_map(|item| &item.operations)
     }
 }
 
-impl Operation {
-    /// Whether a request with this method needs no token: the one that was written, and no other.
-    #[must_use]
-    pub fn is_open_to(&self, method: &Method) -> bool {
-        self.ignore_authentication && self.method == method
+/// How literally a path is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    Exact,
+    /// As servers do that ignore letter case, parameters behind `;`, and spaces and dots at the end.
+    Loose,
+}
+
+impl Reading {
+    fn of_segment(self, text: &str) -> &str {
+        match self {
+            Self::Exact => text,
+            Self::Loose => text.split(';').next().unwrap_or_default().trim_end_matches([' ', '.']),
+        }
     }
 }
 
@@ -93,11 +130,11 @@ impl PathTemplate {
     }
 
     /// Whether a decoded path is one of these.
-    #[must_use]
-    pub fn matches(&self, path: &str) -> bool {
+    fn matches(&self, path: &str, reading: Reading) -> bool {
         let Some(path) = path.strip_prefix('/') else { return false };
         let mut asked = path.split('/');
-        self.0.iter().all(|segment| asked.next().is_some_and(|text| segment.matches(text)))
+        let fits = |segment: &Segment, text| segment.matches(reading.of_segment(text), reading);
+        self.0.iter().all(|segment| asked.next().is_some_and(|text| fits(segment, text)))
             && asked.next().is_none()
     }
 
@@ -118,8 +155,9 @@ fn segment(text: &str) -> Result<Segment, TemplateError> {
 }
 
 impl Segment {
-    fn matches(&self, text: &str) -> bool {
+    fn matches(&self, text: &str, reading: Reading) -> bool {
         match self {
+            Self::Literal(literal) if reading == Reading::Loose => literal.eq_ignore_ascii_case(text),
             Self::Literal(literal) => **literal == *text,
             Self::Parameter(before, after) => text
                 .strip_prefix(&**before)
@@ -146,29 +184,51 @@ mod tests {
             ("/files/{name}.json", vec!["/files/a.json"], vec!["/files/.json", "/files/a.xml"]),
         ] {
             let template = PathTemplate::new(template).unwrap();
-            good.iter().for_each(|path| assert!(template.matches(path), "{template:?} {path}"));
-            bad.iter().for_each(|path| assert!(!template.matches(path), "{template:?} {path}"));
+            let matches = |path: &str| template.matches(path, Reading::Exact);
+            good.iter().for_each(|path| assert!(matches(path), "{template:?} {path}"));
+            bad.iter().for_each(|path| assert!(!matches(path), "{template:?} {path}"));
         }
         for bad in ["", "x", "/{", "/}", "/{}", "/{a}{b}", "/a}b{c}"] {
             assert_eq!(PathTemplate::new(bad), Err(TemplateError), "{bad}");
         }
     }
 
-    #[test]
-    fn literal_paths_come_first() {
-        let operation = |path: &str, ignore_authentication| Operation {
-            method: Method::GET,
+    fn operation(method: Method, path: &str, ignore_authentication: bool) -> Operation {
+        Operation {
+            method,
             path: PathTemplate::new(path).unwrap(),
             ignore_authentication,
             request_headers: HeaderRules::default(),
             response_headers: HeaderRules::default(),
             mock: None,
-        };
-        let operations = Operations::new(vec![operation("/{x}", true), operation("/private", false)]);
+        }
+    }
+
+    #[test]
+    fn literal_paths_come_first() {
+        let operations = Operations::new(
+            vec![operation(Method::GET, "/{x}", true), operation(Method::GET, "/private", false)],
+            &[],
+        );
         assert!(!operations.find(&Method::GET, "/private").unwrap().ignore_authentication);
         assert!(operations.find(&Method::GET, "/other").unwrap().ignore_authentication);
-        let of_head = operations.find(&Method::HEAD, "/other").unwrap();
-        assert!(of_head.is_open_to(&Method::GET) && !of_head.is_open_to(&Method::HEAD));
+        assert!(operations.find(&Method::HEAD, "/other").is_some());
         assert!(operations.find(&Method::POST, "/other").is_none());
+    }
+
+    #[test]
+    fn an_open_operation_opens_nothing_beside_it() {
+        let operations = Operations::new(
+            vec![operation(Method::GET, "/users/{id}", true), operation(Method::GET, "/users/admin", false)],
+            &[PathTemplate::new("/users/me").unwrap()],
+        );
+        let is_open = |method: Method, path: &str| operations.is_open(&method, path);
+        assert!(is_open(Method::GET, "/users/7") && is_open(Method::GET, "/users/administrator"));
+        assert!(!is_open(Method::HEAD, "/users/7") && !is_open(Method::POST, "/users/7"));
+        for path in
+            ["me", "admin", "admin;x=1", "admin;", "admin ", "admin.", "ADMIN", "Me", "me.;x", "7/x", ""]
+        {
+            assert!(!is_open(Method::GET, &format!("/users/{path}")), "{path}");
+        }
     }
 }

@@ -233,6 +233,10 @@ impl Reader<'_> {
         let rights =
             if self.grants(partitions) { self.rights(raw.access_rights, partitions) } else { Vec::new() };
         let active = self.is_active(raw.active, raw.is_inactive, raw.state.as_deref());
+        if raw.key_expires_in > 0.0 {
+            let message = "sessions end with their token, not after this time; let tokens have an exp";
+            self.findings.warning(self.document, &self.at.member("key_expires_in"), message);
+        }
         let limits = Limits {
             rate: raw.rate,
             per: raw.per,
@@ -311,9 +315,12 @@ impl Reader<'_> {
                 );
                 self.findings.warning(self.document, &at.member("api_id"), message);
             }
-            if raw.limit.is_some() && !partitions.per_api {
-                let message =
-                    "without the partition per_api the limit of an access right has no effect, as in Tyk";
+            if raw.limit.as_ref().is_some_and(limits_anything) {
+                let message = if partitions.per_api {
+                    "limits of an API are not enforced yet"
+                } else {
+                    "without the partition per_api the limit of an access right has no effect, as in Tyk"
+                };
                 self.findings.warning(self.document, &at.member("limit"), message);
             }
             if !raw.endpoints.is_empty() {
@@ -325,6 +332,32 @@ impl Reader<'_> {
         granted
     }
 
+    /// The methods of a rule. They are compared by letter case (RFC 9110 section 9.1).
+    fn methods(&mut self, at: &FieldPath, names: &[String]) -> Vec<Method> {
+        if names.is_empty() {
+            let message = "without methods this entry grants nothing; list them";
+            self.findings.warning(self.document, at, message);
+        }
+        let mut methods = Vec::with_capacity(names.len());
+        for (n, name) in names.iter().enumerate() {
+            let upper = name.to_ascii_uppercase();
+            match Method::from_bytes(name.as_bytes()) {
+                Ok(method) => methods.push(method),
+                Err(_) => {
+                    let message = "this is no method, so nothing is granted for it; correct it";
+                    self.findings.warning(self.document, &at.element(n), message);
+                }
+            }
+            if *name != upper {
+                let message = format!(
+                    "methods are told apart by letter case, so this does not grant {upper}; write {upper}"
+                );
+                self.findings.warning(self.document, &at.element(n), message);
+            }
+        }
+        methods
+    }
+
     fn right(&mut self, at: &FieldPath, urls: &[RawUrl]) -> ApiRight {
         if urls.is_empty() {
             return ApiRight::Whole;
@@ -332,7 +365,7 @@ impl Reader<'_> {
         let mut rules = Vec::with_capacity(urls.len());
         for (n, url) in urls.iter().enumerate() {
             let at = at.member("allowed_urls").element(n);
-            let methods = url.methods.iter().filter_map(|method| Method::from_bytes(method.as_bytes()).ok());
+            let methods = self.methods(&at.member("methods"), &url.methods);
             match UrlRule::new(&url.url, methods) {
                 Ok(rule) => rules.push(rule),
                 Err(reason) => {
@@ -342,8 +375,16 @@ impl Reader<'_> {
                 }
             }
         }
-        ApiRight::Urls(rules.into())
+        ApiRight::urls(rules)
     }
+}
+
+/// Whether a limit of an access right limits anything: the numbers of one that does are positive.
+fn limits_anything(limit: &Value) -> bool {
+    let number = |name: &str| limit.get(name).and_then(Value::as_f64).unwrap_or_default();
+    (number("rate") > 0.0 && number("per") > 0.0)
+        || number("quota_max") > 0.0
+        || number("throttle_retry_limit") > 0.0
 }
 
 /// Tyk writes whole numbers as floats now and then.

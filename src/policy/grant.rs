@@ -1,6 +1,6 @@
 //! A policy, and what several of them grant together.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::HashSet, path::PathBuf, sync::Arc};
 
 use serde_json::Value;
 
@@ -74,16 +74,13 @@ impl Grant {
     #[must_use]
     pub fn merge(policies: Vec<Arc<Policy>>) -> Self {
         let mut grant = Self { active: true, ..Self::default() };
+        let mut tags = HashSet::new();
         for policy in &policies {
             grant.active &= policy.active;
             for (api, right) in &policy.rights {
                 grant.rights.grant(api, right);
             }
-            for tag in &policy.tags {
-                if !grant.tags.contains(tag) {
-                    grant.tags.push(tag.clone());
-                }
-            }
+            grant.tags.extend(policy.tags.iter().filter(|tag| tags.insert(tag.as_str())).cloned());
             grant.meta_data.extend(policy.meta_data.clone());
         }
         grant.policies = policies;

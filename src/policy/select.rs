@@ -1,6 +1,10 @@
 //! Which policies apply to a token.
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{Grant, Policy, PolicySet};
 use crate::{
@@ -60,13 +64,8 @@ impl Scopes {
     fn policies_of(&self, scopes: &[Cow<'_, str>]) -> Vec<&Arc<str>> {
         let mut found: Vec<_> = scopes.iter().filter_map(|scope| self.mapping.get(&**scope)).collect();
         found.sort_by_key(|(n, _)| *n);
-        let mut ids: Vec<&Arc<str>> = Vec::new();
-        for (_, id) in found {
-            if !ids.contains(&id) {
-                ids.push(id);
-            }
-        }
-        ids
+        let mut seen = HashSet::new();
+        found.into_iter().map(|(_, id)| id).filter(|id| seen.insert(&***id)).collect()
     }
 }
 
@@ -76,6 +75,12 @@ fn flatten<'c>(value: &'c Value, scopes: &mut Vec<Cow<'c, str>>) {
         Value::Array(elements) => elements.iter().for_each(|element| flatten(element, scopes)),
         _ => {}
     }
+}
+
+/// These policies in this order, each where it comes first.
+fn each_once(policies: Vec<&Arc<Policy>>) -> Vec<&Arc<Policy>> {
+    let mut seen = HashSet::with_capacity(policies.len());
+    policies.into_iter().filter(|policy| seen.insert(Arc::as_ptr(policy))).collect()
 }
 
 impl Selection {
@@ -112,7 +117,7 @@ impl Selection {
         Ok(grant)
     }
 
-    /// The policies that the token names, by a text or a list of texts.
+    /// The policies that the token names, by a text or a list of texts; all of them must be known.
     fn base_policies<'s>(
         &self,
         claims: &Claims,
@@ -128,8 +133,8 @@ impl Selection {
             _ => None,
         });
         let Some(ids) = ids else { return Ok(Vec::new()) };
-        let known: Vec<_> = ids.iter().filter_map(|id| set.get(&self.org_id, id)).collect();
-        if known.is_empty() { Err(Reason::PolicyUnknown.into()) } else { Ok(known) }
+        let known = ids.iter().map(|id| set.get(&self.org_id, id)).collect::<Option<Vec<_>>>();
+        known.map(each_once).ok_or_else(|| Reason::PolicyUnknown.into())
     }
 
     fn with_scopes<'s>(
@@ -141,11 +146,8 @@ impl Selection {
         if ids.is_empty() && policies.is_empty() {
             return Err(Reason::ScopeUnmapped.into());
         }
-        for policy in ids.iter().filter_map(|id| set.get(&self.org_id, id)) {
-            if !policies.iter().any(|earlier| Arc::ptr_eq(earlier, policy)) {
-                policies.push(policy);
-            }
-        }
+        policies.extend(ids.iter().filter_map(|id| set.get(&self.org_id, id)));
+        let policies = each_once(policies);
         if policies.is_empty() { Err(Reason::ScopePolicyUnknown.into()) } else { Ok(policies) }
     }
 
@@ -156,7 +158,7 @@ impl Selection {
         };
         let known: Vec<_> = self.defaults.iter().filter_map(|id| set.get(&self.org_id, id)).collect();
         match (known.is_empty(), set.get(&self.org_id, first)) {
-            (false, Some(_)) => Ok(known),
+            (false, Some(_)) => Ok(each_once(known)),
             // Without its first default an API has lost what it was meant to grant.
             (false, None) => Err(Reason::PolicyUnknown.into()),
             (true, _) if self.defaults.len() == 1 => {

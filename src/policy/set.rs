@@ -2,19 +2,21 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::{Grant, Policy};
 
 /// How many combinations of several policies are kept.
 const MAX_COMBINATIONS: usize = 10_000;
+/// And of how many policies at most.
+const MAX_COMBINED: usize = 32;
 
 /// The policies that were loaded.
 #[derive(Debug, Default)]
 pub struct PolicySet {
     by_id: HashMap<Arc<str>, Vec<Entry>>,
-    combinations: Mutex<HashMap<Box<[Combined]>, Arc<Grant>>>,
+    combinations: Mutex<Combinations>,
 }
 
 #[derive(Debug)]
@@ -23,6 +25,8 @@ struct Entry {
     /// What the policy grants alone: nearly every caller has one policy.
     alone: Arc<Grant>,
 }
+
+type Combinations = HashMap<Box<[Combined]>, Arc<Grant>>;
 
 /// Organisation and id of one policy of a combination.
 type Combined = (Box<str>, Arc<str>);
@@ -71,18 +75,30 @@ impl PolicySet {
         {
             return Arc::clone(&entry.alone);
         }
+        // Tokens choose the combinations: their number and their size must have an end.
+        if policies.len() > MAX_COMBINED {
+            return Arc::new(merge(policies));
+        }
         let key: Box<[Combined]> =
             policies.iter().map(|policy| (policy.org_id.clone(), Arc::clone(&policy.id))).collect();
-        let mut combinations = self.combinations.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(grant) = combinations.get(&key) {
+        if let Some(grant) = self.combinations().get(&key) {
             return Arc::clone(grant);
         }
-        let grant = Arc::new(Grant::merge(policies.iter().map(|policy| Arc::clone(policy)).collect()));
-        // Tokens choose the combinations, so their number must have an end.
+        // Outside of the lock, which all threads share.
+        let grant = Arc::new(merge(policies));
+        let mut combinations = self.combinations();
         if combinations.len() >= MAX_COMBINATIONS {
             combinations.clear();
         }
         combinations.insert(key, Arc::clone(&grant));
         grant
     }
+
+    fn combinations(&self) -> MutexGuard<'_, Combinations> {
+        self.combinations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn merge(policies: &[&Arc<Policy>]) -> Grant {
+    Grant::merge(policies.iter().map(|policy| Arc::clone(policy)).collect())
 }
