@@ -96,3 +96,31 @@ impl Rights {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rights_add_up_in_any_order() {
+        let urls = |url: &str| ApiRight::urls(vec![UrlRule::new(url, [Method::GET]).unwrap()]);
+        for (first, second, x, y) in [
+            (urls("/x"), urls("/y"), true, true),
+            (urls("/x"), urls("/x"), true, false),
+            (ApiRight::Whole, urls("/x"), true, true),
+            (urls("/x"), ApiRight::Whole, true, true),
+        ] {
+            let mut rights = Rights::default();
+            rights.grant(&"a".into(), &first);
+            rights.grant(&"a".into(), &second);
+            let may = |path, ambiguous| {
+                rights.check(&Wanted { api: "a", method: &Method::GET, paths: [path, path], ambiguous })
+            };
+            assert_eq!((may("/x", false).is_ok(), may("/y", false).is_ok()), (x, y), "{first:?} {second:?}");
+            let whole = matches!(first, ApiRight::Whole) || matches!(second, ApiRight::Whole);
+            assert_eq!(may("/x", true).is_ok(), whole);
+        }
+        let wanted = Wanted { api: "b", method: &Method::GET, paths: ["/", "/"], ambiguous: false };
+        assert_eq!(Rights::default().check(&wanted), Err(Reason::ApiNotGranted));
+    }
+}

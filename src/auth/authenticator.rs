@@ -36,7 +36,6 @@ pub struct Authenticator {
     profile: Profile,
     realm: Box<str>,
     verified: Arc<VerifiedTokens>,
-    clock: fn() -> SystemTime,
 }
 
 /// Where the rights of callers come from.
@@ -70,7 +69,6 @@ impl Authenticator {
             profile,
             realm: realm.into(),
             verified: Arc::default(),
-            clock: SystemTime::now,
         }
     }
 
@@ -78,12 +76,6 @@ impl Authenticator {
     #[must_use]
     pub fn with_cache(self, verified: Arc<VerifiedTokens>) -> Self {
         Self { verified, ..self }
-    }
-
-    /// Reads the time from this clock.
-    #[must_use]
-    pub fn with_clock(self, clock: fn() -> SystemTime) -> Self {
-        Self { clock, ..self }
     }
 
     /// Where tokens are looked for.
@@ -115,22 +107,31 @@ impl Authenticator {
     /// # Errors
     /// The [`Refusal`] of a request without a good token, or one that is granted nothing.
     pub async fn authenticate(&self, headers: &HeaderMap, query: Option<&str>) -> Result<Session, Refusal> {
+        self.authenticate_at(SystemTime::now(), headers, query).await
+    }
+
+    /// The same, at this time.
+    ///
+    /// # Errors
+    /// The [`Refusal`] of a request without a good token, or one that is granted nothing.
+    pub async fn authenticate_at(
+        &self,
+        time: SystemTime,
+        headers: &HeaderMap,
+        query: Option<&str>,
+    ) -> Result<Session, Refusal> {
         let token = match self.places.locate(headers, query) {
             Credential::Token(token) => token,
             Credential::Nothing => return Err(Reason::TokenMissing.into()),
             Credential::Unreadable => return Err(Reason::TokenMalformed.into()),
             Credential::Several => return Err(Reason::TokenAmbiguous.into()),
         };
-        let now = self.now();
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
         match self.recall(&token, now) {
             Some(session) => Ok(session),
             None => self.verify(&token, now).await,
         }
-    }
-
-    fn now(&self) -> i64 {
-        let since = (self.clock)().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
     }
 
     /// The session of a token that was found good before, if it still is.

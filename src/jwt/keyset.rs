@@ -137,3 +137,74 @@ fn only<'k>(mut keys: impl Iterator<Item = &'k Key>) -> Result<&'k Key, NoKey> {
         _ => Err(NoKey::Unfit),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jwt::{import_key, sign::SigningKey};
+
+    fn key(kid: Option<&str>) -> Key {
+        let jwk = SigningKey::generate(Algorithm::EdDSA).unwrap().public_jwk(None).unwrap().to_string();
+        let set = import_key(jwk.as_bytes(), Algorithm::EdDSA.into()).unwrap();
+        let KeySet { mut keys, .. } = set;
+        keys.remove(0).with_kid(kid)
+    }
+
+    fn find(set: &KeySet, kid: Kid<'_>, ambiguity: Ambiguity) -> Result<usize, NoKey> {
+        let eddsa = Algorithm::EdDSA;
+        let key = set.find(kid, eddsa, eddsa.into(), ambiguity)?;
+        Ok(set.keys().iter().position(|own| own == key).unwrap())
+    }
+
+    #[test]
+    fn what_a_token_names() {
+        use Ambiguity::{FirstKey, Refuse};
+        let set = KeySet::new(vec![key(Some("a")), key(Some("b")), key(Some("b")), key(None)], Vec::new());
+        for (kid, strict, tyk) in [
+            (Kid::Text("a"), Ok(0), Ok(0)),
+            // Two keys of one name: nobody knows which is meant.
+            (Kid::Text("b"), Err(NoKey::Unfit), Ok(1)),
+            (Kid::Text(""), Ok(3), Ok(3)),
+            (Kid::Text("c"), Err(NoKey::Unknown), Err(NoKey::Unknown)),
+            (Kid::Absent, Err(NoKey::Unfit), Err(NoKey::Unfit)),
+            (Kid::NotText, Err(NoKey::Unfit), Err(NoKey::Unfit)),
+        ] {
+            assert_eq!((find(&set, kid, Refuse), find(&set, kid, FirstKey)), (strict, tyk), "{kid:?}");
+        }
+        let one = KeySet::new(vec![key(Some("a"))], Vec::new());
+        assert_eq!(find(&one, Kid::Absent, Refuse), Ok(0), "there is only one that can be meant");
+        let single = KeySet::single(key(None));
+        for kid in [Kid::Absent, Kid::Text("x"), Kid::NotText] {
+            assert_eq!(find(&single, kid, Refuse), Ok(0));
+            assert_eq!(find(&single, kid, FirstKey), Ok(0));
+        }
+    }
+
+    #[test]
+    fn a_jwk_without_a_name_is_like_a_pem() {
+        let jwk = |kid| SigningKey::generate(Algorithm::EdDSA).unwrap().public_jwk(kid).unwrap().to_string();
+        let import = |jwk: String| import_key(jwk.as_bytes(), Algorithm::EdDSA.into()).unwrap();
+        let thumbprint = jwk(None);
+        let mut members: serde_json::Value = serde_json::from_str(&thumbprint).unwrap();
+        members.as_object_mut().unwrap().remove("kid");
+        assert!(import(members.to_string()).is_single());
+        assert!(!import(jwk(Some("a"))).is_single());
+        assert!(import_key(br#"{"keys":[],"keys":[]}"#, Algorithm::EdDSA.into()).is_err());
+    }
+
+    #[test]
+    fn secrets_are_as_long_as_their_hash() {
+        use Algorithm::{HS256, HS384, HS512};
+        for (octets, can) in [
+            (32, vec![HS256]),
+            (47, vec![HS256]),
+            (48, vec![HS256, HS384]),
+            (63, vec![HS256, HS384]),
+            (64, vec![HS256, HS384, HS512]),
+        ] {
+            let key = Key::hmac(&vec![7; octets]).unwrap();
+            assert_eq!(key.algorithms(), can.into_iter().collect(), "{octets}");
+        }
+        assert!(Key::hmac(&[7; 31]).is_err());
+    }
+}

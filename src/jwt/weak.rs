@@ -81,3 +81,55 @@ pub(super) fn ed25519(key: &[u8; 32]) -> Option<&'static str> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const E: [u8; 3] = [1, 0, 1];
+
+    /// A product of these factors, big-endian.
+    fn product(factors: impl IntoIterator<Item = u32>) -> Vec<u8> {
+        let mut number = vec![1_u8];
+        for factor in factors {
+            let mut carry = 0;
+            for octet in number.iter_mut().rev() {
+                let digit = u32::from(*octet) * factor + carry;
+                *octet = digit.to_le_bytes()[0];
+                carry = digit >> 8;
+            }
+            while carry > 0 {
+                number.insert(0, carry.to_le_bytes()[0]);
+                carry >>= 8;
+            }
+        }
+        number
+    }
+
+    #[test]
+    fn moduli_of_the_faulty_chip() {
+        let faulty = product([65537; 128]);
+        assert!(rsa(&faulty, &E).is_some_and(|reason| reason.contains("ROCA")));
+        // 65539 is no power of 65537 modulo 13.
+        let other = product([65537; 127].into_iter().chain([65539]));
+        assert_eq!(rsa(&other, &E), None);
+    }
+
+    #[test]
+    fn sizes_and_exponents() {
+        let good = product([65539; 128]);
+        assert_eq!(rsa(&good, &E), None);
+        for (n, e) in [
+            (product([65539; 127]), &E[..]),
+            (product([65539; 513]), &E[..]),
+            (product([65539; 128].into_iter().chain([2])), &E[..]),
+            (good.clone(), &[3][..]),
+            (good.clone(), &[1, 0, 0][..]),
+            (good.clone(), &[0xFF, 0xFF][..]),
+            (good.clone(), &[2, 0, 0, 0, 1][..]),
+            (good, &[][..]),
+        ] {
+            assert!(rsa(&n, e).is_some(), "{} {e:?}", bits(&n));
+        }
+    }
+}

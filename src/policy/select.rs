@@ -168,3 +168,129 @@ impl Selection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        access::ApiRight,
+        jwt::{Algorithm, Token, import_key, sign::SigningKey},
+        policy::Limits,
+    };
+
+    fn policy(id: &str, active: bool, apis: &[&str]) -> Policy {
+        Policy {
+            file: "p.json".into(),
+            id: id.into(),
+            org_id: "".into(),
+            active,
+            rights: apis.iter().map(|api| ((*api).into(), ApiRight::Whole)).collect(),
+            tags: vec![id.into(), "all".into()],
+            meta_data: [("plan".into(), id.into())].into_iter().collect(),
+            limits: Limits::default(),
+        }
+    }
+
+    fn set() -> PolicySet {
+        PolicySet::new([
+            policy("gold", true, &["orders"]),
+            policy("silver", true, &["catalog"]),
+            policy("off", false, &["orders"]),
+            policy("empty", true, &[]),
+        ])
+    }
+
+    fn claims(claims: &serde_json::Value) -> Claims {
+        let key = SigningKey::generate(Algorithm::EdDSA).unwrap();
+        let jwk = key.public_jwk(None).unwrap().to_string();
+        let keys = import_key(jwk.as_bytes(), Algorithm::EdDSA.into()).unwrap();
+        let token = key.sign(&serde_json::json!({}), claims).unwrap();
+        Token::parse(&token, 10_000).unwrap().verify(&keys.keys()[0]).unwrap()
+    }
+
+    fn selection() -> Selection {
+        let mapping = [("write", "silver"), ("read", "gold"), ("old", "off"), ("lost", "unknown")];
+        Selection {
+            org_id: "".into(),
+            base_claims: vec![ClaimPath::lenient("pol")],
+            scopes: Some(Scopes::new(
+                Vec::new(),
+                mapping.iter().map(|(scope, id)| ((*scope).into(), (*id).into())).collect(),
+            )),
+            defaults: vec!["gold".into()],
+        }
+    }
+
+    /// The policies that apply, or why none does.
+    fn select(selection: &Selection, token: &serde_json::Value) -> Result<Vec<String>, Reason> {
+        let grant = selection.grant(&claims(token), &set()).map_err(|refusal| refusal.reason())?;
+        Ok(grant.policies.iter().map(|policy| policy.id.to_string()).collect())
+    }
+
+    #[test]
+    fn what_a_token_selects() {
+        use serde_json::json;
+        for (token, expected) in [
+            (json!({}), Ok(vec!["gold"])),
+            (json!({ "pol": "silver" }), Ok(vec!["silver"])),
+            (json!({ "pol": ["silver", "gold", "silver"] }), Ok(vec!["silver", "gold"])),
+            (json!({ "pol": ["silver", "unknown"] }), Err(Reason::PolicyUnknown)),
+            (json!({ "pol": "off" }), Err(Reason::PolicyInactive)),
+            (json!({ "pol": ["gold", "off"] }), Err(Reason::PolicyInactive)),
+            (json!({ "pol": "empty" }), Err(Reason::PolicyWithoutRights)),
+            // The order of the configuration, whatever that of the token.
+            (json!({ "scope": "read write read" }), Ok(vec!["silver", "gold"])),
+            (json!({ "scope": "other" }), Err(Reason::ScopeUnmapped)),
+            (json!({ "scope": "lost" }), Err(Reason::ScopePolicyUnknown)),
+            (json!({ "scope": "read old" }), Err(Reason::PolicyInactive)),
+            (json!({ "scope": "write", "pol": "gold" }), Ok(vec!["gold", "silver"])),
+        ] {
+            let expected = expected.map(|ids| ids.into_iter().map(String::from).collect());
+            assert_eq!(select(&selection(), &token), expected, "{token}");
+        }
+    }
+
+    #[test]
+    fn defaults_that_are_lost() {
+        for (defaults, expected) in [
+            (vec!["gold", "silver", "gold"], Ok(vec!["gold", "silver"])),
+            (vec!["gold", "unknown"], Ok(vec!["gold"])),
+            (vec!["unknown", "gold"], Err(Reason::PolicyUnknown)),
+            (vec!["unknown"], Err(Reason::DefaultPolicyUnknown)),
+            (vec!["unknown", "unknown2"], Err(Reason::PolicyWithoutRights)),
+            (vec![], Err(Reason::ScopeMissing)),
+        ] {
+            let selection =
+                Selection { defaults: defaults.iter().map(|id| (*id).into()).collect(), ..selection() };
+            let expected = expected.map(|ids| ids.into_iter().map(String::from).collect());
+            assert_eq!(select(&selection, &serde_json::json!({})), expected, "{defaults:?}");
+        }
+    }
+
+    #[test]
+    fn what_several_policies_say_together() {
+        let grant =
+            selection().grant(&claims(&serde_json::json!({ "scope": "read write" })), &set()).unwrap();
+        assert_eq!(grant.tags, ["silver", "all", "gold"]);
+        assert_eq!(grant.meta_data["plan"], "gold", "the later one wins");
+        let mut apis: Vec<&str> = grant.rights.apis().collect();
+        apis.sort_unstable();
+        assert_eq!(apis, ["catalog", "orders"]);
+    }
+
+    #[test]
+    fn a_token_cannot_make_the_merge_expensive() {
+        let many: Vec<Policy> = (0..200).map(|n| policy(&format!("p{n}"), true, &["orders"])).collect();
+        let set = PolicySet::new(many);
+        let selection = Selection { base_claims: vec![ClaimPath::lenient("pol")], ..Selection::default() };
+        let ids: Vec<String> = (0..1_000).map(|n| format!("p{}", n % 200)).collect();
+        let token = claims(&serde_json::json!({ "pol": ids }));
+        let (first, second) =
+            (selection.grant(&token, &set).unwrap(), selection.grant(&token, &set).unwrap());
+        assert_eq!(first.policies.len(), 200);
+        assert!(!Arc::ptr_eq(&first, &second), "long combinations are not kept");
+        let few = claims(&serde_json::json!({ "pol": ["p1", "p2", "p1"] }));
+        let (first, second) = (selection.grant(&few, &set).unwrap(), selection.grant(&few, &set).unwrap());
+        assert!(Arc::ptr_eq(&first, &second));
+    }
+}

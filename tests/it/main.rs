@@ -10,6 +10,7 @@
 )]
 
 mod algorithms;
+mod authenticator;
 mod commands;
 mod control;
 mod corpus;

@@ -46,7 +46,8 @@ fn start(upstream: &Server, selection: Value) -> Gateway {
 fn refused(gateway: &Gateway, request: Request, reason: &str) {
     let answer = gateway.send(&request);
     assert_eq!(answer.status, 403, "{}", answer.text());
-    gateway.requests_with(&format!("\"reason\":\"{reason}\""));
+    let line = gateway.last_line();
+    assert!(line.contains(&format!("\"reason\":\"{reason}\"")), "{reason}: {line}");
 }
 
 fn get(claims: Value) -> Request {

@@ -6,7 +6,10 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::{Arc, Condvar, Mutex},
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -142,13 +145,15 @@ impl Said {
     /// Waits until what was said contains `part`.
     #[track_caller]
     fn wait_for(&self, part: &str) -> String {
+        let text = self.wait_until(|text| text.contains(part));
+        assert!(text.contains(part), "{part:?} was not said, but:\n{text}");
+        text
+    }
+
+    fn wait_until(&self, enough: impl Fn(&str) -> bool) -> String {
         let text = self.text.lock().unwrap();
-        let (text, _) = self
-            .more
-            .wait_timeout_while(text, PATIENCE, |(text, ended)| !text.contains(part) && !*ended)
-            .unwrap();
-        assert!(text.0.contains(part), "{part:?} was not said, but:\n{}", text.0);
-        text.0.clone()
+        let waiting = |(text, ended): &mut (String, bool)| !enough(text) && !*ended;
+        self.more.wait_timeout_while(text, PATIENCE, waiting).unwrap().0.0.clone()
     }
 
     fn wait_for_end(&self) -> String {
@@ -165,6 +170,7 @@ pub(crate) struct Gateway {
     requests: Arc<Said>,
     address: SocketAddr,
     admin: SocketAddr,
+    sent: AtomicUsize,
 }
 
 impl Gateway {
@@ -177,7 +183,7 @@ impl Gateway {
         let after = |mark: &str| text.split(mark).nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
         let address = after("listening on http://").unwrap();
         let admin = after("control API on http://").unwrap();
-        Self { setup, child, log, requests, address, admin }
+        Self { setup, child, log, requests, address, admin, sent: AtomicUsize::new(0) }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -194,6 +200,7 @@ impl Gateway {
 
     #[track_caller]
     pub(crate) fn send(&self, request: &Request) -> Answer {
+        self.sent.fetch_add(1, Ordering::SeqCst);
         request.send(self.address)
     }
 
@@ -223,6 +230,15 @@ impl Gateway {
     #[track_caller]
     pub(crate) fn requests_with(&self, part: &str) -> String {
         self.requests.wait_for(part)
+    }
+
+    /// The line of the request that was sent last, where all were sent by [`Gateway::send`].
+    #[track_caller]
+    pub(crate) fn last_line(&self) -> String {
+        let sent = self.sent.load(Ordering::SeqCst);
+        let text = self.requests.wait_until(|text| text.lines().count() >= sent);
+        assert_eq!(text.lines().count(), sent, "{text}");
+        text.lines().last().unwrap_or_default().to_owned()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -1,0 +1,96 @@
+//! The check as a library: what it remembers, and how it is built.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use claimgate::{
+    auth::{Authenticator, BuildError, Credential},
+    jwks::{HttpFetch, Registry, UrlError},
+    jwt::{Algorithm, Token},
+    refusal::Reason,
+    session::Identity,
+};
+use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use serde_json::json;
+
+use crate::support::{claims, key, key_named};
+
+fn registry() -> Registry {
+    Registry::start(Arc::new(HttpFetch::new().unwrap())).unwrap()
+}
+
+fn secret() -> Vec<u8> {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    STANDARD.decode(key(Algorithm::HS256).to_text().unwrap().trim()).unwrap()
+}
+
+fn bearer(claims: &serde_json::Value) -> HeaderMap {
+    let token = key(Algorithm::HS256).sign(&json!({}), claims).unwrap();
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, HeaderValue::try_from(format!("Bearer {token}")).unwrap());
+    headers
+}
+
+fn at(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+#[tokio::test]
+async fn a_token_that_was_good_is_looked_at_again() {
+    let authenticator = Authenticator::builder([Algorithm::HS256]).key(secret()).build(&registry()).unwrap();
+    let headers = bearer(&claims(json!({ "iat": 1000, "nbf": 1000, "exp": 2000 })));
+    let ask = async |seconds| {
+        let result = authenticator.authenticate_at(at(seconds), &headers, None).await;
+        result.map(|session| session.subject().to_owned()).map_err(|refusal| refusal.reason())
+    };
+    assert_eq!(ask(1999).await.as_deref(), Ok("alice"));
+    assert_eq!(ask(1999).await.as_deref(), Ok("alice"));
+    assert_eq!(ask(2000).await, Err(Reason::TokenExpired));
+    // The clock may be set back.
+    assert_eq!(ask(1000).await.as_deref(), Ok("alice"));
+    assert_eq!(ask(999).await, Err(Reason::TokenNotYetValid));
+}
+
+#[tokio::test]
+async fn tokens_end_unless_their_owner_says_otherwise() {
+    let build = |change: fn(claimgate::auth::Builder) -> claimgate::auth::Builder| {
+        change(Authenticator::builder([Algorithm::HS256]).key(secret())).build(&registry()).unwrap()
+    };
+    let endless = bearer(&claims(json!({ "exp": null })));
+    let refusal = build(|b| b).authenticate(&endless, None).await.unwrap_err();
+    assert_eq!(refusal.reason(), Reason::RequiredClaimMissing);
+    let session = build(|b| b.required_claims(["sub"])).authenticate(&endless, None).await.unwrap();
+    let identity = Identity { issuer: Some("https://idp.test"), subject: "alice" };
+    assert_eq!((session.identity(), session.expires()), (identity, None));
+}
+
+#[test]
+fn what_cannot_be_built() {
+    let fails = |builder: claimgate::auth::Builder| builder.build(&registry()).unwrap_err();
+    assert_eq!(fails(Authenticator::builder([]).key(secret())), BuildError::NoAlgorithm);
+    assert_eq!(fails(Authenticator::builder([Algorithm::HS256])), BuildError::NoKeySource);
+    let hs = || Authenticator::builder([Algorithm::HS256]);
+    assert_eq!(fails(hs().key(secret()).jwks_uri("idp.example/jwks")), BuildError::Url(0, UrlError::Shape));
+    assert!(matches!(fails(hs().key(secret()).key("short")), BuildError::Key(1, _)));
+    assert_eq!(fails(hs().key(secret()).key([7; 32])), BuildError::NamelessKeys);
+}
+
+#[test]
+fn nothing_shows_what_it_should_not() {
+    let token = key(Algorithm::HS256).sign(&json!({}), &claims(json!({}))).unwrap();
+    let builder = Authenticator::builder([Algorithm::HS256]).key("0123456789abcdef0123456789abcdef");
+    let shown = [
+        format!("{:?}", Token::parse(&token, 16_384).unwrap()),
+        format!("{:?}", Credential::Token((&*token).into())),
+        format!("{builder:?}"),
+        format!("{:?}", builder.build(&registry()).unwrap()),
+        format!("{:?}", key_named("other", Algorithm::RS256)),
+    ];
+    for text in shown {
+        for part in token.split('.').chain(["0123456789", "48, 49, 50", "PRIVATE"]) {
+            assert!(!text.contains(part), "{text}");
+        }
+    }
+}
