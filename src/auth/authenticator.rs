@@ -17,8 +17,8 @@ use super::{
     refused::without_identity,
 };
 use crate::{
-    jwks::{Found, KeySources, Missing},
-    jwt::{Ambiguity, Claims, Error, Reading, Rules, Token},
+    jwks::{Found, KeySources, Missing, Parties},
+    jwt::{Ambiguity, Claims, Error, Key, Reading, Rules, Token, json::Value},
     policy::{Grant, PolicySet, Selection},
     refusal::{Profile, Reason, Refusal},
     session::Session,
@@ -161,9 +161,10 @@ impl Authenticator {
 
     /// The claims of a token with a good signature. A key that no source knows is asked for once.
     async fn claims(&self, token: &Token<'_>) -> Result<(Found, Claims), Error> {
-        let mut result = self.claims_with_known_keys(token)?;
+        let parties = if self.keys.are_bound() { parties(token)? } else { Parties::default() };
+        let mut result = self.claims_with_known_keys(token, &parties)?;
         if matches!(result, Err(Missing::Unknown | Missing::Unavailable)) && self.keys.refetch().await {
-            result = self.claims_with_known_keys(token)?;
+            result = self.claims_with_known_keys(token, &parties)?;
         }
         result.map_err(|missing| match missing {
             Missing::Unavailable => Error::KeysUnavailable,
@@ -171,14 +172,19 @@ impl Authenticator {
         })
     }
 
-    fn claims_with_known_keys(&self, token: &Token<'_>) -> Result<Result<(Found, Claims), Missing>, Error> {
+    fn claims_with_known_keys(
+        &self,
+        token: &Token<'_>,
+        parties: &Parties,
+    ) -> Result<Result<(Found, Claims), Missing>, Error> {
         let ambiguity = match self.rules.reading {
             Reading::Strict => Ambiguity::Refuse,
             Reading::Tyk => Ambiguity::FirstKey,
         };
         let algorithm = token.algorithm()?;
         let allowed = self.rules.algorithms;
-        match self.keys.with_key(token.kid(), algorithm, allowed, ambiguity, |key| token.verify(key)) {
+        let verify = |key: &Key| token.verify(key);
+        match self.keys.with_key(parties, token.kid(), algorithm, allowed, ambiguity, verify) {
             Ok((found, claims)) => Ok(Ok((found, claims?))),
             Err(missing) => Ok(Err(missing)),
         }
@@ -192,4 +198,15 @@ impl Authenticator {
         };
         Ok(Session::new(&subject, token.header().clone(), claims, grant))
     }
+}
+
+/// Who a token says it is from and for.
+fn parties(token: &Token<'_>) -> Result<Parties, Error> {
+    let claims = token.unverified_claims()?;
+    let text = |value: &Value| value.as_str().map(String::from);
+    let audiences = match claims.get("aud") {
+        Some(Value::Array(audiences)) => audiences.iter().filter_map(text).collect(),
+        audience => audience.and_then(text).into_iter().collect(),
+    };
+    Ok(Parties { issuer: claims.get("iss").and_then(text), audiences })
 }

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{Authenticator, Place, Places};
 use crate::{
-    jwks::{KeySources, Registry, RemoteSource, Source, UrlError},
+    jwks::{Binding, KeySources, Registry, RemoteSource, Source, UrlError},
     jwt::{Algorithm, ClaimPath, KeyError, Rules, SubjectClaims, import_key},
     refusal::Profile,
 };
@@ -170,16 +170,17 @@ impl Builder {
         if self.rules.algorithms.is_empty() {
             return Err(BuildError::NoAlgorithm);
         }
-        let mut sources: Vec<Arc<Source>> = Vec::new();
+        let mut sources: Vec<(Arc<Source>, Binding)> = Vec::new();
         for (n, url) in self.urls.iter().enumerate() {
             let remote = RemoteSource::new(url).map_err(|e| BuildError::Url(n, e))?;
-            sources.push(registry.remote(&remote));
+            sources.push((registry.remote(&remote), Binding::default()));
         }
         let mut nameless = 0;
         for (n, material) in self.keys.iter().enumerate() {
             let keys = import_key(material, self.rules.algorithms).map_err(|e| BuildError::Key(n, e))?;
             nameless += usize::from(keys.is_single());
-            sources.push(Arc::new(Source::fixed(format!("key {n}"), Arc::new(keys))));
+            let source = Source::fixed(format!("key {n}"), Arc::new(keys));
+            sources.push((Arc::new(source), Binding::default()));
         }
         if nameless > 1 {
             return Err(BuildError::NamelessKeys);

@@ -16,7 +16,7 @@ use super::{
 };
 
 pub(super) fn run(flags: &Flags) -> ExitCode {
-    init_log();
+    let _log = init_log();
     let mut findings = Findings::default();
     let config = Config::load(flags, env::vars_os(), &mut findings);
     findings.into_iter().for_each(|finding| eprintln!("{finding}"));

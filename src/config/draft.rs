@@ -21,6 +21,9 @@ use crate::{
     secrets::{Secret, Secrets},
 };
 
+/// The longest time that can be configured.
+const MAX_TIME: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Sets one field from a text, or says what is wrong with it.
 type Setter = fn(&mut Draft, &str) -> Result<(), String>;
 
@@ -261,8 +264,8 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 fn duration(text: &str) -> Result<Duration, String> {
     crate::definition::parse_duration(text)
-        .filter(|time| !time.is_zero())
-        .ok_or_else(|| "a time is written like 30s or 1m30s, and is not zero; correct it".into())
+        .filter(|time| !time.is_zero() && *time <= MAX_TIME)
+        .ok_or_else(|| "a time is written like 30s or 1m30s, is not zero, and at most 24h; correct it".into())
 }
 
 /// A value as the text that an environment variable would hold.

@@ -21,6 +21,7 @@ const ELSEWHERE: &str = "this is not supported yet, and without it requests woul
 const CODE: &str = "custom code is not run, and without it the API would not behave as it says; remove it or keep this API where it is";
 const METHOD: &str =
     "this authentication method is not supported; use a JWT scheme, or keep this API where it is";
+const BODY: &str = "bodies are not transformed yet, and without it the upstream or the caller would see what was to be changed; remove it or keep this API where it is";
 const REPORTING: &str = "this is about reporting and has no effect here";
 const CACHE: &str = "answers are not cached";
 const LIMIT: &str = "this limit is not enforced yet";
@@ -214,7 +215,10 @@ static GLOBAL: Section = section(&[
     Field::honour("contextVariables", Shape::Object(&SWITCH)),
     Field::honour("cors", Shape::Object(&CORS)),
     Field::refuse("requestSizeLimit", NOT_BUILT),
-    Field::refuse("ignoreCase", "operations match by letter case; write their paths as callers do"),
+    Field::refuse(
+        "ignoreCase",
+        "operations match by letter case; write their paths as callers do, and remove this",
+    ),
     Field::warn("cache", CACHE),
     // No limit is enforced yet, so none can be skipped.
     Field::ignore("skipRateLimit"),
@@ -268,8 +272,8 @@ static OPERATION: Section = section(&[
     Field::honour("mockResponse", Shape::Object(&MOCK_RESPONSE)),
     Field::warn("circuitBreaker", "requests are sent to failing upstreams as well"),
     Field::warn("cache", CACHE),
-    Field::refuse("transformRequestBody", CODE),
-    Field::refuse("transformResponseBody", CODE),
+    Field::refuse("transformRequestBody", BODY),
+    Field::refuse("transformResponseBody", BODY),
     Field::refuse("virtualEndpoint", CODE),
     Field::refuse("postPlugins", CODE),
     Field::ignore("trackEndpoint"),
@@ -278,7 +282,10 @@ static OPERATION: Section = section(&[
 
 static IGNORE_AUTHENTICATION: Section = guarded(&[
     Field::honour("enabled", Shape::Bool),
-    Field::refuse("ignoreCase", "operations match by letter case; write the path as callers do"),
+    Field::refuse(
+        "ignoreCase",
+        "operations match by letter case; write the path as callers do, and remove this",
+    ),
 ]);
 
 static MOCK_RESPONSE: Section = section(&[
@@ -301,5 +308,12 @@ static CLAIMGATE_SCHEME: Section = guarded(&[
     Field::honour("algorithms", Shape::Texts),
     Field::honour("requiredClaims", Shape::Texts),
     Field::honour("maxTokenSize", Shape::Count),
-    Field::refuse_content("keySources", "keys cannot be bound to issuers yet; remove this"),
+    Field::honour("keySources", Shape::List(&Shape::Object(&BOUND_SOURCE))),
+]);
+
+static BOUND_SOURCE: Section = guarded(&[
+    Field::honour("url", Shape::Text),
+    Field::honour("source", Shape::Text),
+    Field::honour("issuers", Shape::Texts),
+    Field::honour("audiences", Shape::Texts),
 ]);

@@ -20,7 +20,7 @@ mod transform;
 use std::{path::PathBuf, sync::Arc};
 
 use crate::{
-    jwks::RemoteSource,
+    jwks::{Binding, RemoteSource},
     jwt::{KeySet, Rules},
     middleware::{CorsPolicy, HeaderRules, Operations},
     policy::Selection,
@@ -86,7 +86,7 @@ pub struct JwtScheme {
     /// Whether the definition bounds the size of a token.
     pub bounds_token_size: bool,
     /// Where keys come from, in order; never empty.
-    pub sources: Vec<KeySource>,
+    pub sources: Vec<(KeySource, Binding)>,
     /// Which policies apply.
     pub selection: Selection,
 }
@@ -98,4 +98,11 @@ pub enum KeySource {
     Remote(RemoteSource),
     /// Keys in the definition, or where it refers to.
     Fixed(Arc<KeySet>),
+}
+
+impl KeySource {
+    /// Whether this is the key set at a URL.
+    fn is_at(&self, url: &str) -> bool {
+        matches!(self, Self::Remote(remote) if RemoteSource::new(url).is_ok_and(|own| own.url() == remote.url()))
+    }
 }

@@ -39,14 +39,20 @@ impl Context<'_> {
             &mut self,
             &at_global.member("transformRequestHeaders"),
             &global.transform_request_headers,
+            context_variables,
         );
         let response_headers = transform::headers(
             &mut self,
             &at_global.member("transformResponseHeaders"),
             &global.transform_response_headers,
+            context_variables,
         );
-        let operations =
-            self.operations(&at_middleware.member("operations"), &tyk.middleware.operations, &paths);
+        let operations = self.operations(
+            &at_middleware.member("operations"),
+            &tyk.middleware.operations,
+            &paths,
+            context_variables,
+        );
         Some(Definition {
             file: self.document.path().to_owned(),
             id: id?,
@@ -145,16 +151,19 @@ impl Context<'_> {
         let at = at.members(&["server", "authentication"]);
         let enabled =
             |value: &Value| value.get("enabled").is_some_and(|enabled| *enabled == Value::Bool(true));
-        if !authentication.enabled {
+        if authentication.enabled != Some(true) {
             let configured = authentication.security_schemes.iter().any(|(_, scheme)| enabled(scheme));
             let required = schemes.security.iter().flatten().any(|requirement| !requirement.is_empty());
-            if configured {
-                let message = "authentication is off: everybody may use this API, although a scheme is configured; set it to true, or remove the scheme";
-                self.warning(&at.member("enabled"), message);
-            } else if required {
-                let message = "authentication is off: everybody may use this API, although security requires a scheme; configure it in x-tyk-api-gateway.server.authentication, or require none";
-                self.warning(&FieldPath::top().member("security"), message);
+            if !configured && !required {
+                return Some(None);
             }
+            if authentication.enabled.is_none() {
+                let message = "a scheme is required or configured, but authentication is not: everybody could use this API; write enabled: true here with the scheme, or enabled: false if that is meant";
+                self.error(&at, message);
+                return None;
+            }
+            let message = "authentication is off: everybody may use this API, although a scheme is required or configured";
+            self.warning(&at.member("enabled"), message);
             return Some(None);
         }
         if !matches!(authentication.base_identity_provider.as_str(), "" | "jwt_claim") {
@@ -210,7 +219,9 @@ impl Context<'_> {
             return None;
         }
         let Some((_, scheme)) = schemes.openapi.iter().find(|(own, _)| own == name) else {
-            let message = format!("the scheme {name} is not in components.securitySchemes; add it there");
+            let message = format!(
+                "the scheme {name} is not in components.securitySchemes; add it there, or correct its name"
+            );
             self.error(&at.element(0).member(name), message);
             return None;
         };
@@ -267,6 +278,7 @@ impl Context<'_> {
         at: &FieldPath,
         operations: &[(String, raw::Operation)],
         paths: &serde_json::Map<String, Value>,
+        context_variables: bool,
     ) -> Operations {
         let mut parsed = Vec::with_capacity(operations.len());
         for (id, operation) in operations {
@@ -285,14 +297,16 @@ impl Context<'_> {
                     continue;
                 }
             };
-            let request = &operation.transform_request_headers;
-            let response = &operation.transform_response_headers;
+            let mut headers =
+                |field: &str, raw| transform::headers(self, &at.member(field), raw, context_variables);
+            let request_headers = headers("transformRequestHeaders", &operation.transform_request_headers);
+            let response_headers = headers("transformResponseHeaders", &operation.transform_response_headers);
             parsed.push(Operation {
                 method,
                 path,
                 ignore_authentication: operation.ignore_authentication.enabled,
-                request_headers: transform::headers(self, &at.member("transformRequestHeaders"), request),
-                response_headers: transform::headers(self, &at.member("transformResponseHeaders"), response),
+                request_headers,
+                response_headers,
                 mock: transform::mock(self, &at.member("mockResponse"), &operation.mock_response),
             });
         }

@@ -98,7 +98,7 @@ mirrors! {
     }
 
     struct Authentication {
-        enabled: bool,
+        enabled: Option<bool>,
         strip_authorization_data: bool,
         base_identity_provider: String,
         #[serde(deserialize_with = "members")]
@@ -226,6 +226,14 @@ mirrors! {
         algorithms: Option<Vec<String>>,
         required_claims: Vec<String>,
         max_token_size: Option<u64>,
+        key_sources: Vec<BoundSource>,
+    }
+
+    struct BoundSource {
+        url: String,
+        source: String,
+        issuers: Vec<String>,
+        audiences: Vec<String>,
     }
 }
 

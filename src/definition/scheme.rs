@@ -7,7 +7,7 @@ use http::HeaderName;
 use super::{JwtScheme, KeySource, context::Context, raw, source};
 use crate::{
     document::FieldPath,
-    jwks::RemoteSource,
+    jwks::{Binding, RemoteSource},
     jwt::{Algorithm, AlgorithmSet, ClaimPath, CustomRule, Expect, Family, Rules, Skew, SubjectClaims, json},
     policy::{Scopes, Selection},
 };
@@ -31,7 +31,7 @@ impl SchemeParser<'_, '_> {
         let (header, query, cookie) = self.places(scheme);
         // What is wrong with one part does not hide what is wrong with the next.
         let algorithms = self.algorithms(scheme, refined);
-        let sources = self.sources(scheme, algorithms);
+        let sources = self.sources(scheme, refined, algorithms);
         let rules = self.rules(scheme, refined, algorithms.unwrap_or_default());
         let selection = self.selection(scheme);
         if !selection.is_configured() {
@@ -115,39 +115,66 @@ impl SchemeParser<'_, '_> {
     }
 
     /// The key sources: `jwksURIs` if there are any, else `source`, whose keys must be able to do one of
-    /// the algorithms.
-    fn sources(&mut self, scheme: &raw::Scheme, algorithms: Option<AlgorithmSet>) -> Option<Vec<KeySource>> {
-        if !scheme.jwks_uris.is_empty() {
-            return self.jwks_uris(&scheme.jwks_uris);
-        }
-        if scheme.source.trim().is_empty() {
+    /// the algorithms; then those of our extension, which also binds the others.
+    fn sources(
+        &mut self,
+        scheme: &raw::Scheme,
+        refined: &raw::ClaimgateScheme,
+        algorithms: Option<AlgorithmSet>,
+    ) -> Option<Vec<(KeySource, Binding)>> {
+        let own = if scheme.jwks_uris.is_empty() {
+            self.source(&scheme.source, &self.at.member("source"), algorithms)
+        } else {
+            self.jwks_uris(&scheme.jwks_uris)
+        };
+        let mut sources = own?;
+        let added = self.bound_sources(&mut sources, refined, algorithms)?;
+        sources.extend(added);
+        if sources.is_empty() {
             let message = "there are no keys: add jwksURIs or source; keys that are stored per credential are not supported yet";
             self.context.error(&self.at, message);
             return None;
         }
-        match source::parse(&scheme.source, algorithms?, self.context.secrets, self.context.keys) {
+        if sources.len() > 1 && sources.iter().any(|(_, binding)| binding.issuers.is_empty()) {
+            let message = "the keys of several sources count for every issuer, so each of their owners can speak for the others; bind them to issuers in x-claimgate (keySources)";
+            self.context.warning(&self.at, message);
+        }
+        Some(sources)
+    }
+
+    /// The source that a text describes, if there is one.
+    fn source(
+        &mut self,
+        text: &str,
+        at: &FieldPath,
+        algorithms: Option<AlgorithmSet>,
+    ) -> Option<Vec<(KeySource, Binding)>> {
+        if text.trim().is_empty() {
+            return Some(Vec::new());
+        }
+        match source::parse(text, algorithms?, self.context.secrets, self.context.keys) {
             Ok(source) => {
                 if let KeySource::Remote(remote) = &source {
-                    self.warn_if_exposed("source", remote);
+                    self.warn_if_exposed(at, remote);
                 }
-                Some(vec![source])
+                Some(vec![(source, Binding::default())])
             }
             Err(message) => {
-                self.error("source", message);
+                self.context.error(at, message);
                 None
             }
         }
     }
 
-    fn jwks_uris(&mut self, uris: &[raw::JwksUri]) -> Option<Vec<KeySource>> {
+    fn jwks_uris(&mut self, uris: &[raw::JwksUri]) -> Option<Vec<(KeySource, Binding)>> {
         let mut sources = Vec::with_capacity(uris.len());
         for (n, uri) in uris.iter().enumerate() {
             let at = self.at.member("jwksURIs").element(n);
             match source::remote(&uri.url, None) {
                 Ok(_) => match source::remote(&uri.url, uri.cache_timeout.as_deref()) {
                     Ok(remote) => {
-                        self.warn_if_exposed("jwksURIs", &remote);
-                        sources.push(KeySource::Remote(remote));
+                        self.warn_if_exposed(&at.member("url"), &remote);
+                        sources.push((KeySource::Remote(remote), Binding::default()));
                     }
                     Err(message) => self.context.error(&at.member("cacheTimeout"), message),
                 },
@@ -157,10 +184,44 @@ impl SchemeParser<'_, '_> {
         (sources.len() == uris.len()).then_some(sources)
     }
 
-    fn warn_if_exposed(&mut self, field: &str, remote: &RemoteSource) {
+    /// The sources of our extension: `url` names one of `jwksURIs`, whose binding this is; `source` is
+    /// one more.
+    fn bound_sources(
+        &mut self,
+        own: &mut [(KeySource, Binding)],
+        refined: &raw::ClaimgateScheme,
+        algorithms: Option<AlgorithmSet>,
+    ) -> Option<Vec<(KeySource, Binding)>> {
+        let mut added = Vec::new();
+        for (n, bound) in refined.key_sources.iter().enumerate() {
+            let at = self.at_claimgate.member("keySources").element(n);
+            let binding = Binding { issuers: bound.issuers.clone(), audiences: bound.audiences.clone() };
+            if binding.is_open() {
+                self.context.error(&at, "this binds the keys to nobody; name their issuers or audiences");
+            }
+            match (&*bound.url, &*bound.source) {
+                (url, "") if !url.is_empty() => match own.iter_mut().find(|(source, _)| source.is_at(url)) {
+                    Some((_, of_url)) => *of_url = binding,
+                    None => {
+                        self.context.error(&at.member("url"), "this is none of jwksURIs; name one of them");
+                    }
+                },
+                ("", text) if !text.is_empty() => {
+                    let source = self.source(text, &at.member("source"), algorithms)?;
+                    added.extend(source.into_iter().map(|(source, _)| (source, binding.clone())));
+                }
+                _ => self
+                    .context
+                    .error(&at, "write either url, one of jwksURIs, or source, one more key source"),
+            }
+        }
+        Some(added)
+    }
+
+    fn warn_if_exposed(&mut self, at: &FieldPath, remote: &RemoteSource) {
         if remote.is_exposed() {
             let message = "keys are fetched in the clear: whoever is on the way can replace them; use https";
-            self.context.warning(&self.at.member(field), message);
+            self.context.warning(at, message);
         }
     }
 
@@ -180,6 +241,22 @@ impl SchemeParser<'_, '_> {
             [] => SubjectClaims::new([&scheme.identity_base_field]),
             claims => SubjectClaims::new(claims),
         };
+        for (field, values) in [
+            ("allowedIssuers", &scheme.allowed_issuers),
+            ("allowedAudiences", &scheme.allowed_audiences),
+            ("allowedSubjects", &scheme.allowed_subjects),
+        ] {
+            for (n, value) in
+                values.iter().enumerate().filter(|(_, value)| value.trim() != **value || value.is_empty())
+            {
+                let message = if value.is_empty() {
+                    "an empty text allows tokens that name nobody; write a value, or remove it"
+                } else {
+                    "values are compared exactly, and this one begins or ends with a space; remove it"
+                };
+                self.context.error(&self.at.member(field).element(n), message);
+            }
+        }
         let mut rules = Rules {
             skew,
             required_claims: refined.required_claims.iter().map(|claim| ClaimPath::lenient(claim)).collect(),
@@ -243,6 +320,10 @@ impl SchemeParser<'_, '_> {
                     &at.member("allowedValues"),
                     "no value is allowed, so no token could pass; add values",
                 );
+            }
+            if !rule.allowed_values.is_empty() && matches!(expect, Expect::Required) {
+                let message = "a rule of type required does not look at values; write exact_match or contains, or remove them";
+                self.context.warning(&at.member("allowedValues"), message);
             }
             parsed.push(CustomRule { path, expect, non_blocking: rule.non_blocking });
         }

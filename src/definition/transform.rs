@@ -9,7 +9,13 @@ use crate::{
     middleware::{HeaderRules, MockResponse, header_field},
 };
 
-pub(super) fn headers(context: &mut Context<'_>, at: &FieldPath, raw: &raw::TransformHeaders) -> HeaderRules {
+/// Reads header rules; `context_variables` says whether `$tyk_context` has values.
+pub(super) fn headers(
+    context: &mut Context<'_>,
+    at: &FieldPath,
+    raw: &raw::TransformHeaders,
+    context_variables: bool,
+) -> HeaderRules {
     let mut rules = HeaderRules::default();
     if !raw.enabled {
         return rules;
@@ -30,6 +36,16 @@ pub(super) fn headers(context: &mut Context<'_>, at: &FieldPath, raw: &raw::Tran
                 "$secret_ variables are not supported yet, the upstream would get their text; remove it",
             );
         }
+    }
+    for (name, template) in rules.templates() {
+        let message = if template.has_unknown_variables() {
+            "a variable in the value of {} is not known, so it stands for nothing; correct its name"
+        } else if template.needs_context() && !context_variables {
+            "contextVariables is off, so $tyk_context in the value of {} stands for nothing; switch it on"
+        } else {
+            continue;
+        };
+        context.warning(&at.member("add"), message.replace("{}", name.as_str()));
     }
     rules
 }

@@ -104,7 +104,8 @@ fn authenticator(jwt: JwtScheme, id: &Arc<str>, realm: &str, context: &Context<'
         KeySource::Remote(remote) => context.registry.remote(&remote),
         KeySource::Fixed(keys) => Arc::new(Source::fixed(format!("the keys of {id}"), keys)),
     };
-    let keys = KeySources::new(jwt.sources.into_iter().map(source).collect());
+    let sources = jwt.sources.into_iter().map(|(own, binding)| (source(own), binding));
+    let keys = KeySources::new(sources.collect());
     let grants = Grants { selection: jwt.selection, policies: Arc::clone(context.policies) };
     Authenticator::new(
         Places::new(places, context.profile),

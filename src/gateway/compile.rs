@@ -12,7 +12,7 @@ use crate::{
     definition::{self, Definition},
     document::{Finding, Findings, Severity},
     jwks::{KeySources, Registry, Source},
-    policy::{self, PolicySet},
+    policy::{self, Policy, PolicySet},
     refusal::Profile,
 };
 
@@ -96,6 +96,11 @@ fn read(config: &Config, findings: &mut Findings) -> Option<Documents> {
     if findings.has_errors() {
         return None;
     }
+    if loaded.definitions.is_empty() {
+        let message =
+            "there are no definitions here (.yaml, .yml or .json), so every request is answered with 404";
+        findings.push(warning(&config.definitions, message.into()));
+    }
     warn_about_references(&loaded.definitions, &policies, findings);
     Some(Documents { definitions: loaded.definitions, policies })
 }
@@ -104,16 +109,22 @@ fn read(config: &Config, findings: &mut Findings) -> Option<Documents> {
 fn warn_about_references(definitions: &[Definition], policies: &PolicySet, findings: &mut Findings) {
     for definition in definitions {
         let Some(jwt) = &definition.jwt else { continue };
-        let scopes = jwt.selection.scopes.iter().flat_map(policy::Scopes::policies);
-        for id in jwt.selection.defaults.iter().chain(scopes) {
-            if policies.get(&jwt.selection.org_id, id).is_none() {
-                let why =
-                    if policies.knows(id) { "belongs to another organisation" } else { "does not exist" };
-                let message = format!(
-                    "the policy {id}, which this API selects, {why}; callers who depend on it get 403"
-                );
-                findings.push(warning(&definition.file, message));
-            }
+        let scopes = || jwt.selection.scopes.iter().flat_map(policy::Scopes::policies);
+        let ids = || jwt.selection.defaults.iter().chain(scopes());
+        let grants = |policy: &Policy| policy.rights.iter().any(|(api, _)| *api == definition.id);
+        let org_id = &jwt.selection.org_id;
+        let nothing_grants = !ids().filter_map(|id| policies.get(org_id, id)).any(|policy| grants(policy));
+        for id in ids() {
+            let why = match policies.get(org_id, id) {
+                None if policies.knows(id) => "belongs to another organisation",
+                None => "does not exist",
+                Some(policy) if !policy.active => "is not active",
+                Some(_) if nothing_grants => "does not grant it, and neither does another one",
+                Some(_) => continue,
+            };
+            let message =
+                format!("the policy {id}, which this API selects, {why}; callers who depend on it get 403");
+            findings.push(warning(&definition.file, message));
         }
     }
     let known: HashSet<&str> = definitions.iter().map(|definition| &*definition.id).collect();

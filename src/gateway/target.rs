@@ -114,13 +114,33 @@ fn has_plain_framing(headers: &HeaderMap) -> bool {
 
 /// A host, with or without port (RFC 9110 section 7.2).
 fn is_host(host: &[u8]) -> bool {
-    let of_host = |b: &u8| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(b);
-    let port = match host.iter().rposition(|b| matches!(b, b':' | b']')) {
-        Some(at) if host.get(at) == Some(&b':') => host.get(at.saturating_add(1)..).unwrap_or_default(),
-        _ => b"",
+    let of_name = |b: &u8| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(b);
+    let of_address = |b: &u8| b.is_ascii_hexdigit() || matches!(b, b':' | b'.');
+    let (name, port) = match host.strip_prefix(b"[") {
+        Some(rest) => match rest.iter().position(|b| *b == b']') {
+            Some(end) => (rest.get(..end), rest.get(end.saturating_add(1)..)),
+            None => return false,
+        },
+        None => {
+            let end = host.iter().position(|b| *b == b':').unwrap_or(host.len());
+            (host.get(..end), host.get(end..))
+        }
     };
-    let port = std::str::from_utf8(port).unwrap_or("?");
-    host.iter().all(of_host) && (port.is_empty() || port.parse::<u16>().is_ok())
+    let (name, port) = (name.unwrap_or_default(), port.unwrap_or_default());
+    let is_name = if host.starts_with(b"[") {
+        !name.is_empty() && name.iter().all(of_address)
+    } else {
+        name.iter().all(of_name)
+    };
+    is_name && is_port(port)
+}
+
+/// Nothing, or a colon and a port, which may be left out (RFC 3986 section 3.2.3).
+fn is_port(text: &[u8]) -> bool {
+    let Some(port) = text.strip_prefix(b":") else { return text.is_empty() };
+    let digits = port.iter().all(u8::is_ascii_digit);
+    let number = || std::str::from_utf8(port).ok()?.parse::<u16>().ok();
+    digits && (port.is_empty() || number().is_some())
 }
 
 fn host_name(host: &HeaderValue) -> String {
@@ -330,6 +350,12 @@ mod tests {
             ("/", &["u@a"]),
             ("/", &["a:99999"]),
             ("/", &["a:b"]),
+            ("/", &["a:+80"]),
+            ("/", &["a:80:90"]),
+            ("/", &["["]),
+            ("/", &["[]"]),
+            ("/", &["a]b["]),
+            ("/", &["[::1]x"]),
             ("/", &["a/b"]),
             ("http://u@b/x", &["b"]),
             ("ftp://b/x", &["b"]),

@@ -12,6 +12,7 @@
 //! **Invariant:** there is at most one fetch in flight for a source, and unknown key ids cause at
 //! most one in [`COOL_DOWN`].
 
+mod binding;
 mod fetch;
 mod refresh;
 mod registry;
@@ -19,6 +20,7 @@ mod remote;
 mod source;
 mod sources;
 
+pub use binding::{Binding, Parties};
 pub use fetch::{Fetch, FetchError, Fetched, HttpFetch};
 pub use registry::Registry;
 pub use remote::{RemoteSource, UrlError};

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
-use super::source::Source;
+use super::{Binding, Parties, source::Source};
 use crate::jwt::{Algorithm, AlgorithmSet, Ambiguity, Key, Kid, NoKey};
 
 /// How long a request waits for a fetch that may bring its key.
@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Where the keys of an API come from. The first source with a key that fits the token decides; as in
 /// Tyk, where the first key counts, the first that knows the `kid`.
 #[derive(Clone, Debug, Default)]
-pub struct KeySources(Vec<Arc<Source>>);
+pub struct KeySources(Vec<(Arc<Source>, Binding)>);
 
 /// Why no key was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,21 +36,28 @@ pub struct Found {
 impl KeySources {
     /// These sources, in this order.
     #[must_use]
-    pub const fn new(sources: Vec<Arc<Source>>) -> Self {
+    pub const fn new(sources: Vec<(Arc<Source>, Binding)>) -> Self {
         Self(sources)
     }
 
     /// The sources.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Source>> {
-        self.0.iter()
+        self.0.iter().map(|(source, _)| source)
     }
 
-    /// Uses the key that may check a token with this `kid` and algorithm.
+    /// Whether it matters who a token is from and for.
+    #[must_use]
+    pub fn are_bound(&self) -> bool {
+        self.0.iter().any(|(_, binding)| !binding.is_open())
+    }
+
+    /// Uses the key that may check a token with this `kid` and algorithm, which says this of itself.
     ///
     /// # Errors
     /// [`Missing`] says why there is none.
     pub fn with_key<T>(
         &self,
+        parties: &Parties,
         kid: Kid<'_>,
         algorithm: Algorithm,
         allowed: AlgorithmSet,
@@ -58,7 +65,11 @@ impl KeySources {
         use_key: impl FnOnce(&Key) -> T,
     ) -> Result<(Found, T), Missing> {
         let (mut unavailable, mut unknown) = (false, false);
-        for (n, source) in self.0.iter().enumerate() {
+        let is_taken = self.0.iter().any(|(_, binding)| binding.names(parties));
+        for (n, (source, binding)) in self.0.iter().enumerate() {
+            if !binding.admits(parties, is_taken) {
+                continue;
+            }
             // Read before the keys: if they change in between, the verdict is stale at once.
             let generation = source.generation();
             let keys = source.keys();
@@ -83,14 +94,13 @@ impl KeySources {
     /// Whether the keys that a verdict rests on are still the ones in use.
     #[must_use]
     pub fn still(&self, found: Found) -> bool {
-        self.0.get(found.source).is_some_and(|source| source.generation() == found.generation)
+        self.0.get(found.source).is_some_and(|(source, _)| source.generation() == found.generation)
     }
 
     /// Fetches the sources again because of a key that none of them knows, within their cool-down,
     /// and waits a moment for the result. False when nothing was fetched.
     pub async fn refetch(&self) -> bool {
         let asked: Vec<_> = self
-            .0
             .iter()
             .filter_map(|source| source.as_remote())
             .filter_map(|remote| Some((remote, remote.ask_for_unknown()?)))

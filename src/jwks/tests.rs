@@ -11,7 +11,9 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{Fetch, FetchError, Fetched, KeySources, MAX_AGE, Missing, Registry, RemoteSource};
+use super::{
+    Binding, Fetch, FetchError, Fetched, KeySources, MAX_AGE, Missing, Parties, Registry, RemoteSource,
+};
 use crate::jwt::{Algorithm, Ambiguity, Kid, sign::SigningKey};
 
 /// What the provider does at a moment.
@@ -97,12 +99,14 @@ async fn sources_for(provider: &Provider, time_to_live: Duration) -> (Registry, 
     let registry = Registry::new(Arc::new(provider.clone()), Handle::current());
     let source = registry.remote(&remote(time_to_live));
     Registry::prefetch([Arc::clone(&source)], Duration::from_secs(10)).await;
-    (registry, KeySources::new(vec![source]))
+    (registry, KeySources::new(vec![(source, Binding::default())]))
 }
 
 fn find(sources: &KeySources, kid: &str) -> Result<(), Missing> {
     let eddsa = Algorithm::EdDSA;
-    sources.with_key(Kid::Text(kid), eddsa, eddsa.into(), Ambiguity::Refuse, |_| ()).map(|_| ())
+    sources
+        .with_key(&Parties::default(), Kid::Text(kid), eddsa, eddsa.into(), Ambiguity::Refuse, |_| ())
+        .map(|_| ())
 }
 
 #[tokio::test(start_paused = true)]
@@ -214,8 +218,9 @@ async fn a_verdict_is_stale_as_soon_as_other_keys_are_in_use() {
     let provider = Provider::new(Answer::Body(body.clone()));
     let (_registry, sources) = sources(&provider).await;
     let eddsa = Algorithm::EdDSA;
-    let (found, ()) =
-        sources.with_key(Kid::Text("a"), eddsa, eddsa.into(), Ambiguity::Refuse, |_| ()).unwrap();
+    let (found, ()) = sources
+        .with_key(&Parties::default(), Kid::Text("a"), eddsa, eddsa.into(), Ambiguity::Refuse, |_| ())
+        .unwrap();
     sleep(TTL * 3).await;
     assert!(sources.still(found), "the same keys were fetched again");
     provider.now(Answer::Body(set(&["a"])));

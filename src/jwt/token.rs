@@ -112,13 +112,29 @@ impl<'a> Token<'a> {
         if !key.verify(algorithm, self.signing_input.as_bytes(), &self.signature) {
             return Err(Error::Signature);
         }
-        let payload = decode(self.payload).map_err(|_| Error::ClaimsMalformed)?;
-        let parsed = json::parse(&payload).map_err(|_| Error::ClaimsMalformed)?;
+        let parsed = self.payload()?;
         match parsed.value {
             Value::Object(members) => Ok(Claims::new(members, parsed.replaced_surrogate)),
             Value::Null => Err(Error::ClaimsNull),
             _ => Err(Error::ClaimsMalformed),
         }
+    }
+
+    /// What the token says before anybody has verified it: good for choosing a key, and for nothing
+    /// else. A payload that is no object says nothing.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for a payload that no key would make acceptable.
+    pub fn unverified_claims(&self) -> Result<Object, Error> {
+        match self.payload().map_err(|_| Error::Malformed)?.value {
+            Value::Object(members) => Ok(members),
+            _ => Ok(Object::default()),
+        }
+    }
+
+    fn payload(&self) -> Result<json::Parsed, Error> {
+        let payload = decode(self.payload).map_err(|_| Error::ClaimsMalformed)?;
+        json::parse(&payload).map_err(|_| Error::ClaimsMalformed)
     }
 }
 

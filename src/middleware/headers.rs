@@ -59,6 +59,11 @@ impl HeaderRules {
         Ok(())
     }
 
+    /// The fields that are set, and to what.
+    pub fn templates(&self) -> impl Iterator<Item = (&HeaderName, &Template)> {
+        self.set.iter().map(|(name, template)| (name, template))
+    }
+
     /// Whether there is nothing to do.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

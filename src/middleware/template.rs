@@ -77,6 +77,18 @@ impl Template {
         self.0.iter().any(|part| !matches!(part, Part::Text(_)))
     }
 
+    /// Whether a variable is in it that nothing can stand behind.
+    #[must_use]
+    pub fn has_unknown_variables(&self) -> bool {
+        self.0.contains(&Part::Empty)
+    }
+
+    /// Whether the value needs `$tyk_context` (`contextVariables`).
+    #[must_use]
+    pub fn needs_context(&self) -> bool {
+        self.0.iter().any(|part| !matches!(part, Part::Text(_) | Part::Meta(_) | Part::Empty))
+    }
+
     /// Whether the value depends on the headers of the request.
     #[must_use]
     pub fn reads_headers(&self) -> bool {

@@ -2,7 +2,10 @@
 
 use std::{error::Error as _, pin::pin, rc::Rc, time::Duration};
 
-use http::{HeaderValue, Request, Response, StatusCode, header::TRANSFER_ENCODING};
+use http::{
+    HeaderMap, HeaderValue, Request, Response, StatusCode,
+    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+};
 use http_body::Body as _;
 use tokio::time::timeout;
 
@@ -137,7 +140,10 @@ impl Sender {
             }
             let spare = if is_kept { copy(&request) } else { None };
             match connection.try_send_request(request).await {
-                Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                Ok(response)
+                    if response.status() == StatusCode::SWITCHING_PROTOCOLS
+                        || !has_one_length(response.headers()) =>
+                {
                     return Err(ProxyError::Broken);
                 }
                 Ok(response) => {
@@ -165,6 +171,20 @@ impl Sender {
     /// Closes connections that have been idle for too long.
     pub fn sweep(&self) {
         self.pool.sweep();
+    }
+}
+
+/// Whether the length of an answer is told in one way: of two, the client might believe the other
+/// (RFC 9112 section 6.3).
+fn has_one_length(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    match lengths.next() {
+        None => true,
+        Some(length) => {
+            !headers.contains_key(TRANSFER_ENCODING)
+                && lengths.next().is_none()
+                && length.as_bytes().iter().all(u8::is_ascii_digit)
+        }
     }
 }
 

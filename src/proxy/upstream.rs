@@ -81,7 +81,10 @@ impl Upstream {
             return Err(UpstreamError::Credentials);
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        if host.is_empty() || (authority.port().is_none() && authority.as_str().ends_with(':')) {
+        // A port that is none, such as 99999, must not become the usual one.
+        let behind_host = authority.as_str().rsplit_once(authority.host()).map_or("", |(_, port)| port);
+        let has_port = authority.port_u16().is_some_and(|port| port != 0);
+        if host.is_empty() || (!behind_host.is_empty() && !has_port) || url.contains('#') {
             return Err(UpstreamError::NotAUrl);
         }
         Ok(Self {

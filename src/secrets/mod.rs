@@ -58,7 +58,9 @@ impl Secrets {
     /// # Errors
     /// [`Unresolved`] says what is missing and how to mend it.
     pub fn resolve(&self, reference: &str) -> Result<Secret, Unresolved> {
-        let value = if let Some(name) = reference.strip_prefix("env://") {
+        let value = if matches!(reference, "env://" | "file://") {
+            return Err(unresolved(format!("{reference} names nothing; write env://NAME or file://PATH")));
+        } else if let Some(name) = reference.strip_prefix("env://") {
             let value = (self.env)(name).map(Zeroizing::new);
             value.ok_or_else(|| unresolved(format!("the environment variable {name} is not set; set it")))?
         } else if let Some(path) = reference.strip_prefix("file://") {

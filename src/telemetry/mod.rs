@@ -7,4 +7,4 @@ mod access_log;
 mod log;
 
 pub use access_log::{AccessLog, Line, Lines, Writer};
-pub use log::init_log;
+pub use log::{LogGuard, init_log};

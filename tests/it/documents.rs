@@ -65,7 +65,26 @@ fn wrong_fields() -> Vec<(Value, String, &'static str)> {
         ),
         (json!({ "x-Claimgate": {} }), "x-Claimgate".into(), "did you mean x-claimgate?"),
         (json!({ "Security": [] }), "Security".into(), "did you mean security?"),
-        claimgate(json!({ "keySources": [{ "url": "x" }] }), "keySources", "cannot be bound"),
+        claimgate(
+            json!({ "keySources": [{ "url": "https://idp.test/", "issuers": ["x"] }] }),
+            "keySources[0].url",
+            "none of jwksURIs",
+        ),
+        claimgate(json!({ "keySources": [{ "source": "env://SECRET" }] }), "keySources[0]", "to nobody"),
+        claimgate(json!({ "keySources": [{ "issuers": ["x"] }] }), "keySources[0]", "either url"),
+        claimgate(
+            json!({ "keySources": [{ "source": "env://SECRET", "issuers": ["x"], "issuer": ["x"] }] }),
+            "keySources[0].issuer",
+            "did you mean issuers?",
+        ),
+        scheme(json!({ "allowedIssuers": ["https://x "] }), "allowedIssuers[0]", "a space"),
+        scheme(json!({ "allowedAudiences": [""] }), "allowedAudiences[0]", "an empty text"),
+        server(
+            json!({ "authentication": { "enabled": null } }),
+            "authentication",
+            "enabled: false if that is meant",
+        ),
+        tyk(json!({ "upstream": { "url": "http://127.0.0.1:99999" } }), "upstream.url", "absolute URL"),
         scheme(json!({ "signingMethods": "rsa" }), "signingMethods", "did you mean signingMethod?"),
         scheme(json!({ "allowedissuers": ["x"] }), "allowedissuers", "did you mean allowedIssuers?"),
         scheme(

@@ -318,3 +318,66 @@ fn a_token_without_kid_needs_a_set_with_one_fitting_key() {
     gets_in(&gateway, "/one/", &token);
     assert_eq!(status(&gateway, "/two/", &token), 401);
 }
+
+#[test]
+fn one_provider_does_not_speak_for_another() {
+    let upstream = Server::up();
+    let (a, b) = (key_named("first", Algorithm::ES256), key_named("second", Algorithm::ES256));
+    let (of_a, of_b) = (provider(&[("same", a.clone())]), provider(&[("same", b.clone())]));
+    let secret = key(Algorithm::HS256).to_text().unwrap();
+    let mut setup = Setup::new();
+    for (id, urls) in [("ab", [of_a.url(), of_b.url()]), ("ba", [of_b.url(), of_a.url()])] {
+        let scheme = scheme(json!({ "jwksURIs": [{ "url": urls[0] }, { "url": urls[1] }] }));
+        let mut document = api(id, &upstream, scheme);
+        let bound = json!({ "algorithms": ["ES256", "HS256"], "keySources": [
+            { "url": of_a.url(), "issuers": ["https://a"], "audiences": ["orders"] },
+            { "url": of_b.url(), "issuers": ["https://b", "https://b2"] },
+            { "source": secret.trim(), "issuers": ["legacy"] },
+        ] });
+        crate::support::merge(
+            &mut document,
+            json!({ "x-claimgate": { "server": { "authentication": { "securitySchemes": { "jwt": bound } } } } }),
+        );
+        setup = setup.api(&document);
+    }
+    let gateway = setup.start();
+    let sign = |key: &SigningKey, changes| key.sign(&json!({ "kid": "same" }), &claims(changes)).unwrap();
+    let legacy = key(Algorithm::HS256);
+    for (token, expected) in [
+        (sign(&a, json!({ "iss": "https://a" })), 200),
+        (sign(&b, json!({ "iss": "https://b" })), 200),
+        (sign(&b, json!({ "iss": "https://b2", "aud": "other" })), 200),
+        (sign(&legacy, json!({ "iss": "legacy" })), 200),
+        (sign(&b, json!({ "iss": "https://a" })), 401),
+        (sign(&a, json!({ "iss": "https://b" })), 401),
+        (sign(&legacy, json!({ "iss": "https://a" })), 401),
+        (sign(&a, json!({ "iss": "https://a", "aud": "other" })), 401),
+        (sign(&a, json!({ "iss": "https://c" })), 401),
+        (sign(&a, json!({ "iss": null })), 401),
+        (sign(&a, json!({ "iss": ["https://a"] })), 401),
+    ] {
+        for path in ["/ab/", "/ba/"] {
+            // The second time from what is remembered.
+            assert_eq!(
+                [status(&gateway, path, &token), status(&gateway, path, &token)],
+                [expected; 2],
+                "{path} {token}"
+            );
+        }
+    }
+}
+
+#[test]
+fn several_sources_that_are_not_bound_are_told() {
+    let upstream = Server::up();
+    let scheme = scheme(json!({
+        "jwksURIs": [{ "url": "http://127.0.0.1:9/a" }, { "url": "http://127.0.0.1:9/b" }],
+        "signingMethod": "rsa",
+    }));
+    let output = Setup::new().api(&api("a", &upstream, scheme)).check();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success() && said.contains("each of their owners can speak for the others"),
+        "{said}"
+    );
+}

@@ -40,7 +40,7 @@ pub(super) struct DemoFlags {
 type Failure = String;
 
 pub(super) fn demo(flags: &DemoFlags) -> ExitCode {
-    init_log();
+    let _log = init_log();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.to_string()),
@@ -166,17 +166,19 @@ async fn make(trial: &Trial, gateway: &str, client: &reqwest::Client) -> Result<
     let response = request.send().await.map_err(text)?;
     let status = response.status();
     say!("  -> {status}");
-    if let Some(challenge) = response.headers().get("www-authenticate") {
-        say!("     WWW-Authenticate: {}", String::from_utf8_lossy(challenge.as_bytes()));
+    let challenge = response.headers().get("www-authenticate");
+    let challenge = challenge.map(|field| String::from_utf8_lossy(field.as_bytes()).into_owned());
+    if let Some(challenge) = &challenge {
+        say!("     WWW-Authenticate: {challenge}");
     }
     let body = response.text().await.map_err(text)?;
     say!(
         "     {}",
         if status.is_success() { what_the_upstream_saw(&body) } else { body.trim_end().to_owned() }
     );
-    let good = status == trial.expected;
+    let good = status == trial.expected && challenge.unwrap_or_default().contains(trial.challenge);
     if !good {
-        say!("     but {} was expected", trial.expected);
+        say!("     but {} {} was expected", trial.expected, trial.challenge);
     }
     Ok(good)
 }

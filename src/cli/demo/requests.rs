@@ -14,6 +14,8 @@ pub(super) struct Trial {
     pub(super) place: Place,
     pub(super) token: Option<String>,
     pub(super) expected: u16,
+    /// A part of the challenge that must come with a refusal.
+    pub(super) challenge: &'static str,
 }
 
 /// Where the token is put.
@@ -26,11 +28,16 @@ pub(super) enum Place {
 
 impl Trial {
     fn new(what: &'static str, token: Option<String>, expected: u16) -> Self {
-        Self { what, path: "/orders/42", place: Place::Header, token, expected }
+        Self { what, path: "/orders/42", place: Place::Header, token, expected, challenge: "" }
     }
 
     fn at(self, path: &'static str) -> Self {
         Self { path, ..self }
+    }
+
+    /// A refusal that says this.
+    fn saying(self, challenge: &'static str) -> Self {
+        Self { challenge, ..self }
     }
 
     fn by(self, place: Place) -> Self {
@@ -87,14 +94,16 @@ fn bad(provider: &Provider, now: SystemTime) -> Option<Vec<Trial>> {
     };
     let expired = with("exp", seconds(now).saturating_sub(60).into())?;
     let audience = with("aud", "invoices".into())?;
-    let issuer = with("iss", "https://mallory.example".into())?;
+    let issuer = with("iss", "https://acme.example".into())?;
     let tampered = tampered(&provider.sign(Algorithm::ES256, &claims(provider, now))?)?;
     Some(vec![
-        Trial::new("No token", None, 401),
-        Trial::new("An expired token", Some(expired), 401),
-        Trial::new("A tampered token: another subject under the same signature", Some(tampered), 401),
-        Trial::new("A token for another audience", Some(audience), 401),
-        Trial::new("A token of another issuer", Some(issuer), 401),
+        Trial::new("No token", None, 401).saying("Bearer realm=\"Orders\""),
+        Trial::new("An expired token", Some(expired), 401).saying("has expired"),
+        Trial::new("A tampered token: another subject under the same signature", Some(tampered), 401)
+            .saying("could not be verified"),
+        Trial::new("A token for another audience", Some(audience), 401).saying("not meant for this API"),
+        Trial::new("A token that Globex signed in the name of Acme", Some(issuer), 401)
+            .saying("could not be verified"),
     ])
 }
 
