@@ -63,9 +63,7 @@ impl<'l> Loader<'l> {
         let mut root = document.take_root();
         let findings = &mut self.loaded.findings;
         if !is_openapi_3_0(&root) {
-            let message =
-                "this is not an OpenAPI 3.0 document; it needs a field openapi with a value such as 3.0.3";
-            return findings.push(Finding::of_file(path, message));
+            return findings.push(Finding::of_file(path, not_openapi_3_0(&root)));
         }
         if root.get("x-tyk-api-gateway").is_none() {
             let message =
@@ -113,6 +111,22 @@ impl<'l> Loader<'l> {
             return false;
         }
         true
+    }
+}
+
+/// What a document is instead, as far as that is known.
+fn not_openapi_3_0(root: &Value) -> &'static str {
+    let version = root.get("openapi");
+    if root.get("api_id").is_some()
+        || root.get("proxy").is_some_and(|proxy| proxy.get("listen_path").is_some())
+    {
+        "this is a classic Tyk API definition; only Tyk OAS definitions are read: export it as one"
+    } else if version.is_some_and(Value::is_number) {
+        "openapi must be a text such as \"3.0.3\"; write it in quotes"
+    } else if version.is_some() || root.get("swagger").is_some() {
+        "this is another version of OpenAPI; only 3.0 is read, such as openapi: 3.0.3"
+    } else {
+        "this is not an OpenAPI 3.0 document; it needs a field openapi with a value such as 3.0.3"
     }
 }
 

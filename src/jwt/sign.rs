@@ -73,18 +73,25 @@ impl SigningKey {
     /// [`KeyError`] when the text is neither, or the key cannot do the algorithm.
     pub fn from_text(text: &str, algorithm: Option<Algorithm>) -> Result<Self, KeyError> {
         let body: String = text.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
-        let octets =
-            STANDARD.decode(body).map_err(|_| KeyError::new("the key file is neither PEM nor base64"))?;
-        if !text.contains("-----BEGIN") {
+        let is_pem = text.contains("-----BEGIN");
+        let octets = STANDARD.decode(body).map_err(|_| {
+            KeyError::new(if is_pem {
+                unreadable(text, false)
+            } else {
+                "the key file is neither PEM nor base64"
+            })
+        })?;
+        if !is_pem {
             return Self::from_secret(algorithm.unwrap_or(Algorithm::HS256), &octets);
         }
         let candidates = algorithm.map_or_else(
             || vec![Algorithm::RS256, Algorithm::ES256, Algorithm::ES384, Algorithm::ES512, Algorithm::EdDSA],
             |algorithm| vec![algorithm],
         );
-        candidates.into_iter().find_map(|algorithm| Self::from_pkcs8(algorithm, &octets)).ok_or_else(|| {
-            KeyError::new("the key file is not a PKCS#8 private key (BEGIN PRIVATE KEY) for that algorithm")
-        })
+        candidates
+            .into_iter()
+            .find_map(|algorithm| Self::from_pkcs8(algorithm, &octets))
+            .ok_or_else(|| KeyError::new(unreadable(text, algorithm.is_some())))
     }
 
     fn from_pkcs8(algorithm: Algorithm, der: &[u8]) -> Option<Self> {
@@ -226,6 +233,24 @@ fn curve(algorithm: Algorithm) -> &'static signature::EcdsaSigningAlgorithm {
         Algorithm::ES384 => &signature::ECDSA_P384_SHA384_FIXED_SIGNING,
         Algorithm::ES512 => &signature::ECDSA_P521_SHA512_FIXED_SIGNING,
         _ => &signature::ECDSA_P256_SHA256_FIXED_SIGNING,
+    }
+}
+
+/// Why a text is no key to sign with, as its PEM label tells.
+fn unreadable(text: &str, for_algorithm: bool) -> &'static str {
+    let label = text.split("-----BEGIN ").nth(1).and_then(|rest| rest.split("-----").next());
+    match label {
+        Some(label) if label.contains("PUBLIC KEY") || label == "CERTIFICATE" => {
+            "this is a public key, which cannot sign; name the private key"
+        }
+        Some("RSA PRIVATE KEY" | "EC PRIVATE KEY" | "EC PARAMETERS") => {
+            "the private key is not in PKCS#8 form; convert it with openssl pkcs8 -topk8 -nocrypt"
+        }
+        Some("ENCRYPTED PRIVATE KEY") => "the private key is encrypted; decrypt it with openssl pkey",
+        _ if for_algorithm => "the private key is too weak, or not one for this algorithm",
+        _ => {
+            "the text is no private key that can sign (PKCS#8 in PEM: RSA from 2048 bits, P-256, P-384, P-521, Ed25519)"
+        }
     }
 }
 

@@ -54,6 +54,8 @@ fn refusals() -> String {
          token, else with `error` and `error_description`. What fails before a signature was found good looks the same for\n\
          all reasons, so that a caller who cannot sign learns nothing. In profile `tyk` the body is `{\"error\": …}` with Tyk's\n\
          text; `{}` there is what Tyk repeats of the token.\n\n\
+         Besides these there are answers without a body: 301 to the clean path, 400 for a head that cannot be parsed, 414 and 431\n\
+         for one that is too large. `client_closed` is answered to nobody: it is what the access log has for a client that left.\n\n\
          This page is made from the table in `src/refusal/table.rs`; a test keeps it so.\n\n\
          | reason code | `rfc` | `error` | `error_description` | `tyk` | Tyk's text |\n\
          |---|---|---|---|---|---|\n",
