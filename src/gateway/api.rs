@@ -70,7 +70,7 @@ impl Api {
             about_caller,
             request_headers: definition.request_headers,
             response_headers: definition.response_headers,
-            cors: definition.cors.map(|policy| Cors::new(&policy)),
+            cors: definition.cors.map(|policy| Cors::new(&policy, context.profile)),
             operations: definition.operations,
             upstream: definition.upstream,
         }

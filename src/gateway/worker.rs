@@ -9,7 +9,7 @@ use http::{
     header::{HOST, LOCATION, ORIGIN},
     request::Parts,
 };
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 
 use super::{
     api::Api,
@@ -121,7 +121,9 @@ impl Worker {
         if let Some(line) = line {
             line.is_of(&api.id);
         }
-        let pass_through = match api.cors.as_ref().map(|cors| cors.receive(&parts.method, &parts.headers)) {
+        let has_body = !body.is_end_stream();
+        let cors = api.cors.as_ref().map(|cors| cors.receive(&parts.method, &parts.headers, has_body));
+        let pass_through = match cors {
             Some(Verdict::Answer(response)) => return (response.map(Body::from), None),
             Some(Verdict::PassThrough) => true,
             Some(Verdict::GoOn) | None => false,

@@ -10,6 +10,8 @@ use http::{
     },
 };
 
+use crate::refusal::Profile;
+
 /// Which pages of other origins may use an API.
 #[derive(Clone, Debug, Default)]
 pub struct CorsPolicy {
@@ -42,6 +44,7 @@ pub struct Cors {
     credentials: bool,
     max_age: Option<HeaderValue>,
     passthrough: bool,
+    profile: Profile,
 }
 
 /// What CORS makes of a request.
@@ -58,7 +61,7 @@ pub enum Verdict {
 impl Cors {
     /// Compiles a policy.
     #[must_use]
-    pub fn new(policy: &CorsPolicy) -> Self {
+    pub fn new(policy: &CorsPolicy, profile: Profile) -> Self {
         let or = |list: &[String], default: &[&str]| -> Vec<String> {
             if list.is_empty() { default.iter().map(|s| (*s).into()).collect() } else { list.to_vec() }
         };
@@ -78,20 +81,23 @@ impl Cors {
             credentials: policy.allow_credentials,
             max_age: (policy.max_age > 0).then(|| policy.max_age.into()),
             passthrough: policy.options_passthrough,
+            profile,
         }
     }
 
     /// What becomes of a request before it is authenticated.
     #[must_use]
-    pub fn receive(&self, method: &Method, headers: &HeaderMap) -> Verdict {
+    pub fn receive(&self, method: &Method, headers: &HeaderMap, has_body: bool) -> Verdict {
         if method != Method::OPTIONS {
             return Verdict::GoOn;
         }
         let wanted = headers.get(ACCESS_CONTROL_REQUEST_METHOD).filter(|method| !method.is_empty());
         if self.passthrough {
-            // Tyk lets every OPTIONS request pass here, with any body: a way around the token.
+            // Tyk lets every OPTIONS request pass here. With a body that is a way around the token, and
+            // no preflight has one (Fetch standard, CORS-preflight fetch).
             let preflight = wanted.is_some() && headers.contains_key(ORIGIN);
-            return if preflight { Verdict::PassThrough } else { Verdict::GoOn };
+            let passes = !has_body && (preflight || self.profile == Profile::Tyk);
+            return if passes { Verdict::PassThrough } else { Verdict::GoOn };
         }
         let mut response = Response::new(Bytes::new());
         match wanted {

@@ -93,12 +93,19 @@ impl Forwarding<'_> {
     /// connection and what an untrusted peer says about others, and tells the upstream who asked.
     /// Whatever the gateway adds for the upstream must be added after this.
     pub fn prepare(&self, headers: &mut HeaderMap) {
+        let trailers = headers.get_all(TE).iter().any(|te| {
+            te.to_str().is_ok_and(|te| te.split(',').any(|te| te.trim().eq_ignore_ascii_case("trailers")))
+        });
         remove_hop_by_hop(headers);
         headers.remove(PROXY_AUTHORIZATION);
         headers.remove(PROXY_CONNECTION);
         headers.remove(UPGRADE);
         // Fields behind the body would come after every decision about fields.
         headers.remove(TRAILER);
+        if trailers {
+            // Upstreams such as gRPC's refuse requests without it; we may drop the trailers themselves.
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+        }
         let trusted = self.trusted.trusts(self.peer);
         let mut chain = Vec::new();
         if trusted {
@@ -191,6 +198,7 @@ mod tests {
         );
         let expected = headers(&[
             ("x-stay", "1"),
+            ("te", "trailers"),
             ("x-forwarded-for", "192.0.2.1"),
             ("x-forwarded-proto", "http"),
             ("x-forwarded-host", "api.example"),
