@@ -15,6 +15,7 @@ mod parse;
 mod raw;
 mod scheme;
 mod source;
+mod sources;
 mod transform;
 
 use std::{path::PathBuf, sync::Arc};

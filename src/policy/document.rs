@@ -5,134 +5,16 @@
 use std::{collections::HashMap, path::Path, path::PathBuf, sync::Arc};
 
 use http::Method;
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Limits, Policy, PolicySet};
+use super::{
+    Limits, Policy, PolicySet,
+    raw::{POLICY, RawPartitions, RawPolicy, RawRight, RawUrl},
+};
 use crate::{
     access::{ApiRight, UrlRule},
-    document::{
-        Document, Field, FieldPath, Finding, Findings, Section, Severity, Shape, Unknown, list_folder,
-    },
+    document::{Document, FieldPath, Finding, Findings, Severity, list_folder},
 };
-
-const GRAPHQL: &str = "restrictions of GraphQL, JSON-RPC and MCP are not enforced; remove the field, or this policy would grant more than it says";
-
-static POLICY: Section = Section {
-    fields: &[
-        Field::ignore("_id"),
-        Field::honour("id", Shape::Text),
-        Field::ignore("name"),
-        Field::honour("org_id", Shape::Text),
-        Field::honour("rate", Shape::Number),
-        Field::honour("per", Shape::Number),
-        Field::honour("quota_max", Shape::Number),
-        Field::honour("quota_renewal_rate", Shape::Number),
-        Field::honour("throttle_interval", Shape::Number),
-        Field::honour("throttle_retry_limit", Shape::Number),
-        Field::ignore("max_query_depth"),
-        Field::honour("access_rights", Shape::Map(&Shape::Object(&ACCESS_RIGHT))),
-        Field::warn("hmac_enabled", "HMAC request signatures are not checked"),
-        Field::warn("enable_http_signature_validation", "HTTP signatures are not checked"),
-        Field::honour("active", Shape::Bool),
-        Field::honour("is_inactive", Shape::Bool),
-        Field::honour("state", Shape::Text),
-        Field::honour("tags", Shape::Texts),
-        Field::honour("key_expires_in", Shape::Number),
-        Field::ignore("post_expiry_action"),
-        Field::ignore("post_expiry_grace_period"),
-        Field::honour("partitions", Shape::Object(&PARTITIONS)),
-        Field::ignore("last_updated"),
-        Field::ignore("date_created"),
-        Field::honour("meta_data", Shape::Map(&Shape::Any)),
-        Field::refuse_content("graphql_access_rights", GRAPHQL),
-        Field::ignore("smoothing"),
-    ],
-    unknown: Unknown::Warning,
-};
-
-static PARTITIONS: Section = Section {
-    fields: &[
-        Field::honour("quota", Shape::Bool),
-        Field::honour("rate_limit", Shape::Bool),
-        Field::honour("complexity", Shape::Bool),
-        Field::honour("acl", Shape::Bool),
-        Field::honour("per_api", Shape::Bool),
-    ],
-    unknown: Unknown::Warning,
-};
-
-static ACCESS_RIGHT: Section = Section {
-    fields: &[
-        Field::ignore("api_name"),
-        Field::honour("api_id", Shape::Text),
-        Field::ignore("versions"),
-        Field::honour("allowed_urls", Shape::List(&Shape::Object(&ALLOWED_URL))),
-        Field::refuse_content("restricted_types", GRAPHQL),
-        Field::refuse_content("allowed_types", GRAPHQL),
-        Field::refuse_content("field_access_rights", GRAPHQL),
-        Field::refuse_content("disable_introspection", GRAPHQL),
-        Field::refuse_content("json_rpc_methods", GRAPHQL),
-        Field::refuse_content("json_rpc_methods_access_rights", GRAPHQL),
-        Field::refuse_content("mcp_access_rights", GRAPHQL),
-        Field::honour("limit", Shape::Any),
-        Field::ignore("allowance_scope"),
-        Field::honour("endpoints", Shape::List(&Shape::Any)),
-    ],
-    unknown: Unknown::Warning,
-};
-
-static ALLOWED_URL: Section = Section {
-    fields: &[Field::honour("url", Shape::Text), Field::honour("methods", Shape::Texts)],
-    unknown: Unknown::Error,
-};
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct RawPolicy {
-    id: Option<String>,
-    org_id: String,
-    rate: f64,
-    per: f64,
-    quota_max: f64,
-    quota_renewal_rate: f64,
-    throttle_interval: f64,
-    throttle_retry_limit: f64,
-    access_rights: Map<String, Value>,
-    active: Option<bool>,
-    is_inactive: bool,
-    state: Option<String>,
-    tags: Vec<String>,
-    key_expires_in: f64,
-    partitions: RawPartitions,
-    meta_data: Map<String, Value>,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(default)]
-struct RawPartitions {
-    quota: bool,
-    rate_limit: bool,
-    complexity: bool,
-    acl: bool,
-    per_api: bool,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct RawRight {
-    api_id: Option<String>,
-    allowed_urls: Vec<RawUrl>,
-    limit: Option<Value>,
-    endpoints: Vec<Value>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct RawUrl {
-    url: String,
-    methods: Vec<String>,
-}
 
 /// Reads the policies of a folder or file.
 #[must_use]

@@ -9,6 +9,7 @@
 
 mod document;
 mod grant;
+mod raw;
 mod select;
 mod set;
 

@@ -40,13 +40,7 @@ fn requests_in_flight_are_finished() {
 
 #[test]
 fn what_does_not_end_is_cut_off_in_time() {
-    let (arrived, is_there) = channel::<()>();
-    let arrived = Mutex::new(arrived);
-    let upstream = Server::start(move |_, stream| {
-        arrived.lock().unwrap().send(()).unwrap();
-        let _ = stream.read(&mut [0]);
-        false
-    });
+    let (upstream, is_there) = Server::silent();
     let gateway = Setup::new()
         .config(&serde_json::json!({ "timeouts": { "shutdown": "100ms" } }))
         .api(&keyless("a", &upstream))
@@ -84,13 +78,7 @@ fn what_is_with_the_kernel_already_is_answered() {
 
 #[test]
 fn whoever_asks_twice_does_not_wait() {
-    let (arrived, is_there) = channel::<()>();
-    let arrived = Mutex::new(arrived);
-    let upstream = Server::start(move |_, stream| {
-        arrived.lock().unwrap().send(()).unwrap();
-        let _ = stream.read(&mut [0]);
-        false
-    });
+    let (upstream, is_there) = Server::silent();
     let gateway = Setup::new().api(&keyless("a", &upstream)).start();
     let mut stream = TcpStream::connect(gateway.address()).unwrap();
     stream.write_all(&Request::get("/a/").to_bytes()).unwrap();

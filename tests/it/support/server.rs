@@ -4,7 +4,10 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, channel},
+    },
     thread,
 };
 
@@ -44,6 +47,19 @@ impl Server {
     /// Answers every request with 200 and `up`.
     pub(crate) fn up() -> Self {
         Self::start(|_, stream| respond(stream, "200 OK", "text/plain", b"up"))
+    }
+
+    /// Never answers; tells when a request has come.
+    pub(crate) fn silent() -> (Self, Receiver<()>) {
+        let (arrived, is_there) = channel();
+        let arrived = Mutex::new(arrived);
+        let server = Self::start(move |_, stream| {
+            // Nobody may be waiting any more.
+            let _ = arrived.lock().unwrap().send(());
+            let _ = stream.read(&mut [0]);
+            false
+        });
+        (server, is_there)
     }
 
     pub(crate) fn start(answer: impl Fn(&Recorded, &mut TcpStream) -> bool + Send + Sync + 'static) -> Self {
