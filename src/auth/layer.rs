@@ -15,7 +15,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::Authenticator;
-use crate::refusal::Asked;
+use crate::refusal::{Asked, Space};
 
 /// Puts an [`Authenticator`] in front of a service.
 ///
@@ -83,7 +83,8 @@ where
                 }
                 Err(refusal) => {
                     let asked = Asked::new(&parts.method, &parts.headers);
-                    let response = refusal.response(authenticator.profile(), asked, authenticator.realm());
+                    let space = Space { realm: authenticator.realm(), metadata: None };
+                    let response = refusal.response(authenticator.profile(), asked, space);
                     let mut response = response.map(AuthBody::refusal);
                     response.extensions_mut().insert(refusal.reason());
                     return Ok(response);

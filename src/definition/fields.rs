@@ -143,7 +143,19 @@ static AUTHENTICATION: Section = guarded(&[
     Field::warn("customKeyLifetime", "sessions are derived from tokens and end with them"),
     Field::honour("securityProcessingMode", Shape::Text),
     Field::honour("security", Shape::Any),
-    Field::warn("protectedResourceMetadata", "the metadata document is not served yet"),
+    Field::honour("protectedResourceMetadata", Shape::Object(&RESOURCE_METADATA)),
+]);
+
+static RESOURCE_METADATA: Section = section(&[
+    Field::honour("enabled", Shape::Bool),
+    Field::honour("wellKnownPath", Shape::Text),
+    Field::honour("resource", Shape::Text),
+    Field::honour("authorizationServers", Shape::Texts),
+    Field::honour("scopesSupported", Shape::Texts),
+    Field::warn(
+        "autoDeriveScopes",
+        "scopes are not derived from the document yet; list them in scopesSupported",
+    ),
 ]);
 
 /// A JWT scheme.

@@ -23,7 +23,7 @@ use std::{path::PathBuf, sync::Arc};
 use crate::{
     jwks::{Binding, RemoteSource},
     jwt::{KeySet, Rules},
-    middleware::{CorsPolicy, HeaderRules, Operations},
+    middleware::{CorsPolicy, HeaderRules, Operations, ResourceMetadata},
     policy::Selection,
     proxy::Upstream,
 };
@@ -58,6 +58,8 @@ pub struct Definition {
     pub request_headers: HeaderRules,
     /// Changes to the headers of answers.
     pub response_headers: HeaderRules,
+    /// What it tells about who issues its tokens.
+    pub metadata: Option<ResourceMetadata>,
     /// Which pages of other origins may use it.
     pub cors: Option<CorsPolicy>,
     /// Operations that are configured on their own.

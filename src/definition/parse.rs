@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     document::FieldPath,
-    middleware::{CorsPolicy, Operation, Operations, PathTemplate},
+    middleware::{CorsPolicy, Operation, Operations, PathTemplate, ResourceMetadata},
     proxy::Upstream,
 };
 
@@ -66,6 +66,7 @@ impl Context<'_> {
             context_variables,
             request_headers,
             response_headers,
+            metadata: metadata(&tyk.server.authentication.protected_resource_metadata),
             cors: global.cors.enabled.then(|| cors(&global.cors)),
             operations,
         })
@@ -353,6 +354,17 @@ fn operation_path<'p>(paths: &'p serde_json::Map<String, Value>, id: &str) -> Op
         };
         let method = METHODS.iter().find(has_id)?;
         Some((Method::from_bytes(method.to_ascii_uppercase().as_bytes()).ok()?, path.as_str()))
+    })
+}
+
+fn metadata(raw: &raw::ProtectedResourceMetadata) -> Option<ResourceMetadata> {
+    raw.enabled.then(|| {
+        ResourceMetadata::new(
+            &raw.well_known_path,
+            &raw.resource,
+            &raw.authorization_servers,
+            &raw.scopes_supported,
+        )
     })
 }
 

@@ -105,6 +105,15 @@ mirrors! {
         security_schemes: Members<Value>,
         security_processing_mode: String,
         security: Option<Value>,
+        protected_resource_metadata: ProtectedResourceMetadata,
+    }
+
+    struct ProtectedResourceMetadata {
+        enabled: bool,
+        well_known_path: String,
+        resource: String,
+        authorization_servers: Vec<String>,
+        scopes_supported: Vec<String>,
     }
 
     struct Scheme {

@@ -9,7 +9,7 @@ use crate::{
     definition::{Definition, JwtScheme, KeySource, ListenPath},
     jwks::{KeySources, Registry, Source},
     jwt::Reading,
-    middleware::{Cors, HeaderRules, Operation, Operations},
+    middleware::{Cors, HeaderRules, Operation, Operations, ResourceMetadata},
     policy::PolicySet,
     proxy::Upstream,
     refusal::Profile,
@@ -35,6 +35,8 @@ pub(super) struct Api {
     pub(super) request_headers: HeaderRules,
     pub(super) response_headers: HeaderRules,
     pub(super) cors: Option<Cors>,
+    /// What the API tells about who issues its tokens.
+    pub(super) metadata: Option<ResourceMetadata>,
     operations: Operations,
     pub(super) upstream: Upstream,
 }
@@ -70,6 +72,7 @@ impl Api {
             about_caller,
             request_headers: definition.request_headers,
             response_headers: definition.response_headers,
+            metadata: definition.metadata,
             cors: definition.cors.map(|policy| Cors::new(&policy, context.profile)),
             operations: definition.operations,
             upstream: definition.upstream,

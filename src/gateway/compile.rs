@@ -12,6 +12,7 @@ use crate::{
     definition::{self, Definition},
     document::{Finding, Findings, Severity},
     jwks::{KeySources, Registry, Source},
+    middleware::ResourceMetadata,
     policy::{self, Policy, PolicySet},
     refusal::Profile,
 };
@@ -19,9 +20,17 @@ use crate::{
 /// Everything that the definitions and policies say, compiled. Immutable; a reload makes another.
 #[derive(Debug)]
 pub struct Snapshot {
-    pub(super) router: Router<Arc<Api>>,
+    pub(super) router: Router<Route>,
     apis: Vec<Arc<Api>>,
     pub(super) profile: Profile,
+}
+
+/// What answers at a path.
+#[derive(Debug)]
+pub(super) enum Route {
+    Api(Arc<Api>),
+    /// The metadata of an API, where RFC 9728 section 3.1 looks for it.
+    Metadata(Arc<Api>),
 }
 
 /// What was read, before it is compiled.
@@ -52,9 +61,18 @@ impl Snapshot {
         for mut definition in documents.definitions.into_iter().filter(|definition| definition.served) {
             let domain = definition.domain.take();
             let api = Arc::new(Api::new(definition, &context));
-            router.insert(domain.as_deref(), &api.listen_path.value, Arc::clone(&api));
-            apis.push(api);
+            router.insert(domain.as_deref(), &api.listen_path.value, Route::Api(Arc::clone(&api)));
+            apis.push((domain, api));
         }
+        let mut listening: HashSet<String> = HashSet::new();
+        listening.extend(apis.iter().map(|(_, api)| api.listen_path.value.clone()));
+        for (domain, api) in apis.iter().filter(|(_, api)| api.metadata.is_some()) {
+            let path = ResourceMetadata::root_path(&api.listen_path.value);
+            if !listening.contains(&path) {
+                router.insert(domain.as_deref(), &path, Route::Metadata(Arc::clone(api)));
+            }
+        }
+        let apis = apis.into_iter().map(|(_, api)| api).collect();
         Some(Self { router, apis, profile: config.errors })
     }
 

@@ -5,7 +5,7 @@ use std::{cell::RefCell, net::SocketAddr, rc::Rc, sync::Arc};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
     header::{HOST, LOCATION, ORIGIN},
     request::Parts,
 };
@@ -13,7 +13,7 @@ use hyper::body::{Body as _, Incoming};
 
 use super::{
     api::Api,
-    compile::Snapshot,
+    compile::{Route, Snapshot},
     target::{BadTarget, Target},
 };
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     auth, lookalikes,
     middleware::{Facts, NotForwardable, Operation, Verdict},
     proxy::{Body, ClientBody, Forwarding, Sender, TrustedProxies},
-    refusal::{Asked, Reason, Refusal},
+    refusal::{Asked, Reason, Refusal, Space},
     session::Session,
     telemetry::{Line, Lines},
 };
@@ -105,18 +105,26 @@ impl Worker {
     ) -> (Response<Body>, Option<Reason>) {
         let snapshot = self.snapshot();
         let asked = Asked::new(&parts.method, &parts.headers);
-        let refuse = |refusal: &Refusal, realm: &str| {
-            (refusal.response(snapshot.profile, asked, realm).map(Body::from), Some(refusal.reason()))
+        let refuse = |refusal: &Refusal, space: Space<'_>| {
+            (refusal.response(snapshot.profile, asked, space).map(Body::from), Some(refusal.reason()))
         };
         // The target borrows from the URI while the rest of the head changes on the way.
         let uri = std::mem::take(&mut parts.uri);
         let target = match Target::new(&uri, &parts) {
             Ok(target) => target,
             Err(BadTarget::Unclean(clean)) => return (redirect(&clean), None),
-            Err(BadTarget::Invalid) => return refuse(&Reason::BadRequest.into(), ""),
+            Err(BadTarget::Invalid) => return refuse(&Reason::BadRequest.into(), Space::default()),
         };
-        let Some((api, taken)) = snapshot.router.find(&target.host_name, &target.path) else {
-            return refuse(&Reason::NotFound.into(), "");
+        let (api, taken) = match snapshot.router.find(&target.host_name, &target.path) {
+            Some((Route::Api(api), taken)) => (api, taken),
+            Some((Route::Metadata(api), taken)) => {
+                let is_it = parts.method == Method::GET && taken == target.path.len();
+                return match api.metadata.as_ref().filter(|_| is_it) {
+                    Some(metadata) => (metadata.response().map(Body::from), None),
+                    None => refuse(&Reason::NotFound.into(), Space::default()),
+                };
+            }
+            None => return refuse(&Reason::NotFound.into(), Space::default()),
         };
         if let Some(line) = line {
             line.is_of(&api.id);
@@ -130,10 +138,14 @@ impl Worker {
         };
         let origin = api.cors.as_ref().and_then(|_| parts.headers.get(ORIGIN).cloned());
         let method = parts.method.clone();
+        // Written down before the headers go to the upstream; only few APIs have it.
+        let metadata = api.metadata.as_ref();
+        let metadata_url =
+            metadata.map(|m| m.url(target.host.as_ref(), &parts.headers, &api.listen_path.value));
         let exchange = Exchange { worker: self, api, target: &target, taken, pass_through, peer };
         let (mut response, refused) = match exchange.run(parts, body).await {
             Ok(response) => (response, None),
-            Err(refusal) => refuse(&refusal, &api.realm),
+            Err(refusal) => refuse(&refusal, Space { realm: &api.realm, metadata: metadata_url.as_deref() }),
         };
         if let Some(cors) = &api.cors {
             cors.decorate(&method, origin.as_ref(), response.headers_mut());
@@ -171,6 +183,11 @@ impl<'e> Exchange<'e> {
             return Ok(Admitted::Forward { session: None, operation: None });
         }
         let below = self.target.path_below(self.taken);
+        if let Some(metadata) = api.metadata.as_ref().filter(|metadata| metadata.is_at(below))
+            && parts.method == Method::GET
+        {
+            return Ok(Admitted::Answer(metadata.response()));
+        }
         let operation = api.operation(&parts.method, below, self.target.ambiguous);
         let session = match &api.authenticator {
             Some(authenticator) if !api.is_open(&parts.method, below, self.target.ambiguous) => {

@@ -3,12 +3,14 @@
 
 mod cors;
 mod headers;
+mod metadata;
 mod mock;
 mod operation;
 mod template;
 
 pub use cors::{Cors, CorsPolicy, Verdict};
 pub use headers::{HeaderRules, NameError, field as header_field};
+pub use metadata::ResourceMetadata;
 pub use mock::MockResponse;
 pub use operation::{Operation, Operations, PathTemplate, TemplateError};
 pub use template::{Facts, NotForwardable, Template};

@@ -18,6 +18,15 @@ pub struct Refusal {
     detail: Option<Box<str>>,
 }
 
+/// The protection space of an API, as challenges name it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Space<'s> {
+    /// Its name (RFC 9110 section 11.5).
+    pub realm: &'s str,
+    /// The URL of its metadata (RFC 9728 section 5.1).
+    pub metadata: Option<&'s str>,
+}
+
 /// What of the request matters for the form of the answer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Asked {
@@ -53,12 +62,12 @@ impl Refusal {
         self.reason
     }
 
-    /// The answer; `realm` is the protection space (RFC 9110 section 11.5).
+    /// The answer; `space` is what challenges tell of.
     #[must_use]
-    pub fn response(&self, profile: Profile, asked: Asked, realm: &str) -> Response<Bytes> {
+    pub fn response(&self, profile: Profile, asked: Asked, space: Space<'_>) -> Response<Bytes> {
         let mut response = match profile {
-            Profile::Rfc => self.rfc(realm),
-            Profile::Tyk => self.tyk(asked.xml),
+            Profile::Rfc => self.rfc(space),
+            Profile::Tyk => self.tyk(asked.xml, space),
         };
         if asked.head {
             *response.body_mut() = Bytes::new();
@@ -70,7 +79,7 @@ impl Refusal {
         response
     }
 
-    fn rfc(&self, realm: &str) -> Response<Bytes> {
+    fn rfc(&self, space: Space<'_>) -> Response<Bytes> {
         let row = self.reason.row();
         let body = format!("{{\"error\":\"{}\",\"error_description\":\"{}\"}}\n", row.error, row.description);
         let mut response = answer(row.status, "application/json", body);
@@ -79,23 +88,37 @@ impl Refusal {
         if let Some(seconds) = row.retry_after {
             headers.insert(RETRY_AFTER, seconds.into());
         }
-        let challenge = match row.challenge {
+        let mut challenge = match row.challenge {
             Challenge::None => return response,
-            Challenge::Plain => format!("Bearer realm=\"{}\"", quotable(realm)),
+            Challenge::Plain => format!("Bearer realm=\"{}\"", quotable(space.realm)),
             Challenge::Error => format!(
                 "Bearer realm=\"{}\", error=\"{}\", error_description=\"{}\"",
-                quotable(realm),
+                quotable(space.realm),
                 row.error,
                 row.description.trim_end_matches('.')
             ),
         };
+        if let Some(url) = space.metadata {
+            challenge.push_str(&resource_metadata(url));
+        }
         if let Ok(challenge) = HeaderValue::try_from(challenge) {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
         response
     }
 
-    fn tyk(&self, xml: Option<&'static str>) -> Response<Bytes> {
+    fn tyk(&self, xml: Option<&'static str>, space: Space<'_>) -> Response<Bytes> {
+        let mut response = self.tyk_without_challenge(xml);
+        if let Some(url) = space.metadata.filter(|_| self.reason.is_about_the_token())
+            && let Ok(challenge) =
+                HeaderValue::try_from(format!("Bearer realm=\"tyk\"{}", resource_metadata(url)))
+        {
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+
+    fn tyk_without_challenge(&self, xml: Option<&'static str>) -> Response<Bytes> {
         let row = self.reason.row();
         let message = row.tyk_message.replace("{}", self.detail.as_deref().unwrap_or_default());
         match self.reason {
@@ -116,6 +139,11 @@ impl Refusal {
             },
         }
     }
+}
+
+/// The parameter of a challenge (RFC 9728 section 5.1).
+fn resource_metadata(url: &str) -> String {
+    format!(", resource_metadata=\"{}\"", quotable(url))
 }
 
 fn answer(status: u16, content_type: &'static str, body: String) -> Response<Bytes> {
@@ -157,7 +185,8 @@ mod tests {
         if let Some(content_type) = content_type {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
-        refusal.response(profile, Asked::new(&Method::GET, &headers), "or\"ders\n")
+        let space = Space { realm: "or\"ders\n", metadata: None };
+        refusal.response(profile, Asked::new(&Method::GET, &headers), space)
     }
 
     #[test]
@@ -211,6 +240,8 @@ mod tests {
     #[test]
     fn head_gets_no_body() {
         let asked = Asked::new(&Method::HEAD, &HeaderMap::new());
-        assert!(Refusal::from(Reason::NotFound).response(Profile::Tyk, asked, "").body().is_empty());
+        assert!(
+            Refusal::from(Reason::NotFound).response(Profile::Tyk, asked, Space::default()).body().is_empty()
+        );
     }
 }

@@ -8,5 +8,5 @@
 mod answer;
 mod table;
 
-pub use answer::{Asked, Refusal};
+pub use answer::{Asked, Refusal, Space};
 pub use table::{Challenge, Profile, Reason, Row};

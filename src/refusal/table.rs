@@ -460,6 +460,17 @@ impl Reason {
         }
     }
 
+    /// Whether the token itself is what is wrong, not whom it names or what that one may do.
+    pub(super) const fn is_about_the_token(self) -> bool {
+        let row = self.row();
+        let is_refused = !matches!(row.challenge, Challenge::None) || matches!(self, Self::KeysUnavailable);
+        is_refused
+            && !matches!(
+                self,
+                Self::IdentityMissing | Self::IdentityEmpty | Self::ScopeMissing | Self::ScopeUnmapped
+            )
+    }
+
     /// The stable code for logs.
     #[must_use]
     pub const fn code(self) -> &'static str {

@@ -173,3 +173,53 @@ fn preflights_alone_pass_without_a_token() {
         assert_eq!(bare.status, if profile == "rfc" { 401 } else { 200 });
     }
 }
+
+#[test]
+fn clients_find_out_who_issues_tokens() {
+    let upstream = Server::up();
+    let mut document =
+        api("a", &upstream, scheme(json!({ "source": "env://SECRET", "signingMethod": "hmac" })));
+    let metadata = json!({
+        "enabled": true,
+        "resource": "https://api.example/a",
+        "authorizationServers": ["https://idp.example"],
+        "scopesSupported": ["read"],
+    });
+    let changes = json!({ "server": { "authentication": { "protectedResourceMetadata": metadata } } });
+    merge(&mut document, json!({ "x-tyk-api-gateway": changes }));
+    let gateway = Setup::new()
+        .env("SECRET", key(Algorithm::HS256).to_text().unwrap().trim())
+        .api(&document)
+        .api(&keyless("b", &upstream))
+        .start();
+    for path in ["/a/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/a"] {
+        let answer = gateway.send(&Request::get(path));
+        let told: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
+        assert_eq!(
+            told,
+            json!({
+                "resource": "https://api.example/a",
+                "authorization_servers": ["https://idp.example"],
+                "scopes_supported": ["read"],
+            })
+        );
+    }
+    for (method, path, status) in [
+        ("POST", "/a/.well-known/oauth-protected-resource", 401),
+        ("GET", "/a/.well-known/oauth-protected-resource/x", 401),
+        ("POST", "/.well-known/oauth-protected-resource/a", 404),
+        ("GET", "/.well-known/oauth-protected-resource/a/x", 404),
+        ("GET", "/.well-known/oauth-protected-resource/b", 404),
+    ] {
+        assert_eq!(gateway.send(&Request::new(method, path)).status, status, "{method} {path}");
+    }
+    let refused = gateway.send(&Request::get("/a/").header("Host", "api.example"));
+    assert_eq!(
+        refused.header("www-authenticate"),
+        Some(
+            "Bearer realm=\"a\", resource_metadata=\"http://api.example/a/.well-known/oauth-protected-resource\""
+        )
+    );
+    assert!(upstream.recorded().is_empty());
+}

@@ -1,0 +1,93 @@
+//! Protected resource metadata (RFC 9728): how a client finds out who issues tokens for an API.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, header::CONTENT_TYPE};
+use serde_json::{Map, Value};
+
+/// What an API tells about itself, and where.
+#[derive(Clone, Debug)]
+pub struct ResourceMetadata {
+    /// The path below the listen path, without a slash in front.
+    path: String,
+    body: Bytes,
+}
+
+impl ResourceMetadata {
+    /// Where the document is, below the listen path, if nothing else is said.
+    pub const DEFAULT_PATH: &str = ".well-known/oauth-protected-resource";
+
+    /// The document of this resource. Empty parts are left out.
+    #[must_use]
+    pub fn new(path: &str, resource: &str, authorization_servers: &[String], scopes: &[String]) -> Self {
+        let path = path.trim_start_matches('/');
+        let path = if path.is_empty() { Self::DEFAULT_PATH } else { path };
+        let mut document = Map::new();
+        if !resource.is_empty() {
+            document.insert("resource".into(), resource.into());
+        }
+        for (name, list) in [("authorization_servers", authorization_servers), ("scopes_supported", scopes)] {
+            if !list.is_empty() {
+                document.insert(name.into(), list.into());
+            }
+        }
+        let body = format!("{}\n", Value::Object(document));
+        Self { path: path.into(), body: body.into() }
+    }
+
+    /// Whether a path below the listen path is that of the document.
+    #[must_use]
+    pub fn is_at(&self, below: &str) -> bool {
+        below.strip_prefix('/') == Some(&*self.path)
+    }
+
+    /// Where the document of a resource with this path is as well: the well-known part comes first
+    /// (RFC 9728 section 3.1).
+    #[must_use]
+    pub fn root_path(listen_path: &str) -> String {
+        format!("/{}{}", Self::DEFAULT_PATH, listen_path.trim_end_matches('/'))
+    }
+
+    /// The document.
+    #[must_use]
+    pub fn response(&self) -> Response<Bytes> {
+        let mut response = Response::new(self.body.clone());
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
+
+    /// Where the document is for whoever asked with this host and these headers: they are told their
+    /// own words, so that nothing depends on whether these are true.
+    #[must_use]
+    pub fn url(&self, host: Option<&HeaderValue>, headers: &HeaderMap, listen_path: &str) -> String {
+        let proto = headers.get("x-forwarded-proto").and_then(|proto| proto.to_str().ok());
+        let scheme =
+            if proto.is_some_and(|proto| proto.eq_ignore_ascii_case("https")) { "https" } else { "http" };
+        let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
+        format!("{scheme}://{host}{}/{}", listen_path.trim_end_matches('/'), self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_and_where_they_are() {
+        let metadata =
+            ResourceMetadata::new("", "https://api.example/orders", &["https://idp.example".into()], &[]);
+        assert_eq!(
+            metadata.response().body(),
+            "{\"resource\":\"https://api.example/orders\",\"authorization_servers\":[\"https://idp.example\"]}\n"
+        );
+        assert!(metadata.is_at("/.well-known/oauth-protected-resource"));
+        assert!(!metadata.is_at("/.well-known/oauth-protected-resource/") && !metadata.is_at("/"));
+        let host = HeaderValue::from_static("api.example:8080");
+        let mut headers = HeaderMap::new();
+        let path = ".well-known/oauth-protected-resource";
+        assert_eq!(metadata.url(Some(&host), &headers, "/o/"), format!("http://api.example:8080/o/{path}"));
+        headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
+        assert_eq!(metadata.url(Some(&host), &headers, "/"), format!("https://api.example:8080/{path}"));
+        assert!(ResourceMetadata::new("/meta", "", &[], &[]).is_at("/meta"));
+        assert_eq!(ResourceMetadata::root_path("/o/"), "/.well-known/oauth-protected-resource/o");
+    }
+}
