@@ -16,7 +16,12 @@ pub struct UrlRule {
 enum Pattern {
     /// A path without anything that a pattern can do: compared, not searched.
     Literal(Box<str>),
-    Regex(Regex),
+    Regex {
+        /// Up to the end of a segment.
+        ended: Regex,
+        /// The same without its end, where a match may end in a slash itself.
+        with_slash: Option<Regex>,
+    },
 }
 
 /// Why a pattern grants nothing.
@@ -42,12 +47,10 @@ impl UrlRule {
             Pattern::Literal(pattern.into())
         } else {
             let template = with_segments(pattern);
-            let ended: Vec<String> = alternatives(&template).into_iter().map(ended).collect();
-            let regex = RegexBuilder::new(&format!("^(?:{})", ended.join("|")))
-                .size_limit(1 << 20)
-                .build()
-                .map_err(|e| PatternError(last_line(&e.to_string())))?;
-            Pattern::Regex(regex)
+            let ended = regex(&format!("^(?:{template})(?:/|$)"))?;
+            let slash_ends = pattern.ends_with('/') || pattern.contains("/|") || pattern.contains("/)");
+            let with_slash = if slash_ends { Some(regex(&format!("^(?:{template})"))?) } else { None };
+            Pattern::Regex { ended, with_slash }
         };
         Ok(Self { pattern, methods: methods.into_iter().collect() })
     }
@@ -65,7 +68,11 @@ impl Pattern {
             Self::Literal(literal) => path.strip_prefix(&**literal).is_some_and(|rest| {
                 rest.is_empty() || rest.starts_with('/') || literal.ends_with('/') || literal.is_empty()
             }),
-            Self::Regex(regex) => regex.is_match(path),
+            Self::Regex { ended, with_slash } => {
+                let ends_in_slash =
+                    |regex: &Regex| regex.find(path).is_some_and(|found| found.as_str().ends_with('/'));
+                ended.is_match(path) || with_slash.as_ref().is_some_and(ends_in_slash)
+            }
         }
     }
 }
@@ -93,33 +100,9 @@ fn with_segments(pattern: &str) -> String {
     template
 }
 
-/// The alternatives of a regular expression: what `|` divides outside of groups and classes.
-fn alternatives(pattern: &str) -> Vec<&str> {
-    let (mut found, mut start) = (Vec::new(), 0);
-    let (mut depth, mut in_class, mut escaped) = (0_usize, false, false);
-    for (at, c) in pattern.char_indices() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '[' => in_class = true,
-            ']' => in_class = false,
-            '(' if !in_class => depth = depth.saturating_add(1),
-            ')' if !in_class => depth = depth.saturating_sub(1),
-            '|' if !in_class && depth == 0 => {
-                found.push(pattern.get(start..at).unwrap_or_default());
-                start = at.saturating_add(1);
-            }
-            _ => {}
-        }
-    }
-    found.push(pattern.get(start..).unwrap_or_default());
-    found
-}
-
-/// An alternative that ends where a segment ends. One that ends in a slash does so by itself.
-fn ended(alternative: &str) -> String {
-    let end = if alternative.ends_with('/') { "" } else { "(?:/|$)" };
-    format!("(?:{alternative}){end}")
+fn regex(pattern: &str) -> Result<Regex, PatternError> {
+    let built = RegexBuilder::new(pattern).size_limit(1 << 20).build();
+    built.map_err(|e| PatternError(last_line(&e.to_string())))
 }
 
 fn last_line(message: &str) -> String {
@@ -148,6 +131,9 @@ mod tests {
             ("/a|/b", vec!["/a", "/b/c"], vec!["/ax", "/c/b"]),
             ("/a|/b/", vec!["/a", "/a/x", "/b/c"], vec!["/ax", "/a-internal", "/b"]),
             ("/[a|b]|/(c|d)x/", vec!["/a", "/|/y", "/cx/y"], vec!["/ay", "/cx", "/c"]),
+            ("/x[[:alpha:]|_]", vec!["/xa", "/x_/y"], vec!["/x/", "/x:/y", "/x"]),
+            ("(?i)/aa|/bb", vec!["/AA", "/BB/x"], vec!["/bbx"]),
+            ("/(a|b/)", vec!["/a", "/a/x", "/b/x"], vec!["/ax", "/b"]),
             ("/files/.*", vec!["/files/a/b.c"], vec!["/x/files/a"]),
             ("/v1.0/", vec!["/v1.0/x", "/v1x0/"], vec!["/v1.0"]),
         ] {

@@ -37,7 +37,7 @@ struct Admin {
     tasks: Handle,
 }
 
-/// Serves the control API until the runtime ends.
+/// Serves the control API until `stop` turns true.
 pub(crate) async fn serve(
     listener: TcpListener,
     control: Arc<Control>,

@@ -115,12 +115,15 @@ impl Verdict {
     }
 }
 
-/// About what a verdict takes in memory: its token, what was decoded from it, and the entry itself.
-/// Its grant belongs to the policies.
+/// About what a verdict takes in memory: its token, what was decoded from it, its grant, and the
+/// entry itself.
 fn octets(token: &str, session: &Session) -> u32 {
     const FIXED: usize = 1024;
     let decoded = session.claims().members().octets().saturating_add(session.header().octets());
-    u32::try_from(token.len().saturating_add(decoded).saturating_add(FIXED)).unwrap_or(u32::MAX)
+    // A grant of many policies may be this session's alone.
+    let policies = session.policies().count().saturating_mul(256);
+    let all = [token.len(), decoded, policies, FIXED].into_iter().fold(0, usize::saturating_add);
+    u32::try_from(all).unwrap_or(u32::MAX)
 }
 
 /// Empties the table of this thread: its authenticators have been replaced.

@@ -22,18 +22,18 @@ pub(super) fn run(flags: &Flags) -> ExitCode {
     findings.into_iter().for_each(|finding| eprintln!("{finding}"));
     let Some(config) = config else { return ExitCode::from(BAD_CONFIGURATION) };
     // Before the start, which may take a while: whoever wants it to end meanwhile is heard too.
-    let mut signals = match Signals::new() {
+    let signals = match Signals::new() {
         Ok(signals) => signals,
         Err(error) => return fail(&error),
     };
     match Node::start(config) {
         Ok(node) => {
+            signals.serving();
             while signals.next() == Wish::Reload {
                 // What is wrong with the documents is in the log, and the old ones go on.
                 let _ = node.reload();
             }
             info!("told to end; requests in flight are finished");
-            signals.end_at_next();
             node.stop();
             ExitCode::SUCCESS
         }

@@ -123,7 +123,8 @@ impl Draft {
     /// A variable is the path of its field in capitals: `CLAIMGATE_ADMIN_SECRET`.
     pub(super) fn apply_env(&mut self, name: &OsStr, value: OsString, findings: &mut Findings) {
         let Some(name) = name.to_str() else { return };
-        let Some(field) = name.strip_prefix("CLAIMGATE_").filter(|field| !is_service_link(field)) else {
+        let Some(field) = name.strip_prefix("CLAIMGATE_").filter(|field| !is_service_link(field, &value))
+        else {
             return;
         };
         let setter = SETTERS.iter().find(|(own, _)| own.replace('.', "_").to_ascii_uppercase() == field);
@@ -248,11 +249,11 @@ impl Draft {
 
 /// Whether this is a variable that Kubernetes sets for a service named `claimgate`, or
 /// `claimgate-…`: `…SERVICE_HOST`, `…SERVICE_PORT…`, `…PORT`, `…PORT_8080_TCP…`.
-fn is_service_link(field: &str) -> bool {
+fn is_service_link(field: &str, value: &OsStr) -> bool {
+    let is_url = || value.to_str().is_some_and(|value| value.contains("://"));
     field.ends_with("SERVICE_HOST")
         || field.contains("SERVICE_PORT")
-        || field == "PORT"
-        || field.ends_with("_PORT")
+        || ((field == "PORT" || field.ends_with("_PORT")) && is_url())
         || field.split("PORT_").skip(1).any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 

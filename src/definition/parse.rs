@@ -28,8 +28,13 @@ impl Context<'_> {
         let listen_path = self.listen_path(&at, &tyk.server.listen_path);
         let domain = self.domain(&at, &tyk.server.custom_domain);
         let upstream = self.upstream(&at, &tyk.upstream);
-        let schemes =
-            Schemes { openapi: components.security_schemes, security, claimgate, org_id: &tyk.info.org_id };
+        let schemes = Schemes {
+            openapi: components.security_schemes,
+            security,
+            claimgate,
+            org_id: &tyk.info.org_id,
+            paths: &paths,
+        };
         let jwt = self.authentication(&at, &tyk.server.authentication, schemes);
         let context_variables = context_variables(&tyk);
         let at_middleware = at.member("middleware");
@@ -150,11 +155,10 @@ impl Context<'_> {
         schemes: Schemes<'_>,
     ) -> Option<Option<JwtScheme>> {
         let at = at.members(&["server", "authentication"]);
-        let enabled =
-            |value: &Value| value.get("enabled").is_some_and(|enabled| *enabled == Value::Bool(true));
         if authentication.enabled != Some(true) {
-            let configured = authentication.security_schemes.iter().any(|(_, scheme)| enabled(scheme));
-            let required = schemes.security.iter().flatten().any(|requirement| !requirement.is_empty());
+            let is_off = |scheme: &Value| scheme.get("enabled") == Some(&Value::Bool(false));
+            let configured = authentication.security_schemes.iter().any(|(_, scheme)| !is_off(scheme));
+            let required = schemes.is_required();
             if !configured && !required {
                 return Some(None);
             }
@@ -325,9 +329,26 @@ struct Schemes<'s> {
     security: Option<Vec<raw::Members<Value>>>,
     claimgate: raw::Claimgate,
     org_id: &'s str,
+    paths: &'s serde_json::Map<String, Value>,
 }
 
 impl Schemes<'_> {
+    /// Whether the document requires one, for the whole API or for one of its operations.
+    fn is_required(&self) -> bool {
+        let of_operation = |operation: &Value| {
+            operation.get("security").and_then(Value::as_array).is_some_and(|list| {
+                list.iter().any(|requirement| requirement.as_object().is_some_and(|r| !r.is_empty()))
+            })
+        };
+        self.security.iter().flatten().any(|requirement| !requirement.is_empty())
+            || self
+                .paths
+                .values()
+                .filter_map(Value::as_object)
+                .flat_map(|item| item.values())
+                .any(of_operation)
+    }
+
     /// The refinement of a scheme, and where it stands.
     fn refined(self, name: &str) -> (FieldPath, raw::ClaimgateScheme) {
         let at =

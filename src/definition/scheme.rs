@@ -134,16 +134,7 @@ impl SchemeParser<'_, '_> {
             ("allowedAudiences", &scheme.allowed_audiences),
             ("allowedSubjects", &scheme.allowed_subjects),
         ] {
-            for (n, value) in
-                values.iter().enumerate().filter(|(_, value)| value.trim() != **value || value.is_empty())
-            {
-                let message = if value.is_empty() {
-                    "an empty text allows tokens that name nobody; write a value, or remove it"
-                } else {
-                    "values are compared exactly, and this one begins or ends with a space; remove it"
-                };
-                self.context.error(&self.at.member(field).element(n), message);
-            }
+            self.texts(&self.at.member(field), values);
         }
         let mut rules = Rules {
             skew,
@@ -164,6 +155,20 @@ impl SchemeParser<'_, '_> {
             }
         }
         rules
+    }
+
+    /// Values that claims are compared with, exactly.
+    pub(super) fn texts(&mut self, at: &FieldPath, values: &[String]) {
+        for (n, value) in values.iter().enumerate() {
+            let message = match value.as_str() {
+                "" => "an empty text allows tokens that name nobody; write a value, or remove it",
+                text if text.trim() != text => {
+                    "values are compared exactly, and this one begins or ends with a space; remove it"
+                }
+                _ => continue,
+            };
+            self.context.error(&at.element(n), message);
+        }
     }
 
     fn skew(&mut self, field: &str, seconds: u64) -> u32 {

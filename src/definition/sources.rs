@@ -22,7 +22,7 @@ impl SchemeParser<'_, '_> {
             self.jwks_uris(&scheme.jwks_uris)
         };
         let mut sources = own?;
-        let added = self.bound_sources(&mut sources, refined, algorithms)?;
+        let added = self.bound_sources(&mut sources, refined, &scheme.allowed_issuers, algorithms)?;
         sources.extend(added);
         if sources.is_empty() {
             let message = "there are no keys: add jwksURIs or source; keys that are stored per credential are not supported yet";
@@ -84,22 +84,28 @@ impl SchemeParser<'_, '_> {
         &mut self,
         own: &mut [(KeySource, Binding)],
         refined: &raw::ClaimgateScheme,
+        allowed_issuers: &[String],
         algorithms: Option<AlgorithmSet>,
     ) -> Option<Vec<(KeySource, Binding)>> {
         let mut added = Vec::new();
         for (n, bound) in refined.key_sources.iter().enumerate() {
             let at = self.at_claimgate.member("keySources").element(n);
             let binding = Binding { issuers: bound.issuers.clone(), audiences: bound.audiences.clone() };
+            self.texts(&at.member("issuers"), &binding.issuers);
+            self.texts(&at.member("audiences"), &binding.audiences);
+            let is_allowed =
+                |issuer: &&String| allowed_issuers.is_empty() || allowed_issuers.contains(issuer);
+            if let Some(issuer) = binding.issuers.iter().find(|issuer| !is_allowed(issuer)) {
+                let message = format!(
+                    "{issuer} is none of allowedIssuers, so none of its tokens gets in; name it there"
+                );
+                self.context.warning(&at.member("issuers"), message);
+            }
             if binding.is_open() {
                 self.context.error(&at, "this binds the keys to nobody; name their issuers or audiences");
             }
             match (&*bound.url, &*bound.source) {
-                (url, "") if !url.is_empty() => match own.iter_mut().find(|(source, _)| source.is_at(url)) {
-                    Some((_, of_url)) => *of_url = binding,
-                    None => {
-                        self.context.error(&at.member("url"), "this is none of jwksURIs; name one of them");
-                    }
-                },
+                (url, "") if !url.is_empty() => self.bind(own, url, &binding, &at.member("url")),
                 ("", text) if !text.is_empty() => {
                     let source = self.source(text, &at.member("source"), algorithms)?;
                     added.extend(source.into_iter().map(|(source, _)| (source, binding.clone())));
@@ -110,6 +116,22 @@ impl SchemeParser<'_, '_> {
             }
         }
         Some(added)
+    }
+
+    /// Binds the key sets at a URL, which may be listed more than once.
+    fn bind(&mut self, own: &mut [(KeySource, Binding)], url: &str, binding: &Binding, at: &FieldPath) {
+        let mut message = Some("this is none of jwksURIs; name one of them");
+        for (_, of_url) in own.iter_mut().filter(|(source, _)| source.is_at(url)) {
+            if !of_url.is_open() && of_url != binding {
+                message = Some("this URL is bound twice; bind it once, to all of its issuers");
+                break;
+            }
+            *of_url = binding.clone();
+            message = None;
+        }
+        if let Some(message) = message {
+            self.context.error(at, message);
+        }
     }
 
     fn warn_if_exposed(&mut self, at: &FieldPath, remote: &RemoteSource) {

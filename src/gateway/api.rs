@@ -1,6 +1,6 @@
 //! One API, compiled: everything about it that can be decided before a request comes.
 
-use std::{iter, sync::Arc};
+use std::{collections::HashMap, iter, sync::Arc, time::Duration};
 
 use http::{HeaderName, Method};
 
@@ -47,6 +47,8 @@ pub(super) struct Context<'c> {
     pub(super) registry: &'c Registry,
     pub(super) policies: &'c Arc<PolicySet>,
     pub(super) verified: &'c Arc<VerifiedTokens>,
+    /// How long key sets are used, by URL.
+    pub(super) lives: &'c HashMap<String, Duration>,
 }
 
 impl Api {
@@ -104,7 +106,10 @@ fn authenticator(jwt: JwtScheme, id: &Arc<str>, realm: &str, context: &Context<'
         }
     }
     let source = |source: KeySource| match source {
-        KeySource::Remote(remote) => context.registry.remote(&remote),
+        KeySource::Remote(remote) => {
+            let life = context.lives.get(remote.url()).copied().unwrap_or_else(|| remote.time_to_live());
+            context.registry.remote(&remote.with_time_to_live(life))
+        }
         KeySource::Fixed(keys) => Arc::new(Source::fixed(format!("the keys of {id}"), keys)),
     };
     let sources = jwt.sources.into_iter().map(|(own, binding)| (source(own), binding));

@@ -1,6 +1,10 @@
 //! Documents into a snapshot.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
     api::{Api, Context},
@@ -9,7 +13,7 @@ use super::{
 use crate::{
     auth::VerifiedTokens,
     config::Config,
-    definition::{self, Definition},
+    definition::{self, Definition, KeySource},
     document::{Finding, Findings, Severity},
     jwks::{KeySources, Registry, Source},
     middleware::ResourceMetadata,
@@ -55,7 +59,9 @@ impl Snapshot {
     ) -> Option<Self> {
         let documents = read(config, findings)?;
         let policies = Arc::new(documents.policies);
-        let context = Context { profile: config.errors, registry, policies: &policies, verified };
+        let lives = times_to_live(&documents.definitions);
+        let context =
+            Context { profile: config.errors, registry, policies: &policies, verified, lives: &lives };
         let mut router = Router::default();
         let mut apis = Vec::with_capacity(documents.definitions.len());
         for mut definition in documents.definitions.into_iter().filter(|definition| definition.served) {
@@ -97,6 +103,20 @@ impl Snapshot {
         sources.dedup_by(|a, b| Arc::ptr_eq(a, b));
         sources
     }
+}
+
+/// The shortest time to live that an API wants, by key set URL.
+fn times_to_live(definitions: &[Definition]) -> HashMap<String, Duration> {
+    let mut lives = HashMap::new();
+    for jwt in definitions.iter().filter(|d| d.served).filter_map(|definition| definition.jwt.as_ref()) {
+        for (source, _) in &jwt.sources {
+            if let KeySource::Remote(remote) = source {
+                let life = lives.entry(remote.url().to_owned()).or_insert_with(|| remote.time_to_live());
+                *life = (*life).min(remote.time_to_live());
+            }
+        }
+    }
+    lives
 }
 
 fn read(config: &Config, findings: &mut Findings) -> Option<Documents> {

@@ -57,7 +57,7 @@ impl<'r> Target<'r> {
         if is_unclean(&path) {
             return Err(BadTarget::Unclean(with_query(&cleaned(raw), query)));
         }
-        if climbs(&path) {
+        if climbs(&path) || (!valid_text && has_overlong(raw)) {
             return Err(BadTarget::Invalid);
         }
         let ambiguous = !valid_text || is_ambiguous(raw, &path);
@@ -181,10 +181,19 @@ fn is_unclean(path: &str) -> bool {
 /// A raw path without empty and dot segments, be their dots and slashes escaped or not. What is left
 /// keeps the octets that the client sent.
 fn cleaned(raw: &str) -> String {
-    let slashes = raw.replace("%2f", "/").replace("%2F", "/");
+    let slashes = raw.replace("%2F", "%2f");
     let mut segments: Vec<&str> = Vec::new();
-    for segment in slashes.split('/') {
-        match &*segment.replace("%2e", ".").replace("%2E", ".") {
+    // An escaped slash counts as one where it ends an empty or dot segment, as it did when the path
+    // was found unclean; elsewhere it stays.
+    let parts = slashes.split('/').flat_map(|segment| {
+        let pieces = || segment.split("%2f");
+        let is_unclean = pieces().any(|piece| matches!(&*dots(piece), "" | "." | ".."));
+        let whole = (!is_unclean).then_some(segment);
+        let divided = is_unclean.then(pieces).into_iter().flatten();
+        whole.into_iter().chain(divided)
+    });
+    for segment in parts {
+        match &*dots(segment) {
             "" | "." => {}
             ".." => {
                 segments.pop();
@@ -192,8 +201,13 @@ fn cleaned(raw: &str) -> String {
             _ => segments.push(segment),
         }
     }
-    let end = if slashes.ends_with('/') && !segments.is_empty() { "/" } else { "" };
+    let ends = |text: &str| text.ends_with('/') || text.ends_with("%2f");
+    let end = if ends(&slashes) && !segments.is_empty() { "/" } else { "" };
     format!("/{}{end}", segments.join("/"))
+}
+
+fn dots(segment: &str) -> String {
+    segment.replace("%2e", ".").replace("%2E", ".")
 }
 
 /// Whether servers are known to read such a path in more than one way: encoded separators, back
@@ -214,12 +228,20 @@ fn is_ambiguous(raw: &str, path: &str) -> bool {
         || path.split('/').any(hidden)
 }
 
+/// Whether a path has a dot or a slash in the form that UTF-8 forbids, and that some servers read
+/// (RFC 3629 section 3).
+fn has_overlong(raw: &str) -> bool {
+    let lower = raw.to_ascii_lowercase();
+    ["%c0%ae", "%c0%af", "%e0%80%ae", "%e0%80%af"].iter().any(|overlong| lower.contains(overlong))
+}
+
 /// Whether some server would find a dot segment in a path that has none to us: behind another escape,
 /// a back slash, parameters, spaces, or characters that look like dots and slashes. Such a path asks
 /// for something outside of what its API is.
 fn climbs(path: &str) -> bool {
+    const LEVELS: usize = 8;
     let mut read = path.to_owned();
-    for _ in 0..3 {
+    for level in 0.. {
         let lower = read.replace("%2E", ".").replace("%2F", "/").replace("%5C", "\\");
         let again = lower
             .replace(['\\', '\u{FF3C}', '\u{FF0F}', '\u{2215}', '\u{2044}'], "/")
@@ -231,6 +253,10 @@ fn climbs(path: &str) -> bool {
             .replace("%25", "%");
         if again == read {
             break;
+        }
+        if level == LEVELS {
+            // Nobody means anything with so many escapes of escapes.
+            return true;
         }
         read = again;
     }
@@ -273,7 +299,7 @@ mod tests {
             ("/a%00", "/a%00", "/a\0", true),
             ("/;/y", "/;/y", "/;/y", true),
             ("/%2561", "/%2561", "/%61", true),
-            ("/%c0%af", "/%c0%af", "/\u{1}\u{1}", true),
+            ("/%c1%bf", "/%c1%bf", "/\u{1}\u{1}", true),
             ("/%ef%bc%8f", "/%ef%bc%8f", "/\u{ff0f}", true),
             ("/...", "/...", "/...", false),
         ] {
@@ -295,7 +321,10 @@ mod tests {
             ("/a/.", "/a"),
             ("/..", "/"),
             ("/a//caf%e9/x", "/a/caf%e9/x"),
-            ("/a//b%20c;d%2fe", "/a/b%20c;d/e"),
+            ("/a//b%20c;d%2fe", "/a/b%20c;d%2fe"),
+            ("//a%2fb", "/a%2fb"),
+            ("/a%2f%2e%2e%2Fb", "/b"),
+            ("/a//b%2f", "/a/b/"),
             ("/a//%3F", "/a/%3F"),
             ("/a b%20".split(' ').next().unwrap(), ""),
         ] {
@@ -316,6 +345,10 @@ mod tests {
             "/x%5c..%5cy",
             "/x/%252e%252e/y",
             "/x/%25252e%25252E%252fy",
+            "/x/%2525252525252e%2525252525252e/y",
+            "/x/%25252525252525252525252525252525252525x",
+            "/x/%c0%ae%c0%ae/y",
+            "/x/..%c0%afy",
             "/x/..%252fy",
             "/x/%ef%bc%8e%ef%bc%8e/y",
             "/x/..%ef%bc%8fy",

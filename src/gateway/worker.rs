@@ -225,6 +225,11 @@ impl<'e> Exchange<'e> {
             context: api.context_variables,
         };
         self.prepare(&mut parts, &facts, operation)?;
+        // Before the upstream does anything.
+        let not_forwardable = not_forwardable(&facts);
+        for rules in operation.map(|o| &o.response_headers).into_iter().chain([&api.response_headers]) {
+            rules.check(&facts).map_err(not_forwardable)?;
+        }
         let request = Request::from_parts(parts, ClientBody::new(body));
         let mut response =
             self.worker.sender.send(&api.upstream.endpoint, request).await.map_err(Reason::from)?;
@@ -233,9 +238,9 @@ impl<'e> Exchange<'e> {
         let headers = response.headers_mut();
         Forwarding::prepare_response(headers);
         if let Some(operation) = operation {
-            operation.response_headers.apply(headers, &facts).map_err(|_| Reason::ClaimNotForwardable)?;
+            operation.response_headers.apply(headers, &facts).map_err(not_forwardable)?;
         }
-        api.response_headers.apply(headers, &facts).map_err(|_| Reason::ClaimNotForwardable)?;
+        api.response_headers.apply(headers, &facts).map_err(not_forwardable)?;
         Ok(response)
     }
 
@@ -255,11 +260,7 @@ impl<'e> Exchange<'e> {
         if !api.about_caller.is_empty() {
             lookalikes::remove_all(&mut parts.headers, &api.about_caller);
         }
-        let not_forwardable = |_: NotForwardable| match facts.session {
-            Some(_) => Reason::ClaimNotForwardable,
-            // What cannot be forwarded is then the request's own: its path, or a header.
-            None => Reason::BadRequest,
-        };
+        let not_forwardable = not_forwardable(facts);
         api.request_headers.apply(&mut parts.headers, facts).map_err(not_forwardable)?;
         if let Some(operation) = operation {
             operation.request_headers.apply(&mut parts.headers, facts).map_err(not_forwardable)?;
@@ -285,6 +286,13 @@ impl<'e> Exchange<'e> {
         authenticator.places().strip_headers(headers);
         authenticator.places().strip_query(self.target.query?)
     }
+}
+
+/// Whose fault it is that a value cannot stand in a header field.
+fn not_forwardable(facts: &Facts<'_>) -> impl Fn(NotForwardable) -> Reason + Copy + use<> {
+    let has_claims = facts.session.is_some();
+    // Without claims it is the request's own: its path, or a header.
+    move |_| if has_claims { Reason::ClaimNotForwardable } else { Reason::BadRequest }
 }
 
 fn redirect(target: &str) -> Response<Body> {

@@ -53,13 +53,13 @@ impl Registry {
         Ok(Self::on(fetch, Tasks { handle, _thread: Some(sender) }))
     }
 
-    /// The source for this URL; a new one is fetched at once. Where several want it, the shortest time
-    /// to live counts.
+    /// The source for this URL; a new one is fetched at once. The time to live is that of whoever asked
+    /// last: who has several users for one URL asks with the shortest.
     #[must_use]
     pub fn remote(&self, remote: &RemoteSource) -> Arc<Source> {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(source) = sources.get(remote.url()).and_then(Weak::upgrade) {
-            source.live_no_longer_than(remote.time_to_live());
+            source.set_time_to_live(remote.time_to_live());
             return source;
         }
         sources.retain(|_, source| source.strong_count() > 0);

@@ -68,7 +68,9 @@ impl RemoteSource {
         self.url.as_str()
     }
 
-    pub(super) const fn time_to_live(&self) -> Duration {
+    /// How long a set is used before it is fetched again.
+    #[must_use]
+    pub const fn time_to_live(&self) -> Duration {
         self.time_to_live
     }
 

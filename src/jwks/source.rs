@@ -116,13 +116,14 @@ impl Source {
         self.remote.as_ref()
     }
 
-    /// Somebody wants a set that is not older than this.
-    pub(super) fn live_no_longer_than(&self, time: Duration) {
+    /// Sets how long a set is used from now on.
+    pub(super) fn set_time_to_live(&self, time: Duration) {
         let Some(remote) = &self.remote else { return };
         let mut time_to_live = remote.time_to_live.lock().unwrap_or_else(PoisonError::into_inner);
-        if time < *time_to_live {
-            *time_to_live = time;
-            // The pause that is under way was meant for longer.
+        let is_shorter = time < *time_to_live;
+        *time_to_live = time;
+        // The pause that is under way was meant for longer.
+        if is_shorter && *remote.ended.borrow() > 0 {
             remote.wake.notify_one();
         }
     }

@@ -31,6 +31,16 @@ pub enum Missing {
 pub struct Found {
     source: usize,
     generation: u64,
+    /// The key has no name: if it does not fit, a source that is to have the named one lacks it.
+    otherwise: Option<Missing>,
+}
+
+impl Found {
+    /// What is missing, if the key that was found turns out not to be the token's.
+    #[must_use]
+    pub const fn otherwise(self) -> Option<Missing> {
+        self.otherwise
+    }
 }
 
 impl KeySources {
@@ -51,7 +61,8 @@ impl KeySources {
         self.0.iter().any(|(_, binding)| !binding.is_open())
     }
 
-    /// Uses the key that may check a token with this `kid` and algorithm, which says this of itself.
+    /// Uses the key that may check a token with this `kid` and algorithm, which says this of itself. A
+    /// key without a name is used after those with one; what is missing of the others comes with it.
     ///
     /// # Errors
     /// [`Missing`] says why there is none.
@@ -65,30 +76,38 @@ impl KeySources {
         use_key: impl FnOnce(&Key) -> T,
     ) -> Result<(Found, T), Missing> {
         let (mut unavailable, mut unknown) = (false, false);
+        let mut nameless = None;
         let is_taken = self.0.iter().any(|(_, binding)| binding.names(parties));
         for (n, (source, binding)) in self.0.iter().enumerate() {
             if !binding.admits(parties, is_taken) {
                 continue;
             }
             // Read before the keys: if they change in between, the verdict is stale at once.
-            let generation = source.generation();
+            let found = Found { source: n, generation: source.generation(), otherwise: None };
             let keys = source.keys();
             let Some(keys) = keys.as_ref() else {
                 unavailable = true;
                 continue;
             };
             match keys.find(kid, algorithm, allowed, ambiguity) {
-                Ok(key) => return Ok((Found { source: n, generation }, use_key(key))),
+                Ok(_) if keys.is_single() && self.0.len() > 1 => {
+                    nameless.get_or_insert_with(|| (found, Arc::clone(keys)));
+                }
+                Ok(key) => return Ok((found, use_key(key))),
                 Err(NoKey::Unfit) if ambiguity == Ambiguity::FirstKey => return Err(Missing::Unfit),
                 Err(NoKey::Unfit) => {}
                 Err(NoKey::Unknown) => unknown = true,
             }
         }
-        Err(match (unavailable, unknown) {
+        let missing = match (unavailable, unknown) {
             (true, _) => Missing::Unavailable,
             (false, true) => Missing::Unknown,
             (false, false) => Missing::Unfit,
-        })
+        };
+        let Some((found, keys)) = nameless else { return Err(missing) };
+        let key = keys.find(kid, algorithm, allowed, ambiguity).map_err(|_| missing)?;
+        let otherwise = Some(missing).filter(|missing| *missing != Missing::Unfit);
+        Ok((Found { otherwise, ..found }, use_key(key)))
     }
 
     /// Whether the keys that a verdict rests on are still the ones in use.

@@ -95,9 +95,23 @@ impl PartialEq for Number {
         match (self, other) {
             (Self::Integer(a), Self::Integer(b)) => a == b,
             (Self::Unsigned(a), Self::Unsigned(b)) => a == b,
-            _ => self.as_f64() == other.as_f64(),
+            // What fits a sign is never `Unsigned`.
+            (Self::Integer(_), Self::Unsigned(_)) | (Self::Unsigned(_), Self::Integer(_)) => false,
+            (Self::Float(a), Self::Float(b)) => a == b,
+            (Self::Float(float), whole) | (whole, Self::Float(float)) => is_exactly(*float, *whole),
         }
     }
+}
+
+/// Whether a double is this whole number, not only near it.
+#[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "a cast to i128 saturates")]
+fn is_exactly(float: f64, whole: Number) -> bool {
+    let whole = match whole {
+        Number::Integer(n) => i128::from(n),
+        Number::Unsigned(n) => i128::from(n),
+        Number::Float(_) => return false,
+    };
+    float.fract() == 0.0 && float as i128 == whole
 }
 
 impl fmt::Display for Number {

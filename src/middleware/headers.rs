@@ -81,6 +81,15 @@ impl HeaderRules {
         self.set.iter().any(|(_, template)| template.reads_headers())
     }
 
+    /// Whether the rules can be applied to headers of this request.
+    ///
+    /// # Errors
+    /// [`NotForwardable`] when a value cannot stand in a header field.
+    pub fn check(&self, facts: &Facts<'_>) -> Result<(), NotForwardable> {
+        let depends = self.set.iter().filter(|(_, template)| template.has_variables());
+        depends.map(|(_, template)| template.render(facts)).try_for_each(|value| value.map(drop))
+    }
+
     /// Applies the rules to `headers`. The facts are those of the request, as it came.
     ///
     /// # Errors

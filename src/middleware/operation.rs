@@ -65,8 +65,8 @@ impl Operations {
         let templates: HashSet<PathTemplate> = templates.collect();
         items.extend(templates.into_iter().map(|path| PathItem { path, operations: Vec::new() }));
         // A path without parameters is matched before its templated counterparts (OpenAPI 3.0,
-        // Paths Object).
-        items.sort_by(|a, b| (a.path.parameters(), &a.path).cmp(&(b.path.parameters(), &b.path)));
+        // Paths Object), and one that says more of a segment before one that says less.
+        items.sort_by(|a, b| (a.path.rank(), &a.path).cmp(&(b.path.rank(), &b.path)));
         for operation in operations {
             if let Some(item) = items.iter_mut().find(|item| item.path == operation.path) {
                 item.operations.push(operation);
@@ -90,10 +90,12 @@ impl Operations {
     #[must_use]
     pub fn is_open(&self, method: &Method, path: &str) -> bool {
         let Some(operation) = self.find(method, path) else { return false };
-        let meant = self.0.iter().find(|item| item.path.matches(path, Reading::Loose));
+        let rank = operation.path.rank();
+        let could_be_meant =
+            |item: &&PathItem| item.path.matches(path, Reading::Loose) && item.path.rank() <= rank;
         operation.ignore_authentication
             && operation.method == method
-            && meant.is_none_or(|item| item.path == operation.path)
+            && self.0.iter().filter(could_be_meant).all(|item| item.path == operation.path)
     }
 
     /// Those that are configured on their own.
@@ -111,6 +113,17 @@ enum Reading {
 }
 
 impl Reading {
+    /// What stands between these two.
+    fn without<'t>(self, text: &'t str, before: &str, after: &str) -> Option<&'t str> {
+        let (start, rest) = text.split_at_checked(before.len())?;
+        let (value, end) = rest.split_at_checked(rest.len().checked_sub(after.len())?)?;
+        let same = match self {
+            Self::Exact => start == before && end == after,
+            Self::Loose => start.eq_ignore_ascii_case(before) && end.eq_ignore_ascii_case(after),
+        };
+        same.then_some(value)
+    }
+
     fn of_segment(self, text: &str) -> &str {
         match self {
             Self::Exact => text,
@@ -138,8 +151,15 @@ impl PathTemplate {
             && asked.next().is_none()
     }
 
-    fn parameters(&self) -> usize {
-        self.0.iter().filter(|segment| matches!(segment, Segment::Parameter(..))).count()
+    /// How much is left open: the number of parameters, and of those that are a whole segment.
+    fn rank(&self) -> (usize, usize) {
+        let parameters = || {
+            self.0.iter().filter_map(|segment| match segment {
+                Segment::Parameter(before, after) => Some(before.is_empty() && after.is_empty()),
+                Segment::Literal(_) => None,
+            })
+        };
+        (parameters().count(), parameters().filter(|is_whole| *is_whole).count())
     }
 }
 
@@ -159,10 +179,9 @@ impl Segment {
         match self {
             Self::Literal(literal) if reading == Reading::Loose => literal.eq_ignore_ascii_case(text),
             Self::Literal(literal) => **literal == *text,
-            Self::Parameter(before, after) => text
-                .strip_prefix(&**before)
-                .and_then(|rest| rest.strip_suffix(&**after))
-                .is_some_and(|value| !value.is_empty()),
+            Self::Parameter(before, after) => {
+                reading.without(text, before, after).is_some_and(|value| !value.is_empty())
+            }
         }
     }
 }
@@ -214,6 +233,26 @@ mod tests {
         assert!(operations.find(&Method::GET, "/other").unwrap().ignore_authentication);
         assert!(operations.find(&Method::HEAD, "/other").is_some());
         assert!(operations.find(&Method::POST, "/other").is_none());
+    }
+
+    #[test]
+    fn what_says_more_comes_first() {
+        let get = |path: &str, open| operation(Method::GET, path, open);
+        let is_open = |operations: Vec<Operation>, declared: &[&str], path: &str| {
+            let declared: Vec<_> = declared.iter().map(|path| PathTemplate::new(path).unwrap()).collect();
+            Operations::new(operations, &declared).is_open(&Method::GET, path)
+        };
+        let files = || vec![get("/files/{name}", true), get("/files/{name}.json", false)];
+        assert!(is_open(files(), &[], "/files/a.txt"));
+        for path in ["/files/secret.json", "/files/secret.JSON", "/files/secret.json;x"] {
+            assert!(!is_open(files(), &[], path), "{path}");
+        }
+        let documents = || vec![get("/docs/{name}.json", true)];
+        assert!(is_open(documents(), &["/docs/{name}"], "/docs/x.json"));
+        assert!(!is_open(documents(), &["/docs/{name}"], "/docs/x.txt"));
+        // Two paths that say as much: nobody knows which is meant.
+        let crossed = || vec![get("/a/{b}", true), get("/{a}/b", false)];
+        assert!(!is_open(crossed(), &[], "/a/b") && is_open(crossed(), &[], "/a/c"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, lookup_host},
-    task::{JoinSet, spawn_local},
+    task::{AbortHandle, JoinSet, spawn_local},
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsConnector;
@@ -28,6 +28,20 @@ const MAX_BUFFER: usize = 128 * 1024;
 
 /// How long an address is tried before the next one is tried as well (RFC 8305 section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
+
+/// One connection. It ends when this is dropped, whatever is still on its way over it: an upstream
+/// that takes nothing more must not keep it, and with it the client's connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) sender: SendRequest<ClientBody>,
+    task: AbortHandle,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
 
 /// Makes connections, in the clear and over TLS.
 #[derive(Clone)]
@@ -45,14 +59,14 @@ impl Connector {
         Self { tls: TlsConnector::from(Arc::new(config)), timeout }
     }
 
-    pub(super) async fn connect(&self, endpoint: &Endpoint) -> Result<SendRequest<ClientBody>, ProxyError> {
+    pub(super) async fn connect(&self, endpoint: &Endpoint) -> Result<Connection, ProxyError> {
         match timeout(self.timeout, self.open(endpoint)).await {
             Ok(result) => result,
             Err(_) => Err(ProxyError::Timeout),
         }
     }
 
-    async fn open(&self, endpoint: &Endpoint) -> Result<SendRequest<ClientBody>, ProxyError> {
+    async fn open(&self, endpoint: &Endpoint) -> Result<Connection, ProxyError> {
         let stream = tcp(endpoint).await?;
         match endpoint.scheme {
             Scheme::Http => handshake(stream).await,
@@ -115,17 +129,17 @@ fn unreachable(error: &io::Error) -> ProxyError {
     ProxyError::Unreachable
 }
 
-async fn handshake<T>(stream: T) -> Result<SendRequest<ClientBody>, ProxyError>
+async fn handshake<T>(stream: T) -> Result<Connection, ProxyError>
 where
     T: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let handshake = http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream));
     let (sender, connection) = handshake.await.map_err(|_| ProxyError::Unreachable)?;
-    spawn_local(async move {
+    let task = spawn_local(async move {
         // Its end is seen by whoever holds the sender.
         if let Err(error) = connection.await {
             debug!(%error, "upstream connection ended");
         }
     });
-    Ok(sender)
+    Ok(Connection { sender, task: task.abort_handle() })
 }

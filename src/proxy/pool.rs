@@ -3,12 +3,12 @@
 use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use hyper::client::conn::http1::SendRequest;
 use tokio::time::Instant;
 
 use super::{
     Endpoint,
-    client_body::{ClientBody, Progress, State},
+    client_body::{Progress, State},
+    connect::Connection,
 };
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -28,7 +28,7 @@ pub(super) struct Pool(RefCell<Connections>);
 
 #[derive(Debug)]
 struct Idle {
-    connection: SendRequest<ClientBody>,
+    connection: Connection,
     since: Instant,
     limit: Duration,
 }
@@ -38,21 +38,21 @@ struct Idle {
 pub(super) struct Lease {
     pool: Rc<Pool>,
     endpoint: Endpoint,
-    connection: SendRequest<ClientBody>,
+    connection: Connection,
     request: Rc<Progress>,
     limit: Duration,
 }
 
 impl Idle {
     fn is_good(&self) -> bool {
-        !self.connection.is_closed() && self.since.elapsed() < self.limit
+        !self.connection.sender.is_closed() && self.since.elapsed() < self.limit
     }
 }
 
 impl Pool {
     /// The connection to this endpoint that was used last; one of a moment ago if the request cannot
     /// be repeated.
-    pub(super) fn take(&self, endpoint: &Endpoint, is_repeatable: bool) -> Option<SendRequest<ClientBody>> {
+    pub(super) fn take(&self, endpoint: &Endpoint, is_repeatable: bool) -> Option<Connection> {
         let mut connections = self.0.borrow_mut();
         let idle = connections.get_mut(endpoint)?;
         loop {
@@ -73,7 +73,7 @@ impl Pool {
         let Lease { endpoint, connection, limit, .. } = lease;
         let mut connections = self.0.borrow_mut();
         let idle = connections.entry(endpoint).or_default();
-        if idle.len() < MAX_IDLE && !connection.is_closed() {
+        if idle.len() < MAX_IDLE && !limit.is_zero() && !connection.sender.is_closed() {
             idle.push(Idle { connection, since: Instant::now(), limit });
         }
     }
@@ -92,7 +92,7 @@ impl Lease {
     pub(super) fn new(
         pool: Rc<Pool>,
         endpoint: Endpoint,
-        connection: SendRequest<ClientBody>,
+        connection: Connection,
         request: Rc<Progress>,
         headers: &HeaderMap,
     ) -> Self {

@@ -132,17 +132,18 @@ impl Sender {
                 Some(connection) => connection,
                 None => self.connector.connect(endpoint).await?,
             };
-            if connection.ready().await.is_err() {
+            if connection.sender.ready().await.is_err() {
                 if is_kept {
                     continue;
                 }
                 return Err(ProxyError::Broken);
             }
             let spare = if is_kept { copy(&request) } else { None };
-            match connection.try_send_request(request).await {
+            match connection.sender.try_send_request(request).await {
                 Ok(response)
                     if response.status() == StatusCode::SWITCHING_PROTOCOLS
-                        || !has_one_length(response.headers()) =>
+                        || !has_one_length(response.headers())
+                        || !is_plain(response.headers()) =>
                 {
                     return Err(ProxyError::Broken);
                 }
@@ -186,6 +187,14 @@ fn has_one_length(headers: &HeaderMap) -> bool {
                 && length.as_bytes().iter().all(u8::is_ascii_digit)
         }
     }
+}
+
+/// Whether the body of an answer is coded in no way that would be lost with `Transfer-Encoding`.
+fn is_plain(headers: &HeaderMap) -> bool {
+    headers.get_all(TRANSFER_ENCODING).iter().all(|coding| {
+        let coding = coding.as_bytes().trim_ascii();
+        coding.eq_ignore_ascii_case(b"chunked") || coding.eq_ignore_ascii_case(b"identity")
+    })
 }
 
 /// Whether a request may be sent twice: it asks for nothing to be done, and has no body.

@@ -71,6 +71,11 @@ fn wrong_fields() -> Vec<(Value, String, &'static str)> {
             "none of jwksURIs",
         ),
         claimgate(json!({ "keySources": [{ "source": "env://SECRET" }] }), "keySources[0]", "to nobody"),
+        claimgate(
+            json!({ "keySources": [{ "source": "env://SECRET", "issuers": ["https://x "] }] }),
+            "keySources[0].issuers[0]",
+            "a space",
+        ),
         claimgate(json!({ "keySources": [{ "issuers": ["x"] }] }), "keySources[0]", "either url"),
         claimgate(
             json!({ "keySources": [{ "source": "env://SECRET", "issuers": ["x"], "issuer": ["x"] }] }),

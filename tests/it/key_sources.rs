@@ -381,3 +381,35 @@ fn several_sources_that_are_not_bound_are_told() {
         "{said}"
     );
 }
+
+#[test]
+fn a_key_without_a_name_hides_no_newer_key() {
+    let upstream = Server::up();
+    let (old, new) = (key_named("first", Algorithm::ES256), key_named("second", Algorithm::ES256));
+    let sets = Arc::new(Mutex::new(vec![old.public_jwk(Some("old")).unwrap()]));
+    let served = Arc::clone(&sets);
+    let idp = Server::start(move |_, stream| {
+        let body = json!({ "keys": *served.lock().unwrap() }).to_string();
+        respond(stream, "200 OK", "application/json", body.as_bytes())
+    });
+    let fixed = key_named("third", Algorithm::ES256);
+    let mut nameless = fixed.public_jwk(Some("x")).unwrap();
+    nameless.as_object_mut().unwrap().remove("kid");
+    let mut document =
+        api("a", &upstream, scheme(json!({ "jwksURIs": [{ "url": idp.url() }], "signingMethod": "ecdsa" })));
+    let bound = json!({ "keySources": [
+        { "source": nameless.to_string(), "issuers": ["https://idp.test"] },
+        { "url": idp.url(), "issuers": ["https://idp.test"] },
+    ] });
+    crate::support::merge(
+        &mut document,
+        json!({ "x-claimgate": { "server": { "authentication": { "securitySchemes": { "jwt": bound } } } } }),
+    );
+    let gateway = Setup::new().api(&document).start();
+    gets_in(&gateway, "/a/", &token(&old, json!({ "kid": "old" })));
+    gets_in(&gateway, "/a/", &token(&fixed, json!({ "kid": "any" })));
+    sets.lock().unwrap().push(new.public_jwk(Some("new")).unwrap());
+    gets_in(&gateway, "/a/", &token(&new, json!({ "kid": "new" })));
+    let stranger = token(&key_named("fourth", Algorithm::ES256), json!({ "kid": "any" }));
+    assert_eq!(status(&gateway, "/a/", &stranger), 401);
+}

@@ -504,3 +504,70 @@ fn an_answer_has_one_length() {
         assert_eq!(start(&upstream).send(&Request::get("/a/")).status, 502, "{lengths}");
     }
 }
+
+/// How many descriptors a process has open.
+fn descriptors(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+}
+
+#[test]
+fn an_upload_that_nobody_takes_leaves_nothing_behind() {
+    // An upstream that takes connections and reads nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut document = keyless("silent", &Server::up());
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    merge(&mut document, json!({ "x-tyk-api-gateway": { "upstream": { "url": url } } }));
+    let gateway = Setup::new()
+        .config(&json!({ "timeouts": { "response": "300ms", "idle": "300ms", "header": "300ms" } }))
+        .api(&document)
+        .start();
+    let before = descriptors(gateway.pid());
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(gateway.address()).unwrap();
+        stream.write_all(b"POST /silent/ HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n").unwrap();
+        let mut writer = stream.try_clone().unwrap();
+        thread::spawn(move || while writer.write_all(&[b'x'; 65_536]).is_ok() {});
+        streams.push(BufReader::new(stream));
+    }
+    for stream in &mut streams {
+        assert_eq!(read_head(stream).unwrap().split(' ').nth(1), Some("504"));
+        // The rest is nothing but the end of the connection.
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+    drop(streams);
+    let (_never, clock) = channel::<()>();
+    for _ in 0..100 {
+        if descriptors(gateway.pid()) <= before {
+            return;
+        }
+        let _ = clock.recv_timeout(std::time::Duration::from_millis(50));
+    }
+    panic!("{} descriptors more", descriptors(gateway.pid()) - before);
+}
+
+#[test]
+fn an_early_answer_ends_an_upload_that_goes_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        let mut kept = Vec::new();
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut reader = BufReader::new(stream);
+            read_head(&mut reader);
+            reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+            kept.push(reader);
+        }
+    });
+    let mut document = keyless("a", &Server::up());
+    merge(&mut document, json!({ "x-tyk-api-gateway": { "upstream": { "url": url } } }));
+    let gateway = Setup::new().api(&document).start();
+    let mut stream = TcpStream::connect(gateway.address()).unwrap();
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+    stream.write_all(b"POST /a/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n0123456789").unwrap();
+    let mut stream = BufReader::new(stream);
+    assert_eq!(read_head(&mut stream).unwrap().split(' ').nth(1), Some("200"));
+    // The connection ends: what would come on it is the rest of a body that nobody takes.
+    assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0);
+    assert!(gateway.stop().0.success());
+}

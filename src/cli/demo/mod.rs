@@ -58,7 +58,9 @@ pub(super) fn demo(flags: &DemoFlags) -> ExitCode {
 
 /// Hears of the wish to end, on a thread of its own.
 fn wait_for_end() -> io::Result<oneshot::Receiver<()>> {
-    let mut signals = Signals::new()?;
+    let signals = Signals::new()?;
+    // Its files are to be removed at the end.
+    signals.serving();
     let (ended, end) = oneshot::channel();
     thread::spawn(move || {
         signals.wait_for_end();
