@@ -89,7 +89,11 @@ async fn show(only_check: bool, end: oneshot::Receiver<()>) -> Result<bool, Fail
     let flags = Flags { config: Some(folder.path().join("claimgate.yaml")), fields: Vec::new() };
     let node = spawn_blocking(move || start(&flags)).await.map_err(text)??;
     let gateway = node.listen().first().map(|address| format!("http://{address}")).unwrap_or_default();
-    introduce(&gateway, &node, &folder, &settings);
+    introduce(&gateway, &folder, &settings);
+    if let Some(admin) = node.admin().filter(|_| !only_check) {
+        say!("\nChange the documents, then reload:");
+        say!("  curl -H 'x-tyk-authorization: {}' 'http://{admin}/tyk/reload?block=true'", settings.secret);
+    }
     let trials = trials(&providers, SystemTime::now()).ok_or("the demo's tokens cannot be signed")?;
     // The demo asks in the clear, and its client wants a provider all the same.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -97,6 +101,9 @@ async fn show(only_check: bool, end: oneshot::Receiver<()>) -> Result<bool, Fail
     let mut good = true;
     for trial in &trials {
         good &= make(trial, &gateway, &client).await?;
+    }
+    if only_check && good {
+        say!("\nAll {} requests were answered as they must be.", trials.len());
     }
     if !only_check {
         say!("\nThe demo stays up for requests of your own; Ctrl-C ends it.");
@@ -138,7 +145,7 @@ fn list(findings: &[Finding]) -> String {
     findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-fn introduce(gateway: &str, node: &Node, folder: &Folder, settings: &Settings) {
+fn introduce(gateway: &str, folder: &Folder, settings: &Settings) {
     let files = folder.path().display();
     say!("Claimgate, two identity providers and an upstream, all in this process.\n");
     say!("  gateway    {gateway}");
@@ -146,10 +153,6 @@ fn introduce(gateway: &str, node: &Node, folder: &Folder, settings: &Settings) {
     say!("  globex     http://{}/globex/jwks.json", settings.provider);
     say!("  upstream   http://{} (answers with what it was asked)", settings.upstream);
     say!("  documents  {files}");
-    if let Some(admin) = node.admin() {
-        say!("\nChange the documents, then reload:");
-        say!("  curl -H 'x-tyk-authorization: {}' 'http://{admin}/tyk/reload?block=true'", settings.secret);
-    }
 }
 
 /// Prints a request as a command, makes it, and prints what came back. Returns whether that is what
