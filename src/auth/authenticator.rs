@@ -207,6 +207,10 @@ impl Authenticator {
 fn parties(token: &Token<'_>) -> Result<Parties, Error> {
     let claims = token.unverified_claims()?;
     let text = |value: &Value| value.as_str().map(String::from);
+    // What is no text could still become one on its way upstream.
+    if claims.get("iss").is_some_and(|issuer| issuer.as_str().is_none()) {
+        return Err(Error::KeyUnknown);
+    }
     let audiences = match claims.get("aud") {
         Some(Value::Array(audiences)) => audiences.iter().filter_map(text).collect(),
         audience => audience.and_then(text).into_iter().collect(),

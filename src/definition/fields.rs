@@ -22,6 +22,7 @@ const CODE: &str = "custom code is not run, and without it the API would not beh
 const METHOD: &str =
     "this authentication method is not supported; use a JWT scheme, or keep this API where it is";
 const BODY: &str = "bodies are not transformed yet, and without it the upstream or the caller would see what was to be changed; remove it or keep this API where it is";
+const MISPLACED: &str = "this has no effect here, and the API would not be protected as it says; it belongs to x-tyk-api-gateway.server.authentication, or to the top of the document";
 const REPORTING: &str = "this is about reporting and has no effect here";
 const CACHE: &str = "answers are not cached";
 const LIMIT: &str = "this limit is not enforced yet";
@@ -29,15 +30,21 @@ const LIMIT: &str = "this limit is not enforced yet";
 pub(super) static OPENAPI: Section = Section {
     fields: &[
         Field::honour("openapi", Shape::Any),
+        Field::honour("info", Shape::Object(&OPENAPI_INFO)),
         Field::honour("paths", Shape::Map(&Shape::Any)),
         Field::honour("components", Shape::Object(&COMPONENTS)),
         Field::honour("security", Shape::List(&Shape::Map(&Shape::Any))),
         Field::honour("x-tyk-api-gateway", Shape::Object(&TYK)),
         Field::honour("x-claimgate", Shape::Object(&CLAIMGATE)),
+        Field::refuse_content("authentication", MISPLACED),
+        Field::refuse_content("securitySchemes", MISPLACED),
     ],
     // The rest of the document describes the API to others.
     unknown: Unknown::Ignore,
 };
+
+static OPENAPI_INFO: Section =
+    Section { fields: &[Field::refuse_content("security", MISPLACED)], unknown: Unknown::Ignore };
 
 static COMPONENTS: Section = Section {
     fields: &[Field::honour("securitySchemes", Shape::Map(&Shape::Object(&OPENAPI_SCHEME)))],
@@ -59,6 +66,10 @@ static TYK: Section = section(&[
     Field::honour("server", Shape::Object(&SERVER)),
     Field::honour("middleware", Shape::Object(&MIDDLEWARE)),
     Field::warn("errorOverrides", "error answers are not replaced yet"),
+    Field::refuse_content("authentication", MISPLACED),
+    Field::refuse_content("securitySchemes", MISPLACED),
+    Field::refuse_content("security", MISPLACED),
+    Field::refuse_content("x-claimgate", MISPLACED),
 ]);
 
 static INFO: Section = section(&[
@@ -119,6 +130,10 @@ static SERVER: Section = section(&[
     Field::warn("detailedTracing", REPORTING),
     Field::warn("eventHandlers", REPORTING),
     Field::honour("contextVariables", Shape::Object(&SWITCH)),
+    Field::refuse_content("securitySchemes", MISPLACED),
+    Field::refuse_content("security", MISPLACED),
+    Field::refuse_content("auth", MISPLACED),
+    Field::refuse_content("x-claimgate", MISPLACED),
 ]);
 
 static LISTEN_PATH: Section =

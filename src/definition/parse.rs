@@ -160,6 +160,10 @@ impl Context<'_> {
             let configured = authentication.security_schemes.iter().any(|(_, scheme)| !is_off(scheme));
             let required = schemes.is_required();
             if !configured && !required {
+                if authentication.enabled.is_none() && !schemes.openapi.is_empty() {
+                    let message = "schemes are declared, but neither required nor configured: everybody may use this API";
+                    self.warning(&FieldPath::top().members(&["components", "securitySchemes"]), message);
+                }
                 return Some(None);
             }
             if authentication.enabled.is_none() {

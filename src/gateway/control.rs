@@ -87,6 +87,12 @@ impl Control {
             error!("the documents have errors; what was loaded before goes on");
             return Err(findings);
         };
+        if snapshot.is_empty() && !self.published.load().is_empty() {
+            // A folder that could not be mounted looks like this. Whoever means it starts anew.
+            let message = "there are no definitions here any more; what was loaded before goes on";
+            error!("{}: {message}", self.config.definitions.display());
+            return Err(vec![Finding::of_file(&self.config.definitions, message)]);
+        }
         tasks.block_on(Registry::prefetch(snapshot.sources(None), PREFETCH));
         let apis = snapshot.len();
         self.published.store(Arc::new(snapshot));

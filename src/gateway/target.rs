@@ -203,7 +203,8 @@ fn cleaned(raw: &str) -> String {
     }
     let ends = |text: &str| text.ends_with('/') || text.ends_with("%2f");
     let end = if ends(&slashes) && !segments.is_empty() { "/" } else { "" };
-    format!("/{}{end}", segments.join("/"))
+    // Browsers read a back slash as a slash: two of them would lead to another host.
+    format!("/{}{end}", segments.join("/").replace('\\', "%5C"))
 }
 
 fn dots(segment: &str) -> String {
@@ -232,7 +233,7 @@ fn is_ambiguous(raw: &str, path: &str) -> bool {
 /// (RFC 3629 section 3).
 fn has_overlong(raw: &str) -> bool {
     let lower = raw.to_ascii_lowercase();
-    ["%c0%ae", "%c0%af", "%e0%80%ae", "%e0%80%af"].iter().any(|overlong| lower.contains(overlong))
+    ["%c0%ae", "%c0%af", "%c1%9c", "%e0%80%ae", "%e0%80%af"].iter().any(|overlong| lower.contains(overlong))
 }
 
 /// Whether some server would find a dot segment in a path that has none to us: behind another escape,
@@ -262,8 +263,8 @@ fn climbs(path: &str) -> bool {
     }
     let is_dots = |segment: &str| {
         let name = segment.split(';').next().unwrap_or_default();
-        let name = name.trim_matches(|c: char| c.is_whitespace() || c.is_control());
-        matches!(name, "." | "..")
+        let name: String = name.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect();
+        matches!(&*name, "." | "..")
     };
     read.split('/').any(is_dots)
 }
@@ -349,6 +350,10 @@ mod tests {
             "/x/%25252525252525252525252525252525252525x",
             "/x/%c0%ae%c0%ae/y",
             "/x/..%c0%afy",
+            "/x/..%c1%9cy",
+            "/x/.%00./y",
+            "/x/.%20./y",
+            "/x/.%0d.",
             "/x/..%252fy",
             "/x/%ef%bc%8e%ef%bc%8e/y",
             "/x/..%ef%bc%8fy",

@@ -102,7 +102,13 @@ impl Template {
     pub fn render(&self, facts: &Facts<'_>) -> Result<HeaderValue, NotForwardable> {
         let mut value = String::new();
         for part in &self.0 {
+            let start = value.len();
             part.render(facts, &mut value);
+            let claim = value.get(start..).filter(|_| matches!(part, Part::Claim(_)));
+            if claim.is_some_and(|claim| claim.trim_matches([' ', '\t']) != claim) {
+                // Without its spaces it would be another value, perhaps somebody else's.
+                return Err(NotForwardable);
+            }
         }
         HeaderValue::try_from(value.trim_matches([' ', '\t'])).map_err(|_| NotForwardable)
     }
@@ -174,9 +180,12 @@ impl Part {
     }
 }
 
-/// The claim of this name, else the member of the JOSE header.
+/// The claim of this name, else the member of the JOSE header; a registered claim (RFC 7519 section
+/// 4.1) is looked for among the claims alone.
 fn claim<'s>(session: &'s Session, name: &str) -> Option<&'s json::Value> {
-    session.claims().get(name).or_else(|| session.header().get(name))
+    const REGISTERED: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
+    let header = || if REGISTERED.contains(&name) { None } else { session.header().get(name) };
+    session.claims().get(name).or_else(header)
 }
 
 /// Texts and numbers as they are, lists joined with commas, each element escaped as in a query;

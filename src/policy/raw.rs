@@ -36,6 +36,10 @@ pub(super) static POLICY: Section = Section {
         Field::honour("meta_data", Shape::Map(&Shape::Any)),
         Field::refuse_content("graphql_access_rights", GRAPHQL),
         Field::ignore("smoothing"),
+        Field::refuse_content(
+            "allowed_urls",
+            "this belongs into an entry of access_rights; here it restricts nothing",
+        ),
     ],
     unknown: Unknown::Warning,
 };
@@ -68,7 +72,7 @@ static ACCESS_RIGHT: Section = Section {
         Field::ignore("allowance_scope"),
         Field::honour("endpoints", Shape::List(&Shape::Any)),
     ],
-    unknown: Unknown::Warning,
+    unknown: Unknown::Error,
 };
 
 static ALLOWED_URL: Section = Section {

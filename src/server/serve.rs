@@ -11,7 +11,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::watch,
+    sync::{Notify, watch},
     task::{JoinError, JoinSet},
     time::{sleep, timeout},
 };
@@ -128,11 +128,18 @@ async fn connection<S, F, B>(
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     prepare(&stream, limits.idle);
-    let has_asked = Cell::new(false);
+    let (has_asked, is_busy, begun) = (Cell::new(false), Cell::new(false), Notify::new());
     let answer = service_fn(|request| {
         has_asked.set(true);
+        is_busy.set(true);
+        begun.notify_waiters();
         let answer = service(peer, request);
-        async { Ok::<_, Infallible>(answer.await) }
+        let is_busy = &is_busy;
+        async {
+            let answer = answer.await;
+            is_busy.set(false);
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -144,11 +151,19 @@ async fn connection<S, F, B>(
     let result = tokio::select! {
         result = connection.as_mut() => result,
         _ = stop.wait_for(|stop| *stop) => {
-            // What is on its way, or with the kernel already, still gets its answer.
+            // What is on its way, or with the kernel already, still gets its answer; each says that
+            // it is the last one.
             let grace = if has_asked.get() { NEXT_REQUEST } else { FIRST_REQUEST };
-            match timeout(grace, connection.as_mut()).await {
-                Ok(result) => result,
-                Err(_) => {
+            let ended = tokio::select! {
+                biased;
+                () = begun.notified(), if !is_busy.get() => None,
+                () = sleep(grace), if !is_busy.get() => None,
+                result = connection.as_mut(), if !is_busy.get() => Some(result),
+                else => None,
+            };
+            match ended {
+                Some(result) => result,
+                None => {
                     connection.as_mut().graceful_shutdown();
                     connection.await
                 }

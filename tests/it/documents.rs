@@ -51,6 +51,14 @@ fn wrong_fields() -> Vec<(Value, String, &'static str)> {
             "Authentication",
             "did you mean authentication?",
         ),
+        tyk(json!({ "authentication": { "enabled": true } }), "authentication", "has no effect here"),
+        tyk(json!({ "x-claimgate": { "server": { "x": 1 } } }), "x-claimgate", "has no effect here"),
+        server(
+            json!({ "securitySchemes": { "jwt": { "enabled": true } } }),
+            "securitySchemes",
+            "has no effect here",
+        ),
+        (json!({ "info": { "security": [{ "jwt": ["x"] }] } }), "info.security".into(), "has no effect here"),
         server(json!({ "ipAccessControls": { "enabled": true } }), "ipAccessControls", "did you mean"),
         tyk(json!({ "middlewares": {} }), "middlewares", "did you mean middleware?"),
         tyk(
@@ -411,4 +419,60 @@ fn a_thousand_definitions() {
     assert_eq!(gateway.send(&Request::get("/api-999/")).status, 401);
     assert_eq!(gateway.send(&Request::get("/api-1000/")).status, 404);
     gateway.log_with("apis=1000");
+}
+
+#[test]
+fn restrictions_in_the_wrong_place_are_errors() {
+    let upstream = Server::up();
+    for (policy, field) in [
+        (json!({ "allowed_urls": [{ "url": "/x", "methods": ["GET"] }] }), "allowed_urls"),
+        (json!({ "access_rights": { "a": { "url": "/x", "methods": ["GET"] } } }), "access_rights.a.url"),
+        (json!({ "access_rights": { "a": { "urls": ["/x"] } } }), "access_rights.a.urls"),
+        (json!({ "access_rights": { "a": { "allowedUrls": [] } } }), "access_rights.a.allowedUrls"),
+    ] {
+        let mut policy = policy;
+        merge(&mut policy, json!({ "id": "strict" }));
+        let output = setup().api(&keyless("a", &upstream)).policy(&policy).check();
+        let said = lines(&output);
+        assert!(!output.status.success(), "{policy}");
+        assert!(said.iter().any(|line| line.contains(&format!(": {field}: "))), "{policy}: {said:?}");
+    }
+}
+
+#[test]
+fn an_api_is_not_open_by_omission() {
+    let upstream = Server::up();
+    let declared = json!({ "components": { "securitySchemes": { "jwt": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" } } } });
+    let operation =
+        json!({ "paths": { "/x": { "get": { "operationId": "x", "security": [{ "jwt": [] }] } } } });
+    let with = |server: Value| json!({ "x-tyk-api-gateway": { "server": server } });
+    let scheme = json!({ "securitySchemes": { "jwt": { "header": { "enabled": true } } } });
+    for (changes, errors, warnings) in [
+        (json!({ "security": [{ "jwt": [] }] }), 1, 0),
+        (operation, 1, 0),
+        (with(json!({ "authentication": scheme })), 1, 0),
+        (declared, 0, 1),
+        (
+            with(
+                json!({ "authentication": { "enabled": false, "securitySchemes": { "jwt": { "enabled": true } } } }),
+            ),
+            0,
+            1,
+        ),
+    ] {
+        let mut document = keyless("a", &upstream);
+        merge(&mut document, changes.clone());
+        let said = lines(&setup().api(&document).check());
+        let count = |kind: &str| said.iter().filter(|line| line.starts_with(kind)).count();
+        assert_eq!((count("error: "), count("warning: ")), (errors, warnings), "{changes}: {said:?}");
+    }
+}
+
+#[test]
+fn an_emptied_folder_takes_nothing_down() {
+    let upstream = Server::up();
+    let gateway = setup().api(&keyless("a", &upstream)).start();
+    fs::remove_file(gateway.setup().path("api-definitions/a.json")).unwrap();
+    assert_eq!(gateway.reload().status, 422);
+    assert_eq!(gateway.send(&Request::get("/a/")).status, 200);
 }

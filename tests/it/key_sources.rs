@@ -355,6 +355,7 @@ fn one_provider_does_not_speak_for_another() {
         (sign(&a, json!({ "iss": "https://c" })), 401),
         (sign(&a, json!({ "iss": null })), 401),
         (sign(&a, json!({ "iss": ["https://a"] })), 401),
+        (sign(&a, json!({ "iss": 5 })), 401),
     ] {
         for path in ["/ab/", "/ba/"] {
             // The second time from what is remembered.

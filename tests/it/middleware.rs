@@ -223,3 +223,28 @@ fn clients_find_out_who_issues_tokens() {
     );
     assert!(upstream.recorded().is_empty());
 }
+
+#[test]
+fn a_claim_reaches_the_upstream_as_it_is_or_not_at_all() {
+    let upstream = Server::up();
+    let middleware = json!({ "global": {
+        "contextVariables": { "enabled": true },
+        "transformRequestHeaders": { "enabled": true, "add": [
+            { "name": "X-Issuer", "value": "$tyk_context.jwt_claims_iss" },
+            { "name": "X-Kid", "value": "$tyk_context.jwt_claims_kid" },
+        ] },
+    } });
+    let gateway = start(&upstream, json!({}), middleware, "rfc");
+    let sign = |header, changes| key(Algorithm::HS256).sign(&header, &claims(changes)).unwrap();
+    for issuer in [" https://idp.test", "https://idp.test ", "\thttps://idp.test", "https://idp.test\r\nX: y"]
+    {
+        let token = sign(json!({}), json!({ "iss": issuer }));
+        assert_eq!(gateway.send(&Request::get("/a/").bearer(&token)).status, 403, "{issuer:?}");
+    }
+    assert!(upstream.recorded().is_empty());
+    // Only what is no registered claim is looked for in the JOSE header.
+    let token = sign(json!({ "iss": "https://idp.test", "kid": "k" }), json!({ "iss": null }));
+    assert_eq!(gateway.send(&Request::get("/a/").bearer(&token)).status, 200);
+    let seen = upstream.take_one();
+    assert_eq!((seen.values("x-issuer"), seen.values("x-kid")), (vec![""], vec!["k"]));
+}
