@@ -28,7 +28,11 @@ use crate::{
     document::Finding,
     gateway::{Control, tell},
     jwks::{FetchError, HttpFetch, Registry},
+    server::Limits,
 };
+
+/// How long calls of the control API may take at the end.
+const CONTROL_SHUTDOWN: Duration = Duration::from_secs(1);
 
 /// A running gateway.
 #[derive(Debug)]
@@ -158,7 +162,8 @@ fn start_control(
     let run = move || {
         LocalSet::new().block_on(&runtime, async {
             if let Some(listener) = listener {
-                let limits = workers::limits(control.config());
+                // It ends after the last request; nobody waits as long again for it.
+                let limits = Limits { shutdown: CONTROL_SHUTDOWN, ..workers::limits(control.config()) };
                 admin::serve(listener, control, Handle::current(), limits, stopped.clone()).await;
             }
             // An error means that the gateway is gone: stop as well.
