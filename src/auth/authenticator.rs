@@ -185,10 +185,10 @@ impl Authenticator {
         let allowed = self.rules.algorithms;
         let verify = |key: &Key| token.verify(key);
         match self.keys.with_key(parties, token.kid(), algorithm, allowed, ambiguity, verify) {
-            Ok((found, Err(Error::Signature))) if found.otherwise().is_some() => {
-                Ok(Err(found.otherwise().unwrap_or(Missing::Unfit)))
-            }
-            Ok((found, claims)) => Ok(Ok((found, claims?))),
+            Ok((found, claims)) => match (found.otherwise(), claims) {
+                (Some(missing), Err(Error::Signature)) => Ok(Err(missing)),
+                (_, claims) => Ok(Ok((found, claims?))),
+            },
             Err(missing) => Ok(Err(missing)),
         }
     }

@@ -45,7 +45,7 @@ pub(super) fn parse(
         Zeroizing::new(source.trim().to_owned())
     };
     if is_url(&text) {
-        return remote(&text, None).map(KeySource::Remote);
+        return remote(&text);
     }
     let name = (digest::digest(&digest::SHA256, text.as_bytes()).as_ref().to_vec(), allowed);
     if let Some(known) = keys.0.get(&name) {
@@ -55,12 +55,16 @@ pub(super) fn parse(
     if let Ok(url) = std::str::from_utf8(&material)
         && is_url(url)
     {
-        return remote(url.trim(), None).map(KeySource::Remote);
+        return remote(url.trim());
     }
     let set = import_key(&material, allowed).map_err(|reason| format!("the key cannot be used: {reason}"))?;
     let set = Arc::new(set);
     keys.0.insert(name, Arc::clone(&set));
     Ok(KeySource::Fixed(set))
+}
+
+fn remote(url: &str) -> Result<KeySource, String> {
+    RemoteSource::new(url).map(KeySource::Remote).map_err(|e| e.to_string())
 }
 
 /// The key material that a text holds.
@@ -87,18 +91,4 @@ fn is_url(text: &str) -> bool {
     ["http://", "https://"]
         .iter()
         .any(|scheme| text.get(..scheme.len()).is_some_and(|t| t.eq_ignore_ascii_case(scheme)))
-}
-
-/// A key set URL with its `cacheTimeout`.
-///
-/// # Errors
-/// A sentence that says why it is none.
-pub(super) fn remote(url: &str, cache_timeout: Option<&str>) -> Result<RemoteSource, String> {
-    let remote = RemoteSource::new(url).map_err(|e| e.to_string())?;
-    match cache_timeout {
-        None | Some("") => Ok(remote),
-        Some(text) => super::duration::parse(text)
-            .map(|time| remote.with_time_to_live(time))
-            .ok_or_else(|| "a cacheTimeout is a duration such as 5m or 90s; correct it".to_owned()),
-    }
 }

@@ -1,6 +1,8 @@
 //! The key sources of a JWT scheme, and who may use them.
 
-use super::{KeySource, raw, scheme::SchemeParser, source};
+use std::time::Duration;
+
+use super::{KeySource, duration, raw, scheme::SchemeParser, source};
 use crate::{
     document::FieldPath,
     jwks::{Binding, RemoteSource},
@@ -64,16 +66,20 @@ impl SchemeParser<'_, '_> {
         let mut sources = Vec::with_capacity(uris.len());
         for (n, uri) in uris.iter().enumerate() {
             let at = self.at.member("jwksURIs").element(n);
-            match source::remote(&uri.url, None) {
-                Ok(_) => match source::remote(&uri.url, uri.cache_timeout.as_deref()) {
-                    Ok(remote) => {
-                        self.warn_if_exposed(&at.member("url"), &remote);
-                        sources.push((KeySource::Remote(remote), Binding::default()));
-                    }
-                    Err(message) => self.context.error(&at.member("cacheTimeout"), message),
-                },
-                Err(message) => self.context.error(&at.member("url"), message),
-            }
+            let remote = match RemoteSource::new(&uri.url) {
+                Ok(remote) => remote,
+                Err(reason) => {
+                    self.context.error(&at.member("url"), reason.to_string());
+                    continue;
+                }
+            };
+            let Some(time) = time_to_live(uri.cache_timeout.as_deref()) else {
+                let message = "a cacheTimeout is a duration such as 5m or 90s; correct it";
+                self.context.error(&at.member("cacheTimeout"), message);
+                continue;
+            };
+            self.warn_if_exposed(&at.member("url"), &remote);
+            sources.push((KeySource::Remote(remote.with_time_to_live(time)), Binding::default()));
         }
         (sources.len() == uris.len()).then_some(sources)
     }
@@ -139,5 +145,13 @@ impl SchemeParser<'_, '_> {
             let message = "keys are fetched in the clear: whoever is on the way can replace them; use https";
             self.context.warning(at, message);
         }
+    }
+}
+
+/// What `cacheTimeout` says; nothing if it is no duration.
+fn time_to_live(text: Option<&str>) -> Option<Duration> {
+    match text {
+        None | Some("") => Some(RemoteSource::DEFAULT_TIME_TO_LIVE),
+        Some(text) => duration::parse(text),
     }
 }

@@ -87,9 +87,9 @@ impl Api {
         if ambiguous { None } else { self.operations.find(method, path) }
     }
 
-    /// Whether such a request needs no token.
-    pub(super) fn is_open(&self, method: &Method, path: &str, ambiguous: bool) -> bool {
-        !ambiguous && self.operations.is_open(method, path)
+    /// Whether requests of this operation, which was found for such a request, need no token.
+    pub(super) fn is_open(&self, operation: &Operation, method: &Method, path: &str) -> bool {
+        self.operations.is_open(operation, method, path)
     }
 }
 

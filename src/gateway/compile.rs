@@ -67,16 +67,15 @@ impl Snapshot {
         for mut definition in documents.definitions.into_iter().filter(|definition| definition.served) {
             let domain = definition.domain.take();
             let api = Arc::new(Api::new(definition, &context));
-            router.insert(domain.as_deref(), &api.listen_path.value, Route::Api(Arc::clone(&api)));
             apis.push((domain, api));
         }
-        let mut listening: HashSet<String> = HashSet::new();
-        listening.extend(apis.iter().map(|(_, api)| api.listen_path.value.clone()));
+        // First, so that an API that listens there counts.
         for (domain, api) in apis.iter().filter(|(_, api)| api.metadata.is_some()) {
             let path = ResourceMetadata::root_path(&api.listen_path.value);
-            if !listening.contains(&path) {
-                router.insert(domain.as_deref(), &path, Route::Metadata(Arc::clone(api)));
-            }
+            router.insert(domain.as_deref(), &path, Route::Metadata(Arc::clone(api)));
+        }
+        for (domain, api) in &apis {
+            router.insert(domain.as_deref(), &api.listen_path.value, Route::Api(Arc::clone(api)));
         }
         let apis = apis.into_iter().map(|(_, api)| api).collect();
         Some(Self { router, apis, profile: config.errors })

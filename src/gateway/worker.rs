@@ -1,6 +1,11 @@
 //! One request, from its head to the head of its answer.
 
-use std::{cell::RefCell, net::SocketAddr, rc::Rc, sync::Arc};
+use std::{
+    cell::RefCell,
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -19,7 +24,7 @@ use super::{
 use crate::{
     access::Wanted,
     auth, lookalikes,
-    middleware::{Facts, NotForwardable, Operation, Verdict},
+    middleware::{Facts, HeaderRules, NotForwardable, Operation, ResourceMetadata, Verdict},
     proxy::{Body, ClientBody, Forwarding, Sender, TrustedProxies},
     refusal::{Asked, Reason, Refusal, Space},
     session::Session,
@@ -39,6 +44,15 @@ pub(crate) struct Worker {
     sender: Sender,
     trusted_proxies: Arc<TrustedProxies>,
     lines: Lines,
+}
+
+/// Where a request comes from.
+#[derive(Clone, Copy)]
+struct Origin {
+    /// Who is at the other end of the connection.
+    peer: IpAddr,
+    /// Who asked, perhaps through trusted proxies.
+    client: IpAddr,
 }
 
 /// What was decided about a request before it is forwarded.
@@ -88,7 +102,8 @@ impl Worker {
         let client = self.trusted_proxies.client(peer.ip(), &parts.headers);
         // Dropped at the end, or when the client leaves before.
         let mut line = self.lines.begin(client, &parts.method, parts.uri.path());
-        let (response, refused) = self.route(peer, parts, body, line.as_mut()).await;
+        let (response, refused) =
+            self.route(Origin { peer: peer.ip(), client }, parts, body, line.as_mut()).await;
         if let Some(line) = &mut line {
             line.is_answered(response.status(), refused);
         }
@@ -98,7 +113,7 @@ impl Worker {
     /// Finds the API that answers, and turns its refusals into answers.
     async fn route(
         &self,
-        peer: SocketAddr,
+        from: Origin,
         mut parts: Parts,
         body: Incoming,
         line: Option<&mut Line>,
@@ -138,14 +153,16 @@ impl Worker {
         };
         let origin = api.cors.as_ref().and_then(|_| parts.headers.get(ORIGIN).cloned());
         let method = parts.method.clone();
-        // Written down before the headers go to the upstream; only few APIs have it.
-        let metadata = api.metadata.as_ref();
-        let metadata_url =
-            metadata.map(|m| m.url(target.host.as_ref(), &parts.headers, &api.listen_path.value));
-        let exchange = Exchange { worker: self, api, target: &target, taken, pass_through, peer };
+        // The headers go to the upstream; what a refusal must tell of them stays.
+        let is_https = api.metadata.is_some() && ResourceMetadata::is_https(&parts.headers);
+        let exchange = Exchange { worker: self, api, target: &target, taken, pass_through, from };
         let (mut response, refused) = match exchange.run(parts, body).await {
             Ok(response) => (response, None),
-            Err(refusal) => refuse(&refusal, Space { realm: &api.realm, metadata: metadata_url.as_deref() }),
+            Err(refusal) => {
+                let metadata = api.metadata.as_ref();
+                let url = metadata.map(|m| m.url(is_https, target.host.as_ref(), &api.listen_path.value));
+                refuse(&refusal, Space { realm: &api.realm, metadata: url.as_deref() })
+            }
         };
         if let Some(cors) = &api.cors {
             cors.decorate(&method, origin.as_ref(), response.headers_mut());
@@ -163,7 +180,7 @@ struct Exchange<'e> {
     taken: usize,
     /// A preflight that the upstream answers: it carries no token.
     pass_through: bool,
-    peer: SocketAddr,
+    from: Origin,
 }
 
 impl<'e> Exchange<'e> {
@@ -189,8 +206,9 @@ impl<'e> Exchange<'e> {
             return Ok(Admitted::Answer(metadata.response()));
         }
         let operation = api.operation(&parts.method, below, self.target.ambiguous);
+        let is_open = || operation.is_some_and(|operation| api.is_open(operation, &parts.method, below));
         let session = match &api.authenticator {
-            Some(authenticator) if !api.is_open(&parts.method, below, self.target.ambiguous) => {
+            Some(authenticator) if !is_open() => {
                 let session = authenticator.authenticate(&parts.headers, self.target.query).await?;
                 session.rights().check(&Wanted {
                     api: &api.id,
@@ -213,23 +231,22 @@ impl<'e> Exchange<'e> {
         mut parts: Parts,
         body: Incoming,
         session: Option<&Session>,
-        operation: Option<&Operation>,
+        operation: Option<&'e Operation>,
     ) -> Result<Response<Body>, Refusal> {
         let api = self.api;
         let asked_headers = if api.reads_headers { parts.headers.clone() } else { HeaderMap::new() };
         let facts = Facts {
             session,
             path: &self.target.path,
-            client: self.worker.trusted_proxies.client(self.peer.ip(), &parts.headers),
+            client: self.from.client,
             headers: &asked_headers,
             context: api.context_variables,
         };
         self.prepare(&mut parts, &facts, operation)?;
         // Before the upstream does anything.
-        let not_forwardable = not_forwardable(&facts);
-        for rules in operation.map(|o| &o.response_headers).into_iter().chain([&api.response_headers]) {
-            rules.check(&facts).map_err(not_forwardable)?;
-        }
+        let render = |rules: &'e HeaderRules| rules.render(&facts).map_err(not_forwardable(&facts));
+        let of_operation = operation.map(|operation| render(&operation.response_headers)).transpose()?;
+        let of_api = render(&api.response_headers)?;
         let request = Request::from_parts(parts, ClientBody::new(body));
         let mut response =
             self.worker.sender.send(&api.upstream.endpoint, request).await.map_err(Reason::from)?;
@@ -237,10 +254,10 @@ impl<'e> Exchange<'e> {
         *response.version_mut() = Version::HTTP_11;
         let headers = response.headers_mut();
         Forwarding::prepare_response(headers);
-        if let Some(operation) = operation {
-            operation.response_headers.apply(headers, &facts).map_err(not_forwardable)?;
+        if let Some(rules) = of_operation {
+            rules.apply(headers);
         }
-        api.response_headers.apply(headers, &facts).map_err(not_forwardable)?;
+        of_api.apply(headers);
         Ok(response)
     }
 
@@ -254,7 +271,7 @@ impl<'e> Exchange<'e> {
     ) -> Result<(), Refusal> {
         let api = self.api;
         let host = self.target.host.as_ref();
-        Forwarding { trusted: &self.worker.trusted_proxies, peer: self.peer.ip(), host }
+        Forwarding { trusted: &self.worker.trusted_proxies, peer: self.from.peer, host }
             .prepare(&mut parts.headers);
         let query = self.strip_credentials(&mut parts.headers);
         if !api.about_caller.is_empty() {

@@ -8,9 +8,14 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime, sync::oneshot, time::timeout};
+use tokio::{runtime, sync::oneshot};
 
-use super::{RemoteSource, fetch::Fetch, refresh::keep_fresh, source::Source};
+use super::{
+    RemoteSource,
+    fetch::Fetch,
+    refresh::keep_fresh,
+    source::{Source, wait_for_all},
+};
 
 /// Keeps remote sources: one for each URL, refreshed in the background for as long as somebody holds
 /// it.
@@ -74,28 +79,14 @@ impl Registry {
     /// Fetches these sources again, and waits until that is done or `limit` has passed. A set is
     /// replaced by what comes; while nothing comes, the last good one stays.
     pub async fn refetch(sources: &[Arc<Source>], limit: Duration) {
-        let asked: Vec<_> = sources
-            .iter()
-            .filter_map(|source| source.as_remote())
-            .map(|remote| (remote, remote.ask()))
-            .collect();
-        let all = async {
-            for (remote, number) in asked {
-                remote.wait_for(number).await;
-            }
-        };
-        let _ = timeout(limit, all).await;
+        let remotes = sources.iter().filter_map(|source| source.as_remote());
+        wait_for_all(remotes.map(|remote| (remote, remote.ask())).collect(), limit).await;
     }
 
     /// Waits until each of these sources was fetched once, well or badly, or `limit` has passed.
     pub async fn prefetch(sources: impl IntoIterator<Item = Arc<Source>>, limit: Duration) {
-        let all = async {
-            for source in sources {
-                if let Some(remote) = source.as_remote() {
-                    remote.wait_for(1).await;
-                }
-            }
-        };
-        let _ = timeout(limit, all).await;
+        let sources: Vec<_> = sources.into_iter().collect();
+        let remotes = sources.iter().filter_map(|source| source.as_remote());
+        wait_for_all(remotes.map(|remote| (remote, 1)).collect(), limit).await;
     }
 }

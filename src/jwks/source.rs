@@ -12,7 +12,7 @@ use arc_swap::{ArcSwapOption, Guard};
 use std::sync::Arc;
 use tokio::{
     sync::{Notify, watch},
-    time::Instant,
+    time::{Instant, timeout},
 };
 
 use super::{RemoteSource, registry::Tasks};
@@ -162,11 +162,21 @@ impl Remote {
     }
 
     /// Waits until the fetch with this number, or a later one, has ended.
-    pub(super) async fn wait_for(&self, number: u64) {
+    async fn wait_for(&self, number: u64) {
         let mut ended = self.ended.subscribe();
         // The sender lives as long as `self`.
         let _ = ended.wait_for(|ended| *ended >= number).await;
     }
+}
+
+/// Waits until the fetches with these numbers, or later ones, have ended, or `limit` has passed.
+pub(super) async fn wait_for_all(fetches: Vec<(&Remote, u64)>, limit: Duration) {
+    let all = async {
+        for (remote, number) in fetches {
+            remote.wait_for(number).await;
+        }
+    };
+    let _ = timeout(limit, all).await;
 }
 
 impl Drop for Source {

@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::timeout;
-
-use super::{Binding, Parties, source::Source};
+use super::{
+    Binding, Parties,
+    source::{Source, wait_for_all},
+};
 use crate::jwt::{Algorithm, AlgorithmSet, Ambiguity, Key, Kid, NoKey};
 
 /// How long a request waits for a fetch that may bring its key.
@@ -127,12 +128,7 @@ impl KeySources {
         if asked.is_empty() {
             return false;
         }
-        let all = async {
-            for (remote, number) in asked {
-                remote.wait_for(number).await;
-            }
-        };
-        let _ = timeout(PATIENCE, all).await;
+        wait_for_all(asked, PATIENCE).await;
         true
     }
 }

@@ -81,28 +81,42 @@ impl HeaderRules {
         self.set.iter().any(|(_, template)| template.reads_headers())
     }
 
-    /// Whether the rules can be applied to headers of this request.
+    /// The rules with the values of one request. The facts are those of the request, as it came.
     ///
     /// # Errors
     /// [`NotForwardable`] when a value cannot stand in a header field.
-    pub fn check(&self, facts: &Facts<'_>) -> Result<(), NotForwardable> {
-        let depends = self.set.iter().filter(|(_, template)| template.has_variables());
-        depends.map(|(_, template)| template.render(facts)).try_for_each(|value| value.map(drop))
+    pub fn render(&self, facts: &Facts<'_>) -> Result<Rendered<'_>, NotForwardable> {
+        let values = self.set.iter().map(|(_, template)| template.render(facts)).collect::<Result<_, _>>()?;
+        Ok(Rendered { rules: self, values })
     }
 
-    /// Applies the rules to `headers`. The facts are those of the request, as it came.
+    /// Renders the rules and applies them to `headers`.
     ///
     /// # Errors
     /// [`NotForwardable`] when a value cannot stand in a header field.
     pub fn apply(&self, headers: &mut HeaderMap, facts: &Facts<'_>) -> Result<(), NotForwardable> {
-        if !self.cleared.is_empty() {
-            lookalikes::remove_all(headers, &self.cleared);
+        self.render(facts)?.apply(headers);
+        Ok(())
+    }
+}
+
+/// [`HeaderRules`] with the values of one request.
+#[derive(Debug)]
+pub struct Rendered<'r> {
+    rules: &'r HeaderRules,
+    /// In the order of the fields that are set.
+    values: Vec<HeaderValue>,
+}
+
+impl Rendered<'_> {
+    /// Applies the rules to `headers`.
+    pub fn apply(self, headers: &mut HeaderMap) {
+        if !self.rules.cleared.is_empty() {
+            lookalikes::remove_all(headers, &self.rules.cleared);
         }
-        for (name, template) in &self.set {
-            let value = template.render(facts)?;
+        for ((name, _), value) in self.rules.set.iter().zip(self.values) {
             headers.insert(name, value);
         }
-        Ok(())
     }
 }
 

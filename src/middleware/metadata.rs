@@ -55,13 +55,18 @@ impl ResourceMetadata {
         response
     }
 
-    /// Where the document is for whoever asked with this host and these headers: they are told their
-    /// own words, so that nothing depends on whether these are true.
+    /// Whether a request says that it came over TLS.
     #[must_use]
-    pub fn url(&self, host: Option<&HeaderValue>, headers: &HeaderMap, listen_path: &str) -> String {
-        let proto = headers.get("x-forwarded-proto").and_then(|proto| proto.to_str().ok());
-        let scheme =
-            if proto.is_some_and(|proto| proto.eq_ignore_ascii_case("https")) { "https" } else { "http" };
+    pub fn is_https(headers: &HeaderMap) -> bool {
+        let proto = headers.get("x-forwarded-proto");
+        proto.is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"))
+    }
+
+    /// Where the document is for whoever asked for this host, over TLS or not: they are told their own
+    /// words, so that nothing depends on whether these are true.
+    #[must_use]
+    pub fn url(&self, is_https: bool, host: Option<&HeaderValue>, listen_path: &str) -> String {
+        let scheme = if is_https { "https" } else { "http" };
         let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
         format!("{scheme}://{host}{}/{}", listen_path.trim_end_matches('/'), self.path)
     }
@@ -83,10 +88,14 @@ mod tests {
         assert!(!metadata.is_at("/.well-known/oauth-protected-resource/") && !metadata.is_at("/"));
         let host = HeaderValue::from_static("api.example:8080");
         let mut headers = HeaderMap::new();
+        assert!(!ResourceMetadata::is_https(&headers));
         let path = ".well-known/oauth-protected-resource";
-        assert_eq!(metadata.url(Some(&host), &headers, "/o/"), format!("http://api.example:8080/o/{path}"));
+        assert_eq!(metadata.url(false, Some(&host), "/o/"), format!("http://api.example:8080/o/{path}"));
         headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
-        assert_eq!(metadata.url(Some(&host), &headers, "/"), format!("https://api.example:8080/{path}"));
+        assert_eq!(
+            metadata.url(ResourceMetadata::is_https(&headers), Some(&host), "/"),
+            format!("https://api.example:8080/{path}")
+        );
         assert!(ResourceMetadata::new("/meta", "", &[], &[]).is_at("/meta"));
         assert_eq!(ResourceMetadata::root_path("/o/"), "/.well-known/oauth-protected-resource/o");
     }

@@ -9,7 +9,7 @@ mod operation;
 mod template;
 
 pub use cors::{Cors, CorsPolicy, Verdict};
-pub use headers::{HeaderRules, NameError, field as header_field};
+pub use headers::{HeaderRules, NameError, Rendered, field as header_field};
 pub use metadata::ResourceMetadata;
 pub use mock::MockResponse;
 pub use operation::{Operation, Operations, PathTemplate, TemplateError};

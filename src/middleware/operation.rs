@@ -1,6 +1,6 @@
 //! Operations of the OpenAPI document that are configured on their own.
 
-use std::{collections::HashSet, fmt};
+use std::{collections::BTreeMap, fmt};
 
 use http::Method;
 
@@ -35,10 +35,10 @@ struct PathItem {
 }
 
 /// A path of the OpenAPI document: literal, but for `{parameters}`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PathTemplate(Vec<Segment>);
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Segment {
     Literal(Box<str>),
     /// Anything between these two, at least one character and no slash.
@@ -60,19 +60,15 @@ impl Operations {
     /// templated path is.
     #[must_use]
     pub fn new(operations: Vec<Operation>, declared: &[PathTemplate]) -> Self {
-        let mut items: Vec<PathItem> = Vec::new();
-        let templates = operations.iter().map(|operation| &operation.path).chain(declared).cloned();
-        let templates: HashSet<PathTemplate> = templates.collect();
-        items.extend(templates.into_iter().map(|path| PathItem { path, operations: Vec::new() }));
         // A path without parameters is matched before its templated counterparts (OpenAPI 3.0,
         // Paths Object), and one that says more of a segment before one that says less.
-        items.sort_by(|a, b| (a.path.rank(), &a.path).cmp(&(b.path.rank(), &b.path)));
+        let key = |path: &PathTemplate| (path.rank(), path.clone());
+        let mut items: BTreeMap<_, Vec<Operation>> = BTreeMap::new();
+        items.extend(declared.iter().map(|path| (key(path), Vec::new())));
         for operation in operations {
-            if let Some(item) = items.iter_mut().find(|item| item.path == operation.path) {
-                item.operations.push(operation);
-            }
+            items.entry(key(&operation.path)).or_default().push(operation);
         }
-        Self(items)
+        Self(items.into_iter().map(|((_, path), operations)| PathItem { path, operations }).collect())
     }
 
     /// The operation of a request, by its whole decoded path. HEAD asks for what GET would, so it
@@ -84,12 +80,11 @@ impl Operations {
         of(method).or_else(|| if method == Method::HEAD { of(&Method::GET) } else { None })
     }
 
-    /// Whether requests with this method and path need no token: the operation says so, for the
-    /// method that is written and no other, and no server could take the path for another one of the
-    /// document.
+    /// Whether requests of an operation that was found for this method and path need no token: it says
+    /// so, for the method that is written and no other, and no server could take the path for another
+    /// one of the document.
     #[must_use]
-    pub fn is_open(&self, method: &Method, path: &str) -> bool {
-        let Some(operation) = self.find(method, path) else { return false };
+    pub fn is_open(&self, operation: &Operation, method: &Method, path: &str) -> bool {
         let rank = operation.path.rank();
         let could_be_meant =
             |item: &&PathItem| item.path.matches(path, Reading::Loose) && item.path.rank() <= rank;
@@ -223,6 +218,10 @@ mod tests {
         }
     }
 
+    fn is_open(operations: &Operations, method: &Method, path: &str) -> bool {
+        operations.find(method, path).is_some_and(|operation| operations.is_open(operation, method, path))
+    }
+
     #[test]
     fn literal_paths_come_first() {
         let operations = Operations::new(
@@ -238,21 +237,21 @@ mod tests {
     #[test]
     fn what_says_more_comes_first() {
         let get = |path: &str, open| operation(Method::GET, path, open);
-        let is_open = |operations: Vec<Operation>, declared: &[&str], path: &str| {
+        let opens = |operations: Vec<Operation>, declared: &[&str], path: &str| {
             let declared: Vec<_> = declared.iter().map(|path| PathTemplate::new(path).unwrap()).collect();
-            Operations::new(operations, &declared).is_open(&Method::GET, path)
+            is_open(&Operations::new(operations, &declared), &Method::GET, path)
         };
         let files = || vec![get("/files/{name}", true), get("/files/{name}.json", false)];
-        assert!(is_open(files(), &[], "/files/a.txt"));
+        assert!(opens(files(), &[], "/files/a.txt"));
         for path in ["/files/secret.json", "/files/secret.JSON", "/files/secret.json;x"] {
-            assert!(!is_open(files(), &[], path), "{path}");
+            assert!(!opens(files(), &[], path), "{path}");
         }
         let documents = || vec![get("/docs/{name}.json", true)];
-        assert!(is_open(documents(), &["/docs/{name}"], "/docs/x.json"));
-        assert!(!is_open(documents(), &["/docs/{name}"], "/docs/x.txt"));
+        assert!(opens(documents(), &["/docs/{name}"], "/docs/x.json"));
+        assert!(!opens(documents(), &["/docs/{name}"], "/docs/x.txt"));
         // Two paths that say as much: nobody knows which is meant.
         let crossed = || vec![get("/a/{b}", true), get("/{a}/b", false)];
-        assert!(!is_open(crossed(), &[], "/a/b") && is_open(crossed(), &[], "/a/c"));
+        assert!(!opens(crossed(), &[], "/a/b") && opens(crossed(), &[], "/a/c"));
     }
 
     #[test]
@@ -261,7 +260,7 @@ mod tests {
             vec![operation(Method::GET, "/users/{id}", true), operation(Method::GET, "/users/admin", false)],
             &[PathTemplate::new("/users/me").unwrap()],
         );
-        let is_open = |method: Method, path: &str| operations.is_open(&method, path);
+        let is_open = |method: Method, path: &str| is_open(&operations, &method, path);
         assert!(is_open(Method::GET, "/users/7") && is_open(Method::GET, "/users/administrator"));
         assert!(!is_open(Method::HEAD, "/users/7") && !is_open(Method::POST, "/users/7"));
         for path in

@@ -154,12 +154,15 @@ async fn connection<S, F, B>(
             // What is on its way, or with the kernel already, still gets its answer; each says that
             // it is the last one.
             let grace = if has_asked.get() { NEXT_REQUEST } else { FIRST_REQUEST };
-            let ended = tokio::select! {
-                biased;
-                () = begun.notified(), if !is_busy.get() => None,
-                () = sleep(grace), if !is_busy.get() => None,
-                result = connection.as_mut(), if !is_busy.get() => Some(result),
-                else => None,
+            let ended = if is_busy.get() {
+                None
+            } else {
+                tokio::select! {
+                    biased;
+                    () = begun.notified() => None,
+                    () = sleep(grace) => None,
+                    result = connection.as_mut() => Some(result),
+                }
             };
             match ended {
                 Some(result) => result,
