@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     jwks::{Found, KeySources, Missing, Parties},
-    jwt::{Ambiguity, Claims, Error, Key, Reading, Rules, Token, json::Value},
+    jwt::{Ambiguity, Checked, Claims, Error, Evidence, Key, Outcome, Reading, Rules, Token, json::Value},
     policy::{Grant, PolicySet, Selection},
     refusal::{Profile, Reason, Refusal},
     session::Session,
@@ -137,7 +137,7 @@ impl Authenticator {
     /// The session of a token that was found good before, if it still is.
     fn recall(&self, token: &str, now: i64) -> Option<Session> {
         let verdict = self.verified.get(self.id, token)?;
-        if self.keys.still(verdict.found) && self.rules.check_times(verdict.session.claims(), now).is_ok() {
+        if self.keys.still(verdict.found) && verdict.holds.contains(now) {
             return Some(verdict.session.clone());
         }
         self.verified.remove(self.id, token);
@@ -151,12 +151,17 @@ impl Authenticator {
             return Err(Error::AlgorithmNotAllowed.into());
         }
         let (found, claims) = self.claims(&token).await?;
-        self.rules.check(&claims, now, |rule| {
-            warn!(realm = %self.realm, claim = rule.path.as_str(), "a claim rule that does not block failed");
-        })?;
+        let evidence = Evidence { header: token.header(), claims: &claims, now };
+        let holds = self.rules.check(evidence, |checked| self.tell(checked))?;
         let session = self.session(&token, claims)?;
-        self.verified.insert(self.id, text, session.clone(), found);
+        self.verified.insert(self.id, text, session.clone(), found, holds);
         Ok(session)
+    }
+
+    fn tell(&self, checked: &Checked<'_>) {
+        if let Outcome::Warned(error) = checked.outcome() {
+            warn!(realm = %self.realm, check = checked.check().name(), "a check that only warns failed: {error}");
+        }
     }
 
     /// The claims of a token with a good signature. A key that no source knows is asked for once.

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::{Authenticator, Place, Places};
 use crate::{
     jwks::{Binding, KeySources, Registry, RemoteSource, Source, UrlError},
-    jwt::{Algorithm, ClaimPath, KeyError, Rules, SubjectClaims, import_key},
+    jwt::{Algorithm, Check, ClaimPath, KeyError, Requirement, Rules, SubjectClaims, import_key},
     refusal::Profile,
 };
 
@@ -76,9 +76,9 @@ impl Authenticator {
     /// Starts with the algorithms that may sign. Tokens need an `exp` unless
     /// [`required_claims`](Builder::required_claims) says otherwise.
     pub fn builder(algorithms: impl IntoIterator<Item = Algorithm>) -> Builder {
-        let mut rules = Rules::new(algorithms.into_iter().collect());
-        rules.required_claims = vec![ClaimPath::lenient("exp")];
-        Builder { rules, urls: Vec::new(), keys: Vec::new(), places: Vec::new(), realm: "api".into() }
+        let rules = Rules::new(algorithms.into_iter().collect());
+        let (urls, keys, places) = (Vec::new(), Vec::new(), Vec::new());
+        Builder { rules, urls, keys, places, realm: "api".into() }.required_claims(["exp"])
     }
 }
 
@@ -100,23 +100,25 @@ impl Builder {
 
     /// `iss` must be one of these.
     #[must_use]
-    pub fn issuers(mut self, issuers: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.rules.issuers = issuers.into_iter().map(Into::into).collect();
-        self
+    pub fn issuers(self, issuers: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.check(Requirement::Issuer(issuers.into_iter().map(Into::into).collect()))
     }
 
     /// `aud` must have one of these.
     #[must_use]
-    pub fn audiences(mut self, audiences: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.rules.audiences = audiences.into_iter().map(Into::into).collect();
-        self
+    pub fn audiences(self, audiences: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.check(Requirement::Audience(audiences.into_iter().map(Into::into).collect()))
     }
 
     /// These claims must be there, instead of `exp` alone.
     #[must_use]
-    pub fn required_claims(mut self, claims: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        self.rules.required_claims =
-            claims.into_iter().map(|claim| ClaimPath::lenient(claim.as_ref())).collect();
+    pub fn required_claims(self, claims: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let paths = claims.into_iter().map(|claim| ClaimPath::lenient(claim.as_ref()));
+        self.check(Requirement::Claims(paths.collect()))
+    }
+
+    fn check(mut self, requirement: Requirement) -> Self {
+        self.rules.set(Check::new(requirement));
         self
     }
 

@@ -16,7 +16,7 @@ use std::{
 
 use moka::sync::Cache;
 
-use crate::{jwks::Found, session::Session};
+use crate::{jwks::Found, jwt::Window, session::Session};
 
 /// Slots of a thread's table; a power of two.
 const SLOTS: u64 = 1024;
@@ -36,6 +36,8 @@ pub(super) struct Verdict {
     pub(super) session: Session,
     /// The keys that it rests on.
     pub(super) found: Found,
+    /// The time for which the claims give this verdict.
+    pub(super) holds: Window,
     octets: u32,
 }
 
@@ -84,9 +86,16 @@ impl VerifiedTokens {
     }
 
     /// Keeps a verdict.
-    pub(super) fn insert(&self, authenticator: u64, token: &str, session: Session, found: Found) {
+    pub(super) fn insert(
+        &self,
+        authenticator: u64,
+        token: &str,
+        session: Session,
+        found: Found,
+        holds: Window,
+    ) {
         let octets = octets(token, &session);
-        let verdict = Verdict { authenticator, token: token.into(), session, found, octets };
+        let verdict = Verdict { authenticator, token: token.into(), session, found, holds, octets };
         self.shared.insert(self.hash(authenticator, token), Arc::new(verdict));
     }
 

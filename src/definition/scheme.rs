@@ -7,7 +7,10 @@ use http::HeaderName;
 use super::{JwtScheme, context::Context, raw};
 use crate::{
     document::FieldPath,
-    jwt::{Algorithm, AlgorithmSet, ClaimPath, CustomRule, Expect, Family, Rules, Skew, SubjectClaims, json},
+    jwt::{
+        Algorithm, AlgorithmSet, Check, ClaimPath, ClaimRule, Expect, Family, Mode, Requirement, Rules, Skew,
+        SubjectClaims, json,
+    },
     policy::{Scopes, Selection},
 };
 
@@ -136,17 +139,10 @@ impl SchemeParser<'_, '_> {
         ] {
             self.texts(&self.at.member(field), values);
         }
-        let mut rules = Rules {
-            skew,
-            required_claims: refined.required_claims.iter().map(|claim| ClaimPath::lenient(claim)).collect(),
-            issuers: scheme.allowed_issuers.clone(),
-            audiences: scheme.allowed_audiences.clone(),
-            jti_required: scheme.jti_validation.enabled,
-            subject_claims,
-            subjects: scheme.allowed_subjects.clone(),
-            custom: self.custom_rules(&scheme.custom_claim_validation),
-            ..Rules::new(algorithms)
-        };
+        let mut rules = Rules::new(algorithms);
+        rules.skew = skew;
+        rules.subject_claims = subject_claims;
+        self.checks(scheme, refined).into_iter().for_each(|check| rules.set(check));
         if let Some(size) = refined.max_token_size {
             rules.max_bytes = usize::try_from(size).unwrap_or(usize::MAX);
             if !(256..=64 * 1024).contains(&size) {
@@ -155,6 +151,27 @@ impl SchemeParser<'_, '_> {
             }
         }
         rules
+    }
+
+    /// The checks of the claims. An empty list is none, as in Tyk.
+    fn checks(&mut self, scheme: &raw::Scheme, refined: &raw::ClaimgateScheme) -> Vec<Check> {
+        let mut requirements = Vec::new();
+        if !refined.required_claims.is_empty() {
+            let paths = refined.required_claims.iter().map(|claim| ClaimPath::lenient(claim));
+            requirements.push(Requirement::Claims(paths.collect()));
+        }
+        let mut list = |requirement: fn(Vec<String>) -> Requirement, values: &[String]| {
+            requirements.extend(Some(requirement(values.to_vec())).filter(|_| !values.is_empty()));
+        };
+        list(Requirement::Issuer, &scheme.allowed_issuers);
+        list(Requirement::Audience, &scheme.allowed_audiences);
+        list(Requirement::Subject, &scheme.allowed_subjects);
+        if scheme.jti_validation.enabled {
+            requirements.push(Requirement::Jti);
+        }
+        let mut checks: Vec<Check> = requirements.into_iter().map(Check::new).collect();
+        checks.extend(self.custom_rules(&scheme.custom_claim_validation));
+        checks
     }
 
     /// Values that claims are compared with, exactly.
@@ -185,7 +202,7 @@ impl SchemeParser<'_, '_> {
         }
     }
 
-    fn custom_rules(&mut self, rules: &[(String, raw::ClaimRule)]) -> Vec<CustomRule> {
+    fn custom_rules(&mut self, rules: &[(String, raw::ClaimRule)]) -> Vec<Check> {
         let at = self.at.member("customClaimValidation");
         let mut parsed = Vec::with_capacity(rules.len());
         for (path, rule) in rules {
@@ -218,7 +235,8 @@ impl SchemeParser<'_, '_> {
                 let message = "a rule of type required does not look at values; write exact_match or contains, or remove them";
                 self.context.warning(&at.member("allowedValues"), message);
             }
-            parsed.push(CustomRule { path, expect, non_blocking: rule.non_blocking });
+            let mode = if rule.non_blocking { Mode::Warn } else { Mode::Enforce };
+            parsed.push(Check::new(Requirement::Claim(ClaimRule { path, expect })).in_mode(mode));
         }
         parsed
     }

@@ -43,6 +43,6 @@ impl Claims {
     /// The end of the token's life (`exp`) in seconds since the epoch, if it is a usable number.
     #[must_use]
     pub fn expires(&self) -> Option<i64> {
-        super::rules::seconds(self.get("exp")?)
+        super::window::seconds(self.get("exp")?)
     }
 }

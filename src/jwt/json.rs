@@ -5,7 +5,10 @@
 //! (RFC 7515 section 4, RFC 7519 section 4), as it does everything that RFC 8259 does not allow,
 //! nesting deeper than [`MAX_DEPTH`] and numbers that no IEEE double can hold.
 
-use std::{collections::HashSet, fmt};
+use std::{
+    collections::HashSet,
+    fmt::{self, Write as _},
+};
 
 /// How deep arrays and objects may nest.
 pub const MAX_DEPTH: usize = 256;
@@ -64,6 +67,49 @@ impl Value {
     pub const fn as_object(&self) -> Option<&Object> {
         if let Self::Object(object) = self { Some(object) } else { None }
     }
+}
+
+/// The value as JSON.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Bool(value) => value.fmt(f),
+            Self::Number(number) => number.fmt(f),
+            Self::String(text) => write_text(text, f),
+            Self::Array(elements) => {
+                f.write_str("[")?;
+                for (n, element) in elements.iter().enumerate() {
+                    f.write_str(if n == 0 { "" } else { "," })?;
+                    element.fmt(f)?;
+                }
+                f.write_str("]")
+            }
+            Self::Object(object) => {
+                f.write_str("{")?;
+                for (n, (name, value)) in object.iter().enumerate() {
+                    f.write_str(if n == 0 { "" } else { "," })?;
+                    write_text(name, f)?;
+                    write!(f, ":{value}")?;
+                }
+                f.write_str("}")
+            }
+        }
+    }
+}
+
+/// A text in quotes. Control characters are escaped, so that a terminal shows what there is.
+fn write_text(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str("\"")?;
+    for c in text.chars() {
+        match c {
+            '"' => f.write_str("\\\"")?,
+            '\\' => f.write_str("\\\\")?,
+            c if c.is_control() => write!(f, "\\u{:04x}", u32::from(c))?,
+            c => f.write_char(c)?,
+        }
+    }
+    f.write_str("\"")
 }
 
 /// A number: an integer as far as 64 bits go, else the nearest double.

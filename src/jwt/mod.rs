@@ -5,7 +5,8 @@
 //!
 //! Reading order: [`Token::parse`] takes a compact JWS apart, [`KeySet::find`] names the one key
 //! that may check it, [`Token::verify`] checks the signature and gives the [`Claims`], and
-//! [`Rules::check`] decides whether these claims are good enough, here and now.
+//! [`Rules::check`] walks a list of [`Check`]s to decide whether these claims are good enough, here
+//! and now.
 //!
 //! **Invariant:** nothing in the header of a token chooses anything but a key that the owner has
 //! configured: `jwk`, `jku`, `x5u` and `x5c` are never looked at (RFC 8725 section 3.10).
@@ -16,6 +17,8 @@
 //! **Invariant:** [`Claims`] are made by [`Token::verify`] alone.
 
 mod algorithm;
+mod check;
+mod claim_rule;
 mod claims;
 mod der;
 mod error;
@@ -25,13 +28,17 @@ mod jwk;
 mod key;
 mod keyset;
 mod path;
+mod report;
 mod rules;
 pub mod sign;
 mod subject;
 mod token;
 mod weak;
+mod window;
 
 pub use algorithm::{Algorithm, AlgorithmSet, Family};
+pub use check::{Check, Checked, Mode, Outcome, Requirement};
+pub use claim_rule::{ClaimRule, Expect};
 pub use claims::Claims;
 pub use error::Error;
 pub use import::import_key;
@@ -39,6 +46,7 @@ pub use jwk::parse_jwks;
 pub use key::{Key, KeyError};
 pub use keyset::{Ambiguity, KeySet, NoKey, RejectedKey};
 pub use path::{ClaimPath, PathError};
-pub use rules::{CustomRule, Expect, Reading, Rules, Skew};
+pub use rules::{Evidence, Reading, Rules, Skew};
 pub use subject::{SubjectClaims, SubjectError};
 pub use token::{Kid, Token};
+pub use window::Window;

@@ -1,8 +1,8 @@
 //! What the claims of a token must say.
 
 use super::{
-    AlgorithmSet, ClaimPath, Claims, Error, SubjectClaims, SubjectError,
-    json::{Number, Value},
+    AlgorithmSet, Check, Checked, Claims, Error, Outcome, SubjectClaims, SubjectError, Window,
+    json::{Object, Value},
 };
 
 /// How much a token may leave to its reader.
@@ -26,7 +26,11 @@ pub struct Skew {
     pub not_before: u32,
 }
 
-/// Everything that decides about a token besides its signature.
+/// Everything that decides about a token besides its signature: how it is read, and an ordered list
+/// of [`Check`]s.
+///
+/// The order is that of Tyk: the times, the claims that must be there, `iss`, `aud`, `jti`, the
+/// subject, rules about other claims. Of the times the one that Tyk tells comes first, `nbf`.
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// What may sign; never empty.
@@ -37,42 +41,20 @@ pub struct Rules {
     pub reading: Reading,
     /// What clock differences are forgiven.
     pub skew: Skew,
-    /// Claims that must be there and not `null`.
-    pub required_claims: Vec<ClaimPath>,
-    /// `iss` must be one of these; empty for any.
-    pub issuers: Vec<String>,
-    /// `aud` must have one of these; empty for any.
-    pub audiences: Vec<String>,
-    /// `jti` must be there.
-    pub jti_required: bool,
     /// Which claims name the caller.
     pub subject_claims: SubjectClaims,
-    /// The caller must be one of these; empty for any.
-    pub subjects: Vec<String>,
-    /// Rules about other claims, in the order of the definition.
-    pub custom: Vec<CustomRule>,
+    checks: Vec<Check>,
 }
 
-/// A rule about one claim (`customClaimValidation`).
-#[derive(Clone, Debug)]
-pub struct CustomRule {
-    /// The claim.
-    pub path: ClaimPath,
-    /// What it must be.
-    pub expect: Expect,
-    /// A failure is told and forgiven.
-    pub non_blocking: bool,
-}
-
-/// What a custom rule wants.
-#[derive(Clone, Debug)]
-pub enum Expect {
-    /// The claim is there and not `null`.
-    Required,
-    /// A text holds one of the texts, a list has one of the values, anything else equals one.
-    Contains(Vec<Value>),
-    /// The claim equals one of the values, types and order included.
-    ExactMatch(Vec<Value>),
+/// What checks look at: a token with a good signature, at some time.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'t> {
+    /// The JOSE header.
+    pub header: &'t Object,
+    /// The claims.
+    pub claims: &'t Claims,
+    /// The time, in seconds since the epoch.
+    pub now: i64,
 }
 
 impl Rules {
@@ -85,126 +67,58 @@ impl Rules {
             max_bytes: 16 * 1024,
             reading: Reading::Strict,
             skew: Skew::default(),
-            required_claims: Vec::new(),
-            issuers: Vec::new(),
-            audiences: Vec::new(),
-            jti_required: false,
             subject_claims: SubjectClaims::default(),
-            subjects: Vec::new(),
-            custom: Vec::new(),
+            checks: Check::of_every_token(),
         }
     }
 
-    /// Checks the claims at the time `now`, in seconds since the epoch: times, required claims,
-    /// `iss`, `aud`, `jti`, subject, custom rules. `forgiven` hears of each custom rule that failed
-    /// and is not blocking.
+    /// Adds a check at its place in the order, behind those of its kind; one of the same name goes.
+    pub fn set(&mut self, check: Check) {
+        self.unset(check.name());
+        let place = self.checks.partition_point(|own| own.rank() <= check.rank());
+        self.checks.insert(place, check);
+    }
+
+    /// Takes out the check of this name. Those of [`Rules::new`] stay.
+    pub fn unset(&mut self, name: &str) {
+        self.checks.retain(|check| check.name() != name || check.is_of_every_token());
+    }
+
+    /// The checks in their order.
+    #[must_use]
+    pub fn checks(&self) -> &[Check] {
+        &self.checks
+    }
+
+    /// Makes each check in turn, when the iterator is asked for it. One that fails does not end it.
+    pub fn walk<'r>(&'r self, evidence: Evidence<'r>) -> impl Iterator<Item = Checked<'r>> {
+        self.checks.iter().map(move |check| check.run(self, evidence))
+    }
+
+    /// Makes the checks in their order, and gives the time for which what they found holds.
+    /// `observer` hears of each, also of the one that refuses.
     ///
     /// # Errors
-    /// The first check that fails; of the times the last one, in the order `exp`, `iat`, `nbf`.
+    /// The first check that fails and is [`enforced`](super::Mode::Enforce).
     pub fn check(
         &self,
-        claims: &Claims,
-        now: i64,
-        mut forgiven: impl FnMut(&CustomRule),
-    ) -> Result<(), Error> {
-        if claims.replaced_surrogate && self.reading == Reading::Strict {
-            return Err(Error::ClaimsMalformed);
-        }
-        self.check_times(claims, now)?;
-        self.check_required(claims)?;
-        self.check_issuer(claims)?;
-        self.check_audience(claims)?;
-        if self.jti_required && claims.get("jti").is_none() {
-            return Err(Error::JtiMissing);
-        }
-        self.check_subject(claims)?;
-        for rule in &self.custom {
-            match rule.check(claims) {
-                Err(_) if rule.non_blocking => forgiven(rule),
-                result => result?,
+        evidence: Evidence<'_>,
+        mut observer: impl FnMut(&Checked<'_>),
+    ) -> Result<Window, Error> {
+        let mut holds = Window::ALWAYS;
+        for checked in self.walk(evidence) {
+            observer(&checked);
+            holds = holds.and(checked.holds);
+            if let Outcome::Refused(error) = checked.outcome {
+                return Err(error);
             }
         }
-        Ok(())
-    }
-
-    /// Checks `exp`, `iat` and `nbf` alone: what can change for a token that was good before.
-    ///
-    /// # Errors
-    /// [`Error::Expired`], [`Error::IssuedInFuture`] or [`Error::NotYetValid`].
-    pub fn check_times(&self, claims: &Claims, now: i64) -> Result<(), Error> {
-        let time = |name| claims.get(name).filter(|value| !self.is_no_time(value)).map(seconds);
-        let mut result = Ok(());
-        if let Some(exp) = time("exp")
-            && exp.is_none_or(|exp| now.saturating_sub(self.skew.expires_at.into()) >= exp)
-        {
-            result = Err(Error::Expired);
-        }
-        if let Some(iat) = time("iat")
-            && iat.is_none_or(|iat| iat > now.saturating_add(self.skew.issued_at.into()))
-        {
-            result = Err(Error::IssuedInFuture);
-        }
-        if let Some(nbf) = time("nbf")
-            && nbf.is_none_or(|nbf| nbf > now.saturating_add(self.skew.not_before.into()))
-        {
-            result = Err(Error::NotYetValid);
-        }
-        result
+        Ok(holds)
     }
 
     /// A time of 0 counts as absent for Tyk, wherever its presence matters.
-    fn is_no_time(&self, value: &Value) -> bool {
+    pub(super) fn is_no_time(&self, value: &Value) -> bool {
         self.reading == Reading::Tyk && matches!(value, Value::Number(number) if number.as_f64() == 0.0)
-    }
-
-    fn check_required(&self, claims: &Claims) -> Result<(), Error> {
-        let missing = |path: &&ClaimPath| match path.find(claims) {
-            None | Some(Value::Null) => true,
-            Some(value) => matches!(path.as_str(), "exp" | "iat" | "nbf") && self.is_no_time(value),
-        };
-        match self.required_claims.iter().find(missing) {
-            Some(path) => Err(Error::RequiredClaimMissing { claim: path.as_str().into() }),
-            None => Ok(()),
-        }
-    }
-
-    fn check_issuer(&self, claims: &Claims) -> Result<(), Error> {
-        if self.issuers.is_empty() {
-            return Ok(());
-        }
-        let issuer = claims.get("iss").ok_or(Error::IssuerMissing)?;
-        let issuer = issuer.as_str().ok_or(Error::IssuerNotText)?;
-        if self.issuers.iter().any(|allowed| allowed == issuer) {
-            return Ok(());
-        }
-        Err(Error::IssuerNotAllowed { issuer: issuer.into() })
-    }
-
-    fn check_audience(&self, claims: &Claims) -> Result<(), Error> {
-        if self.audiences.is_empty() {
-            return Ok(());
-        }
-        let audiences: Vec<&str> = match claims.get("aud").ok_or(Error::AudienceMissing)? {
-            Value::String(audience) => vec![audience],
-            Value::Array(audiences) => audiences.iter().filter_map(Value::as_str).collect(),
-            _ => return Err(Error::AudienceMalformed),
-        };
-        if audiences.iter().any(|audience| self.audiences.iter().any(|allowed| allowed == audience)) {
-            return Ok(());
-        }
-        Err(Error::AudienceNotAllowed { audiences: audiences.into_iter().map(Into::into).collect() })
-    }
-
-    /// The list is about subjects: the `kid` of the header, which anybody can write, plays no part.
-    fn check_subject(&self, claims: &Claims) -> Result<(), Error> {
-        if self.subjects.is_empty() {
-            return Ok(());
-        }
-        let subject = self.subject(claims).map_err(Error::SubjectMissing)?;
-        if self.subjects.iter().any(|allowed| allowed == subject) {
-            return Ok(());
-        }
-        Err(Error::SubjectNotAllowed { subject: subject.into() })
     }
 
     /// Whose token it is.
@@ -216,51 +130,10 @@ impl Rules {
     }
 }
 
-impl CustomRule {
-    fn check(&self, claims: &Claims) -> Result<(), Error> {
-        let claim = || self.path.as_str().into();
-        let value = self.path.walk(claims).ok_or_else(|| Error::ClaimMissing { claim: claim() })?;
-        match &self.expect {
-            Expect::Required if *value == Value::Null => Err(Error::ClaimNull { claim: claim() }),
-            Expect::Contains(allowed) if !contains(value, allowed) => {
-                Err(Error::ClaimNotContaining { claim: claim() })
-            }
-            Expect::ExactMatch(allowed) if !allowed.contains(value) => {
-                Err(Error::ClaimNotMatching { claim: claim() })
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-fn contains(value: &Value, allowed: &[Value]) -> bool {
-    match value {
-        Value::String(text) => allowed.iter().filter_map(Value::as_str).any(|part| text.contains(part)),
-        Value::Array(elements) => elements.iter().any(|element| allowed.contains(element)),
-        other => allowed.contains(other),
-    }
-}
-
-/// A time in whole seconds (RFC 7519 section 2, NumericDate); a fraction is cut off. Nothing for
-/// what is not a number or beyond 64 bits.
-#[expect(
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    reason = "the range is checked, and cutting the fraction off is what is wanted"
-)]
-pub(super) fn seconds(value: &Value) -> Option<i64> {
-    const LIMIT: f64 = 9.2e18;
-    match value {
-        Value::Number(Number::Integer(seconds)) => Some(*seconds),
-        Value::Number(Number::Float(seconds)) if seconds.abs() < LIMIT => Some(*seconds as i64),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jwt::{Algorithm, json};
+    use crate::jwt::{Algorithm, ClaimPath, ClaimRule, Expect, Mode, Requirement, json};
 
     const NOW: i64 = 1_800_000_000;
 
@@ -271,11 +144,22 @@ mod tests {
     }
 
     fn check(rules: &Rules, text: &str) -> Result<(), Error> {
-        rules.check(&claims(text), NOW, |_| ())
+        check_at(rules, text, NOW).map(|_| ())
+    }
+
+    fn check_at(rules: &Rules, text: &str, now: i64) -> Result<Window, Error> {
+        let (header, claims) = (Object::default(), claims(text));
+        rules.check(Evidence { header: &header, claims: &claims, now }, |_| ())
     }
 
     fn rules() -> Rules {
         Rules::new(Algorithm::RS256.into())
+    }
+
+    fn with(requirements: impl IntoIterator<Item = Requirement>) -> Rules {
+        let mut rules = rules();
+        requirements.into_iter().for_each(|requirement| rules.set(Check::new(requirement)));
+        rules
     }
 
     #[test]
@@ -320,14 +204,13 @@ mod tests {
 
     #[test]
     fn registered_claims() {
-        let rules = Rules {
-            issuers: vec!["https://a".into()],
-            audiences: vec!["orders".into(), "billing".into()],
-            jti_required: true,
-            subjects: vec!["alice".into()],
-            required_claims: vec![ClaimPath::lenient("exp")],
-            ..rules()
-        };
+        let rules = with([
+            Requirement::Subject(vec!["alice".into()]),
+            Requirement::Jti,
+            Requirement::Audience(vec!["orders".into(), "billing".into()]),
+            Requirement::Issuer(vec!["https://a".into()]),
+            Requirement::Claims(vec![ClaimPath::lenient("exp")]),
+        ]);
         let good = r#"{"exp":1900000000,"iss":"https://a","aud":["x","billing"],"jti":null,"sub":"alice"}"#;
         assert_eq!(check(&rules, good), Ok(()));
         let with = |from: &str, to: &str| check(&rules, &good.replace(from, to)).unwrap_err();
@@ -349,9 +232,8 @@ mod tests {
     #[test]
     fn custom_rules() {
         let values = |text: &str| json::parse(text.as_bytes()).unwrap().value.as_array().unwrap().to_vec();
-        let rule = |expect| Rules {
-            custom: vec![CustomRule { path: ClaimPath::strict("a.b").unwrap(), expect, non_blocking: false }],
-            ..rules()
+        let rule = |expect| {
+            with([Requirement::Claim(ClaimRule { path: ClaimPath::strict("a.b").unwrap(), expect })])
         };
         let claim = || "a.b".into();
         let required = rule(Expect::Required);
@@ -377,13 +259,84 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_that_does_not_block_is_told() {
-        let mut rules = rules();
-        let path = ClaimPath::strict("role").unwrap();
-        rules.custom = vec![CustomRule { path, expect: Expect::Required, non_blocking: true }];
-        let mut told = 0;
-        assert_eq!(rules.check(&claims("{}"), NOW, |_| told += 1), Ok(()));
-        assert_eq!(told, 1);
+    fn the_order_is_that_of_tyk_whatever_the_order_of_the_definition() {
+        let rules = with([
+            Requirement::Claim(ClaimRule { path: ClaimPath::lenient("b"), expect: Expect::Required }),
+            Requirement::Claim(ClaimRule { path: ClaimPath::lenient("a"), expect: Expect::Required }),
+            Requirement::Subject(vec!["alice".into()]),
+            Requirement::Jti,
+            Requirement::Issuer(vec!["x".into()]),
+            Requirement::Audience(vec!["orders".into()]),
+            Requirement::Claims(vec![ClaimPath::lenient("exp")]),
+        ]);
+        let names: Vec<&str> = rules.checks().iter().map(Check::name).collect();
+        let order = [
+            "texts",
+            "nbf",
+            "iat",
+            "exp",
+            "requiredClaims",
+            "iss",
+            "aud",
+            "jti",
+            "sub",
+            "claim:b",
+            "claim:a",
+        ];
+        assert_eq!(names, order);
+    }
+
+    #[test]
+    fn a_check_of_one_name_replaces_the_other() {
+        let mut rules = with([Requirement::Issuer(vec!["a".into()]), Requirement::Issuer(vec!["b".into()])]);
+        assert_eq!(check(&rules, r#"{"iss":"b"}"#), Ok(()));
+        assert_eq!(check(&rules, r#"{"iss":"a"}"#), Err(Error::IssuerNotAllowed { issuer: "a".into() }));
+        rules.unset("iss");
+        rules.unset("exp");
+        assert_eq!(check(&rules, "{}"), Ok(()));
+        assert_eq!(check(&rules, r#"{"exp":1}"#), Err(Error::Expired), "no owner can do without");
+    }
+
+    #[test]
+    fn each_check_is_told_with_what_it_wanted_and_found() {
+        let mut rules = with([Requirement::Jti]);
+        rules.set(Check::new(Requirement::Issuer(vec!["a".into(), "b".into()])).in_mode(Mode::Warn));
+        rules.set(Check::new(Requirement::Audience(vec!["orders".into()])).in_mode(Mode::Off));
+        let (header, claims) = (Object::default(), claims(r#"{"iss":"\u001b\"","exp":1900000000}"#));
+        let evidence = Evidence { header: &header, claims: &claims, now: NOW };
+        let mut told = Vec::new();
+        let result = rules.check(evidence, |checked| {
+            told.push((
+                checked.check().name().to_owned(),
+                checked.outcome().clone(),
+                checked.expected(),
+                checked.found(),
+            ));
+        });
+        assert_eq!(result, Err(Error::JtiMissing));
+        let told = |name: &str| {
+            let (_, outcome, expected, found) = told.iter().find(|(own, ..)| own == name).unwrap();
+            (outcome.clone(), expected.as_str().to_owned(), found.as_str().to_owned())
+        };
+        let issuer = Error::IssuerNotAllowed { issuer: "\u{1b}\"".into() };
+        assert_eq!(told("iss"), (Outcome::Warned(issuer), "one of a, b".into(), r#""\u001b\"""#.into()));
+        assert_eq!(told("aud"), (Outcome::Off, "one of orders".into(), "absent".into()));
+        assert_eq!(told("jti"), (Outcome::Refused(Error::JtiMissing), "present".into(), "absent".into()));
+        let exp = format!("1900000000 (now: {NOW})");
+        assert_eq!(told("exp"), (Outcome::Passed, "absent, or later than now".into(), exp));
+        assert_eq!(rules.walk(evidence).count(), rules.checks().len(), "a walk goes on to the end");
+    }
+
+    #[test]
+    fn a_verdict_holds_while_no_time_changes_it() {
+        let skew = Skew { expires_at: 10, issued_at: 5, not_before: 3 };
+        let rules = Rules { skew, ..rules() };
+        let token = r#"{"exp":2000,"iat":1000,"nbf":1100}"#;
+        let holds = check_at(&rules, token, 1500).unwrap();
+        for now in [900, 994, 995, 1096, 1097, 1500, 2009, 2010, 3000] {
+            assert_eq!(holds.contains(now), check_at(&rules, token, now).is_ok(), "{now}");
+        }
+        assert_eq!(check_at(&rules, "{}", 0), Ok(Window::ALWAYS));
     }
 
     #[test]
