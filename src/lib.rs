@@ -20,9 +20,9 @@
 //!  telemetry  one line in the access log
 //! ```
 //!
-//! To follow it in the code: `server/serve.rs`, `gateway/worker.rs`, `auth/authenticator.rs`,
-//! `jwt/token.rs`, `jwt/rules.rs`, `policy/select.rs`, `access/mod.rs`, `proxy/send.rs`. What is
-//! answered when any step says no stands in one table, `refusal/table.rs`.
+//! To follow it in the code: `server/serve.rs`, `gateway/worker.rs`, `auth/authentication.rs`,
+//! `auth/authenticator.rs`, `jwt/token.rs`, `jwt/rules.rs`, `policy/select.rs`, `access/mod.rs`,
+//! `proxy/send.rs`. What is answered when any step says no stands in one table, `refusal/table.rs`.
 //!
 //! # How it comes to serve
 //!

@@ -1,4 +1,4 @@
-//! The check of one API.
+//! The check of one JWT scheme.
 
 use std::{
     sync::{
@@ -24,7 +24,7 @@ use crate::{
     session::Session,
 };
 
-/// Decides who a request is from.
+/// Decides who the token of a request is from.
 #[derive(Debug)]
 pub struct Authenticator {
     /// Tells verdicts of different authenticators apart; never used twice.

@@ -14,24 +14,25 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::Authenticator;
+use super::Authentication;
 use crate::refusal::{Asked, Space};
 
-/// Puts an [`Authenticator`] in front of a service.
+/// Puts an [`Authentication`] in front of a service.
 ///
 /// The response to a refused request has the [`Reason`](crate::refusal::Reason) in its extensions, for
 /// logs and metrics of layers around this one.
 #[derive(Clone, Debug)]
 pub struct AuthLayer {
-    authenticator: Arc<Authenticator>,
+    authentication: Arc<Authentication>,
     strip: bool,
 }
 
 impl AuthLayer {
     /// Lets requests with a good token through, with their
-    /// [`Session`](crate::session::Session) in the extensions.
-    pub fn new(authenticator: impl Into<Arc<Authenticator>>) -> Self {
-        Self { authenticator: authenticator.into(), strip: false }
+    /// [`Session`](crate::session::Session) in the extensions. An
+    /// [`Authenticator`](super::Authenticator) will do.
+    pub fn new(authentication: impl Into<Authentication>) -> Self {
+        Self { authentication: Arc::new(authentication.into()), strip: false }
     }
 
     /// Takes the credential out of the request before the service sees it.
@@ -74,25 +75,25 @@ where
         // The service that was polled ready is the one to call; its clone waits for the next poll.
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
-        let AuthLayer { authenticator, strip } = self.layer.clone();
+        let AuthLayer { authentication, strip } = self.layer.clone();
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            match authenticator.authenticate(&parts.headers, parts.uri.query()).await {
+            match authentication.authenticate(&parts.headers, parts.uri.query()).await {
                 Ok(session) => {
                     parts.extensions.insert(session);
                 }
                 Err(refusal) => {
                     let asked = Asked::new(&parts.method, &parts.headers);
-                    let space = Space { realm: authenticator.realm(), metadata: None };
-                    let response = refusal.response(authenticator.profile(), asked, space);
+                    let space = Space { realm: authentication.realm(), metadata: None };
+                    let response = refusal.response(authentication.profile(), asked, space);
                     let mut response = response.map(AuthBody::refusal);
                     response.extensions_mut().insert(refusal.reason());
                     return Ok(response);
                 }
             }
             if strip {
-                authenticator.places().strip_headers(&mut parts.headers);
-                strip_query(&authenticator, &mut parts.uri);
+                authentication.strip_headers(&mut parts.headers);
+                strip_query(&authentication, &mut parts.uri);
             }
             let response = inner.call(Request::from_parts(parts, body)).await?;
             Ok(response.map(AuthBody::inner))
@@ -100,8 +101,8 @@ where
     }
 }
 
-fn strip_query(authenticator: &Authenticator, uri: &mut Uri) {
-    let Some(query) = uri.query().and_then(|query| authenticator.places().strip_query(query)) else { return };
+fn strip_query(authentication: &Authentication, uri: &mut Uri) {
+    let Some(query) = uri.query().and_then(|query| authentication.strip_query(query)) else { return };
     let path = uri.path();
     let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
     let mut parts = mem::take(uri).into_parts();

@@ -1,7 +1,8 @@
 //! Authentication of requests: find the token, verify it, derive the session.
 //!
-//! The [`Authenticator`] is what the gateway uses for each API; [`AuthLayer`] puts one in front of
-//! any `http` service. A refusal is a response, not an error: the service behind the layer is not
+//! An [`Authenticator`] checks the tokens of one scheme; an [`Authentication`] is what an API demands,
+//! one scheme or several. The gateway has one for each API; [`AuthLayer`] puts one in front of any
+//! `http` service. A refusal is a response, not an error: the service behind the layer is not
 //! called, and the connection goes on.
 //!
 //! # In front of an axum service
@@ -37,16 +38,20 @@
 //! # }
 //! ```
 
+mod authentication;
 mod authenticator;
 mod builder;
 mod cache;
 mod layer;
 mod place;
 mod refused;
+mod security;
 
+pub use authentication::{Authentication, Method};
 pub use authenticator::{Authenticator, Grants};
 pub use builder::{BuildError, Builder};
 pub use cache::VerifiedTokens;
 pub(crate) use cache::forget_on_this_thread;
 pub use layer::{Auth, AuthBody, AuthLayer};
 pub use place::{Credential, Place, Places};
+pub use security::{Requirement, Security};

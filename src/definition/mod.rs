@@ -21,6 +21,7 @@ mod transform;
 use std::{path::PathBuf, sync::Arc};
 
 use crate::{
+    auth::Security,
     jwks::{Binding, RemoteSource},
     jwt::{KeySet, Rules},
     middleware::{CorsPolicy, HeaderRules, Operations, ResourceMetadata},
@@ -49,7 +50,7 @@ pub struct Definition {
     /// Where its requests go.
     pub upstream: Upstream,
     /// Who may come in; nothing for everybody.
-    pub jwt: Option<JwtScheme>,
+    pub security: Option<Security<Arc<SecurityScheme>>>,
     /// The credential does not reach the upstream.
     pub strip_authorization_data: bool,
     /// Templates may use `$tyk_context`.
@@ -73,6 +74,13 @@ pub struct ListenPath {
     pub value: String,
     /// The upstream sees the path without it.
     pub strip: bool,
+}
+
+/// A way to tell who a caller is.
+#[derive(Debug)]
+pub enum SecurityScheme {
+    /// By a JSON Web Token.
+    Jwt(JwtScheme),
 }
 
 /// A JWT scheme: where tokens are, what they must be, and what they give.
@@ -101,6 +109,15 @@ pub enum KeySource {
     Remote(RemoteSource),
     /// Keys in the definition, or where it refers to.
     Fixed(Arc<KeySet>),
+}
+
+impl Definition {
+    /// The JWT schemes that are required.
+    pub fn jwt_schemes(&self) -> impl Iterator<Item = &JwtScheme> {
+        self.security.iter().flat_map(Security::distinct_schemes).map(|scheme| match &**scheme {
+            SecurityScheme::Jwt(jwt) => jwt,
+        })
+    }
 }
 
 impl KeySource {

@@ -1,10 +1,12 @@
 //! The mirror of a document into a definition.
 
+use std::sync::Arc;
+
 use http::Method;
 use serde_json::Value;
 
 use super::{
-    Definition, JwtScheme, ListenPath,
+    Definition, ListenPath, SecurityScheme,
     context::Context,
     fields::SCHEME,
     raw::{self, OpenApi, Tyk},
@@ -12,6 +14,7 @@ use super::{
     transform,
 };
 use crate::{
+    auth::Security,
     document::FieldPath,
     middleware::{CorsPolicy, Operation, Operations, PathTemplate, ResourceMetadata},
     proxy::Upstream,
@@ -35,7 +38,7 @@ impl Context<'_> {
             org_id: &tyk.info.org_id,
             paths: &paths,
         };
-        let jwt = self.authentication(&at, &tyk.server.authentication, schemes);
+        let security = self.authentication(&at, &tyk.server.authentication, schemes);
         let context_variables = context_variables(&tyk);
         let at_middleware = at.member("middleware");
         let at_global = at_middleware.member("global");
@@ -66,7 +69,7 @@ impl Context<'_> {
             domain,
             listen_path: listen_path?,
             upstream: upstream?,
-            jwt: jwt?,
+            security: security?,
             strip_authorization_data: tyk.server.authentication.strip_authorization_data,
             context_variables,
             request_headers,
@@ -77,7 +80,7 @@ impl Context<'_> {
         })
     }
 
-    fn id(&mut self, at: &FieldPath, info: &raw::Info) -> Option<std::sync::Arc<str>> {
+    fn id(&mut self, at: &FieldPath, info: &raw::Info) -> Option<Arc<str>> {
         if info.name.is_empty() {
             self.error(&at.members(&["info", "name"]), "an API needs a name; add one");
         }
@@ -153,7 +156,7 @@ impl Context<'_> {
         at: &FieldPath,
         authentication: &raw::Authentication,
         schemes: Schemes<'_>,
-    ) -> Option<Option<JwtScheme>> {
+    ) -> Option<Option<Security<Arc<SecurityScheme>>>> {
         let at = at.members(&["server", "authentication"]);
         if authentication.enabled != Some(true) {
             let is_off = |scheme: &Value| scheme.get("enabled") == Some(&Value::Bool(false));
@@ -201,7 +204,8 @@ impl Context<'_> {
         let org_id = schemes.org_id;
         let (at_claimgate, refined) = schemes.refined(&name);
         let parser = SchemeParser { context: self, at: at_scheme, at_claimgate, org_id };
-        parser.parse(&scheme, &refined).map(Some)
+        let jwt = parser.parse(&scheme, &refined)?;
+        Some(Some(Arc::new(SecurityScheme::Jwt(jwt)).into()))
     }
 
     /// The name of the one scheme that `security` requires.

@@ -2,11 +2,11 @@
 
 use std::{collections::HashMap, iter, sync::Arc, time::Duration};
 
-use http::{HeaderName, Method};
+use http::HeaderName;
 
 use crate::{
-    auth::{Authenticator, Grants, Place, Places, VerifiedTokens},
-    definition::{Definition, JwtScheme, KeySource, ListenPath},
+    auth::{Authentication, Authenticator, Grants, Method, Place, Places, Security, VerifiedTokens},
+    definition::{Definition, JwtScheme, KeySource, ListenPath, SecurityScheme},
     jwks::{KeySources, Registry, Source},
     jwt::Reading,
     middleware::{Cors, HeaderRules, Operation, Operations, ResourceMetadata},
@@ -24,7 +24,7 @@ pub(super) struct Api {
     /// What challenges name.
     pub(super) realm: Box<str>,
     pub(super) listen_path: ListenPath,
-    pub(super) authenticator: Option<Authenticator>,
+    pub(super) authentication: Option<Authentication>,
     pub(super) strip_credentials: bool,
     pub(super) context_variables: bool,
     /// Whether a template reads the headers of the request.
@@ -64,7 +64,9 @@ impl Api {
         about_caller.dedup();
         let realm = definition.name.into_boxed_str();
         Self {
-            authenticator: definition.jwt.map(|jwt| authenticator(jwt, &definition.id, &realm, context)),
+            authentication: definition
+                .security
+                .map(|security| authentication(&security, &definition.id, &realm, context)),
             id: definition.id,
             realm,
             listen_path: definition.listen_path,
@@ -83,38 +85,63 @@ impl Api {
 
     /// The operation of a request for a path below the listen path. A path that could be read
     /// differently is none.
-    pub(super) fn operation(&self, method: &Method, path: &str, ambiguous: bool) -> Option<&Operation> {
+    pub(super) fn operation(&self, method: &http::Method, path: &str, ambiguous: bool) -> Option<&Operation> {
         if ambiguous { None } else { self.operations.find(method, path) }
     }
 
     /// Whether requests of this operation, which was found for such a request, need no token.
-    pub(super) fn is_open(&self, operation: &Operation, method: &Method, path: &str) -> bool {
+    pub(super) fn is_open(&self, operation: &Operation, method: &http::Method, path: &str) -> bool {
         self.operations.is_open(operation, method, path)
     }
 }
 
-fn authenticator(jwt: JwtScheme, id: &Arc<str>, realm: &str, context: &Context<'_>) -> Authenticator {
+fn authentication(
+    security: &Security<Arc<SecurityScheme>>,
+    id: &Arc<str>,
+    realm: &str,
+    context: &Context<'_>,
+) -> Authentication {
+    // A scheme of several requirements is checked by one method: a token is verified once for all.
+    let mut methods: Vec<(Arc<SecurityScheme>, Arc<Method>)> = Vec::new();
+    let security = security.map(|scheme| {
+        if let Some((_, known)) = methods.iter().find(|(own, _)| Arc::ptr_eq(own, scheme)) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(method(scheme, id, realm, context));
+        methods.push((Arc::clone(scheme), Arc::clone(&new)));
+        new
+    });
+    Authentication::new(security, context.profile, realm)
+}
+
+fn method(scheme: &SecurityScheme, id: &Arc<str>, realm: &str, context: &Context<'_>) -> Method {
+    match scheme {
+        SecurityScheme::Jwt(jwt) => Method::Jwt(authenticator(jwt, id, realm, context)),
+    }
+}
+
+fn authenticator(jwt: &JwtScheme, id: &Arc<str>, realm: &str, context: &Context<'_>) -> Authenticator {
     let mut places = Vec::new();
-    places.extend(jwt.header.map(Place::Header));
-    places.extend(jwt.query.map(Place::Query));
-    places.extend(jwt.cookie.map(Place::Cookie));
-    let mut rules = jwt.rules;
+    places.extend(jwt.header.clone().map(Place::Header));
+    places.extend(jwt.query.clone().map(Place::Query));
+    places.extend(jwt.cookie.clone().map(Place::Cookie));
+    let mut rules = jwt.rules.clone();
     if context.profile == Profile::Tyk {
         rules.reading = Reading::Tyk;
         if !jwt.bounds_token_size {
             rules.max_bytes = TYK_TOKEN_SIZE;
         }
     }
-    let source = |source: KeySource| match source {
+    let source = |source: &KeySource| match source {
         KeySource::Remote(remote) => {
             let life = context.lives.get(remote.url()).copied().unwrap_or_else(|| remote.time_to_live());
-            context.registry.remote(&remote.with_time_to_live(life))
+            context.registry.remote(&remote.clone().with_time_to_live(life))
         }
-        KeySource::Fixed(keys) => Arc::new(Source::fixed(format!("the keys of {id}"), keys)),
+        KeySource::Fixed(keys) => Arc::new(Source::fixed(format!("the keys of {id}"), Arc::clone(keys))),
     };
-    let sources = jwt.sources.into_iter().map(|(own, binding)| (source(own), binding));
+    let sources = jwt.sources.iter().map(|(own, binding)| (source(own), binding.clone()));
     let keys = KeySources::new(sources.collect());
-    let grants = Grants { selection: jwt.selection, policies: Arc::clone(context.policies) };
+    let grants = Grants { selection: jwt.selection.clone(), policies: Arc::clone(context.policies) };
     Authenticator::new(
         Places::new(places, context.profile),
         rules,

@@ -11,11 +11,11 @@ use super::{
     router::Router,
 };
 use crate::{
-    auth::VerifiedTokens,
+    auth::{Authentication, VerifiedTokens},
     config::Config,
     definition::{self, Definition, KeySource},
     document::{Finding, Findings, Severity},
-    jwks::{KeySources, Registry, Source},
+    jwks::{Registry, Source},
     middleware::ResourceMetadata,
     policy::{self, Policy, PolicySet},
     refusal::Profile,
@@ -96,8 +96,8 @@ impl Snapshot {
     /// The sources of the keys of one API, or of all, each once.
     pub(super) fn sources(&self, api: Option<&str>) -> Vec<Arc<Source>> {
         let asked = |own: &&Arc<Api>| api.is_none_or(|api| *own.id == *api);
-        let keys = self.apis.iter().filter(asked).filter_map(|api| Some(api.authenticator.as_ref()?.keys()));
-        let mut sources: Vec<Arc<Source>> = keys.flat_map(KeySources::iter).cloned().collect();
+        let demands = self.apis.iter().filter(asked).filter_map(|api| api.authentication.as_ref());
+        let mut sources: Vec<Arc<Source>> = demands.flat_map(Authentication::sources).cloned().collect();
         sources.sort_unstable_by_key(Arc::as_ptr);
         sources.dedup_by(|a, b| Arc::ptr_eq(a, b));
         sources
@@ -107,7 +107,7 @@ impl Snapshot {
 /// The shortest time to live that an API wants, by key set URL.
 fn times_to_live(definitions: &[Definition]) -> HashMap<String, Duration> {
     let mut lives = HashMap::new();
-    for jwt in definitions.iter().filter(|d| d.served).filter_map(|definition| definition.jwt.as_ref()) {
+    for jwt in definitions.iter().filter(|d| d.served).flat_map(Definition::jwt_schemes) {
         for (source, _) in &jwt.sources {
             if let KeySource::Remote(remote) = source {
                 let life = lives.entry(remote.url().to_owned()).or_insert_with(|| remote.time_to_live());
@@ -144,8 +144,9 @@ fn read(config: &Config, findings: &mut Findings) -> Option<Documents> {
 
 /// Ids that lead nowhere: callers who depend on them get no rights.
 fn warn_about_references(definitions: &[Definition], policies: &PolicySet, findings: &mut Findings) {
-    for definition in definitions {
-        let Some(jwt) = &definition.jwt else { continue };
+    let schemes =
+        definitions.iter().flat_map(|definition| definition.jwt_schemes().map(move |jwt| (definition, jwt)));
+    for (definition, jwt) in schemes {
         let scopes = || jwt.selection.scopes.iter().flat_map(policy::Scopes::policies);
         let ids = || jwt.selection.defaults.iter().chain(scopes());
         let grants = |policy: &Policy| policy.rights.iter().any(|(api, _)| *api == definition.id);

@@ -207,9 +207,9 @@ impl<'e> Exchange<'e> {
         }
         let operation = api.operation(&parts.method, below, self.target.ambiguous);
         let is_open = || operation.is_some_and(|operation| api.is_open(operation, &parts.method, below));
-        let session = match &api.authenticator {
-            Some(authenticator) if !is_open() => {
-                let session = authenticator.authenticate(&parts.headers, self.target.query).await?;
+        let session = match &api.authentication {
+            Some(authentication) if !is_open() => {
+                let session = authentication.authenticate(&parts.headers, self.target.query).await?;
                 session.rights().check(&Wanted {
                     api: &api.id,
                     method: &parts.method,
@@ -297,11 +297,11 @@ impl<'e> Exchange<'e> {
         Ok(())
     }
 
-    /// Takes the credential out of the headers; gives the query without it, if it was there.
+    /// Takes the credentials out of the headers; gives the query without them, if they were there.
     fn strip_credentials(&self, headers: &mut HeaderMap) -> Option<String> {
-        let authenticator = self.api.authenticator.as_ref().filter(|_| self.api.strip_credentials)?;
-        authenticator.places().strip_headers(headers);
-        authenticator.places().strip_query(self.target.query?)
+        let authentication = self.api.authentication.as_ref().filter(|_| self.api.strip_credentials)?;
+        authentication.strip_headers(headers);
+        authentication.strip_query(self.target.query?)
     }
 }
 

@@ -1,0 +1,181 @@
+//! What an API demands of its callers.
+
+use std::{sync::Arc, time::SystemTime};
+
+use http::HeaderMap;
+
+use super::{Authenticator, Places, Requirement, Security};
+use crate::{
+    jwks::Source,
+    refusal::{Profile, Reason, Refusal},
+    session::Session,
+};
+
+/// Decides who a request is from: one of several requirements must be met, and of a requirement every
+/// scheme.
+///
+/// Requirements are tried in order, and the first that is met decides. What comes after is not looked
+/// at: another credential can neither add to a session nor take it away.
+#[derive(Debug)]
+pub struct Authentication {
+    security: Security<Arc<Method>>,
+    /// Where the credentials of all schemes are.
+    places: Vec<Places>,
+    profile: Profile,
+    realm: Box<str>,
+}
+
+/// The check of one security scheme.
+#[derive(Debug)]
+pub enum Method {
+    /// A JSON Web Token.
+    Jwt(Authenticator),
+}
+
+impl Method {
+    async fn authenticate(
+        &self,
+        time: SystemTime,
+        headers: &HeaderMap,
+        query: Option<&str>,
+    ) -> Result<Session, Refusal> {
+        match self {
+            Self::Jwt(authenticator) => authenticator.authenticate_at(time, headers, query).await,
+        }
+    }
+
+    /// Where its credential is looked for.
+    const fn places(&self) -> &Places {
+        match self {
+            Self::Jwt(authenticator) => authenticator.places(),
+        }
+    }
+
+    /// Where the keys that it verifies with come from.
+    fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
+        match self {
+            Self::Jwt(authenticator) => authenticator.keys().iter(),
+        }
+    }
+}
+
+/// One scheme alone.
+impl From<Authenticator> for Authentication {
+    fn from(authenticator: Authenticator) -> Self {
+        let (profile, realm) = (authenticator.profile(), authenticator.realm().to_owned());
+        Self::new(Security::from(Arc::new(Method::Jwt(authenticator))), profile, &realm)
+    }
+}
+
+impl Authentication {
+    /// Demands `security`; answers in the words of `profile` and names the protection space `realm`.
+    #[must_use]
+    pub fn new(security: Security<Arc<Method>>, profile: Profile, realm: &str) -> Self {
+        let places = security.distinct_schemes().iter().map(|method| method.places().clone()).collect();
+        Self { security, places, profile, realm: realm.into() }
+    }
+
+    /// Where keys come from; a source may come more than once.
+    pub fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
+        self.security.distinct_schemes().into_iter().flat_map(|method| method.sources())
+    }
+
+    /// In whose words requests are refused.
+    #[must_use]
+    pub const fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// The protection space that challenges name.
+    #[must_use]
+    pub fn realm(&self) -> &str {
+        &self.realm
+    }
+
+    /// The session of the caller of a request with these headers and this query.
+    ///
+    /// # Errors
+    /// The [`Refusal`] of a request that meets no requirement, or whose caller is granted nothing. Of
+    /// those of several requirements it is in profile `tyk` the last, and in profile `rfc` that of the
+    /// credential that came furthest.
+    pub async fn authenticate(&self, headers: &HeaderMap, query: Option<&str>) -> Result<Session, Refusal> {
+        let time = SystemTime::now();
+        let mut refused = match meet(&self.security.first, time, headers, query).await {
+            Ok(session) => return Ok(session),
+            Err(refusal) => refusal,
+        };
+        for requirement in &self.security.others {
+            match meet(requirement, time, headers, query).await {
+                Ok(session) => return Ok(session),
+                Err(later) if self.profile == Profile::Tyk || progress(&later) > progress(&refused) => {
+                    refused = later;
+                }
+                Err(_) => {}
+            }
+        }
+        Err(refused)
+    }
+
+    /// Takes the credentials of all schemes out of the headers.
+    pub fn strip_headers(&self, headers: &mut HeaderMap) {
+        for places in &self.places {
+            places.strip_headers(headers);
+        }
+    }
+
+    /// The query without the credentials of any scheme; nothing if it has none.
+    #[must_use]
+    pub fn strip_query(&self, query: &str) -> Option<String> {
+        let mut stripped = None;
+        for places in &self.places {
+            let rest = places.strip_query(stripped.as_deref().unwrap_or(query));
+            stripped = rest.or(stripped);
+        }
+        stripped
+    }
+}
+
+async fn meet(
+    requirement: &Requirement<Arc<Method>>,
+    time: SystemTime,
+    headers: &HeaderMap,
+    query: Option<&str>,
+) -> Result<Session, Refusal> {
+    for method in &requirement.before {
+        method.authenticate(time, headers, query).await?;
+    }
+    let session = requirement.session.authenticate(time, headers, query).await?;
+    for method in &requirement.after {
+        method.authenticate(time, headers, query).await?;
+    }
+    Ok(session)
+}
+
+/// How far a credential came before it was refused.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Progress {
+    /// There is none.
+    Absent,
+    /// It is not one of this scheme.
+    Unverified,
+    /// It may be one of this scheme: nobody can tell at the moment.
+    Undecided,
+    /// It is one of this scheme, and not good for this.
+    Verified,
+}
+
+fn progress(refusal: &Refusal) -> Progress {
+    match refusal.reason() {
+        Reason::TokenMissing => Progress::Absent,
+        Reason::KeysUnavailable => Progress::Undecided,
+        Reason::TokenAmbiguous
+        | Reason::TokenTooLarge
+        | Reason::TokenMalformed
+        | Reason::TokenCritical
+        | Reason::AlgorithmUnknown
+        | Reason::AlgorithmNotAllowed
+        | Reason::KeyUnknown
+        | Reason::SignatureInvalid => Progress::Unverified,
+        _ => Progress::Verified,
+    }
+}
