@@ -74,6 +74,7 @@ pub mod jwt;
 pub mod refusal;
 pub mod secrets;
 pub mod document;
+mod fetch;
 mod lookalikes;
 mod percent;
 mod tls;

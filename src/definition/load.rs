@@ -1,16 +1,12 @@
-//! A folder of definitions.
+//! All definitions of a gateway.
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use serde_json::Value;
 
 use super::{Definition, context::Context, fields::OPENAPI, raw::OpenApi, source::KeyCache};
 use crate::{
-    document::{Document, FieldPath, Finding, Findings, list_folder},
+    document::{Document, FieldPath, Finding, Findings},
     secrets::Secrets,
 };
 
@@ -19,19 +15,15 @@ use crate::{
 pub struct Loaded {
     /// The definitions without an error, by file name.
     pub definitions: Vec<Definition>,
-    /// The problems of all files.
+    /// The problems of all documents.
     pub findings: Findings,
 }
 
-/// Reads all definitions of a folder, or one file.
+/// Parses definitions.
 #[must_use]
-pub fn load(path: &Path, secrets: &Secrets) -> Loaded {
+pub fn load(documents: &[Document], secrets: &Secrets) -> Loaded {
     let mut loader = Loader::new(secrets);
-    let files = if path.is_file() { Ok(vec![path.to_owned()]) } else { list_folder(path) };
-    match files {
-        Ok(files) => files.iter().for_each(|file| loader.file(file)),
-        Err(finding) => loader.loaded.findings.push(finding),
-    }
+    documents.iter().for_each(|document| loader.document(document));
     loader.loaded
 }
 
@@ -55,12 +47,9 @@ impl<'l> Loader<'l> {
         }
     }
 
-    fn file(&mut self, path: &Path) {
-        let mut document = match Document::read(path) {
-            Ok(document) => document,
-            Err(finding) => return self.loaded.findings.push(finding),
-        };
-        let mut root = document.take_root();
+    fn document(&mut self, document: &Document) {
+        let path = document.path();
+        let mut root = document.root().clone();
         let findings = &mut self.loaded.findings;
         if !is_openapi_3_0(&root) {
             return findings.push(Finding::of_file(path, not_openapi_3_0(&root)));
@@ -70,7 +59,7 @@ impl<'l> Loader<'l> {
                 "this document has no x-tyk-api-gateway; add the extension, or move the file elsewhere";
             return findings.push(Finding::of_file(path, message));
         }
-        OPENAPI.check(&document, &FieldPath::top(), &mut root, findings);
+        OPENAPI.check(document, &FieldPath::top(), &mut root, findings);
         let raw: OpenApi = match serde_json::from_value(root) {
             Ok(raw) => raw,
             Err(error) => {
@@ -78,11 +67,11 @@ impl<'l> Loader<'l> {
                 return findings.push(Finding::of_file(path, message));
             }
         };
-        let parsed = Context::new(&document, findings, self.secrets, &mut self.keys).parse(raw);
-        let Some(definition) = parsed.filter(|_| !self.loaded.findings.has_errors_in(&document)) else {
+        let parsed = Context::new(document, findings, self.secrets, &mut self.keys).parse(raw);
+        let Some(definition) = parsed.filter(|_| !self.loaded.findings.has_errors_in(document)) else {
             return;
         };
-        if self.is_unique(&document, &definition) {
+        if self.is_unique(document, &definition) {
             self.loaded.definitions.push(definition);
         }
     }

@@ -17,5 +17,5 @@ mod schema;
 
 pub use finding::{Finding, Findings, Severity};
 pub use lines::{FieldPath, Step};
-pub use read::{Document, list_folder};
+pub use read::{Document, read_all};
 pub use schema::{Field, Plan, Section, Shape, Unknown};

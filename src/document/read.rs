@@ -11,7 +11,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Vis
 use serde_json::{Map, Number, Value};
 use serde_yaml::UserMessageFormatter;
 
-use super::{FieldPath, Finding, lines::Lines};
+use super::{FieldPath, Finding, Findings, lines::Lines};
 
 /// The largest file that is read.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
@@ -74,11 +74,27 @@ impl Document {
     }
 }
 
+/// Reads a file, or all documents of a folder; those that cannot be read are findings.
+#[must_use]
+pub fn read_all(path: &Path) -> (Vec<Document>, Findings) {
+    let mut findings = Findings::default();
+    let files = if path.is_file() { Ok(vec![path.to_owned()]) } else { list_folder(path) };
+    let files = files.unwrap_or_else(|finding| {
+        findings.push(finding);
+        Vec::new()
+    });
+    let mut documents = Vec::with_capacity(files.len());
+    for file in files {
+        match Document::read(&file) {
+            Ok(document) => documents.push(document),
+            Err(finding) => findings.push(finding),
+        }
+    }
+    (documents, findings)
+}
+
 /// The files of a folder that are documents by their name, sorted.
-///
-/// # Errors
-/// One [`Finding`] when the folder cannot be read.
-pub fn list_folder(folder: &Path) -> Result<Vec<PathBuf>, Finding> {
+fn list_folder(folder: &Path) -> Result<Vec<PathBuf>, Finding> {
     let unreadable = |e: io::Error| Finding::of_file(folder, format!("the folder cannot be read: {e}"));
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {

@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tracing::{error, info, warn};
 
-use super::compile::Snapshot;
+use super::{compile::Snapshot, documents::Documents};
 use crate::{
     auth::VerifiedTokens,
     config::Config,
@@ -42,8 +42,10 @@ impl Control {
     pub(crate) async fn new(config: Config, registry: Registry) -> (Option<Self>, Findings) {
         let mut findings = Findings::default();
         let verified = Arc::new(VerifiedTokens::default());
-        let snapshot = Snapshot::compile(&config, &registry, &verified, &mut findings);
-        let Some(snapshot) = snapshot else { return (None, findings) };
+        let Some(parsed) = Documents::read(&config).parse(&config, &mut findings) else {
+            return (None, findings);
+        };
+        let snapshot = Snapshot::compile(parsed, &config, &registry, &verified);
         Registry::prefetch(snapshot.sources(None), PREFETCH).await;
         info!(apis = snapshot.len(), "definitions loaded");
         let published = Arc::new(ArcSwap::from_pointee(snapshot));
@@ -80,13 +82,14 @@ impl Control {
     pub fn reload(&self, tasks: &Handle) -> Result<(), Vec<Finding>> {
         let _guard = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let mut findings = Findings::default();
-        let snapshot = Snapshot::compile(&self.config, &self.registry, &self.verified, &mut findings);
+        let parsed = Documents::read(&self.config).parse(&self.config, &mut findings);
         let findings = findings.sorted();
         tell(&findings);
-        let Some(snapshot) = snapshot else {
+        let Some(parsed) = parsed else {
             error!("the documents have errors; what was loaded before goes on");
             return Err(findings);
         };
+        let snapshot = Snapshot::compile(parsed, &self.config, &self.registry, &self.verified);
         if snapshot.is_empty() && !self.published.load().is_empty() {
             // A folder that could not be mounted looks like this. Whoever means it starts anew.
             let message = "there are no definitions here any more; what was loaded before goes on";

@@ -6,12 +6,14 @@
 mod api;
 mod compile;
 mod control;
+mod documents;
 mod router;
 mod target;
 mod worker;
 
-pub use compile::{Snapshot, check};
+pub use compile::Snapshot;
 pub use control::Control;
 pub(crate) use control::tell;
+pub use documents::check;
 pub use router::Router;
 pub(crate) use worker::Worker;

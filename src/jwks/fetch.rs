@@ -1,13 +1,11 @@
 //! One download of a key set.
 
-use std::{error::Error as _, fmt, pin::Pin, time::Duration};
+use std::{fmt, pin::Pin, time::Duration};
 
-use super::remote::is_loopback;
-use crate::tls;
+use crate::{fetch, tls};
 
 /// The largest key set document.
 const MAX_BODY: usize = 1024 * 1024;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// From the first to the last octet.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -46,14 +44,7 @@ impl HttpFetch {
     /// # Errors
     /// [`FetchError`] when TLS cannot be set up.
     pub fn new() -> Result<Self, FetchError> {
-        let builder = || {
-            reqwest::Client::builder()
-                .tls_backend_preconfigured(tls::client_config())
-                .redirect(reqwest::redirect::Policy::none())
-                .connect_timeout(CONNECT_TIMEOUT)
-                .timeout(TOTAL_TIMEOUT)
-                .user_agent(concat!("claimgate/", env!("CARGO_PKG_VERSION")))
-        };
+        let builder = || fetch::client(tls::client_config(), TOTAL_TIMEOUT);
         let failed = |e| FetchError(format!("the client for key sets cannot be set up: {e}"));
         let usual = builder().build().map_err(failed)?;
         let direct = builder().no_proxy().build().map_err(failed)?;
@@ -61,10 +52,10 @@ impl HttpFetch {
     }
 
     async fn get(&self, url: &str) -> Result<Vec<u8>, FetchError> {
-        let client =
-            if url::Url::parse(url).is_ok_and(|url| is_loopback(&url)) { &self.direct } else { &self.usual };
+        let is_direct = url::Url::parse(url).is_ok_and(|url| fetch::is_loopback(&url));
+        let client = if is_direct { &self.direct } else { &self.usual };
         let request = client.get(url).header("accept", "application/jwk-set+json, application/json");
-        let mut response = request.send().await.map_err(|e| failed(&e))?;
+        let response = request.send().await.map_err(|e| FetchError(fetch::failure(&e)))?;
         let status = response.status();
         if status.is_redirection() {
             return Err(FetchError(format!(
@@ -74,14 +65,8 @@ impl HttpFetch {
         if status != reqwest::StatusCode::OK {
             return Err(FetchError(format!("answered {status}")));
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| failed(&e))? {
-            if body.len().saturating_add(chunk.len()) > MAX_BODY {
-                return Err(FetchError(format!("the answer is larger than {} KiB", MAX_BODY / 1024)));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
+        let body = fetch::body(response, MAX_BODY).await.map_err(FetchError)?;
+        Ok(body.to_vec())
     }
 }
 
@@ -89,18 +74,4 @@ impl Fetch for HttpFetch {
     fn fetch<'a>(&'a self, url: &'a str) -> Fetched<'a> {
         Box::pin(self.get(url))
     }
-}
-
-/// The error with its causes, without the URL: it may hold a credential.
-fn failed(error: &reqwest::Error) -> FetchError {
-    if error.is_timeout() {
-        return FetchError("did not answer in time".into());
-    }
-    let mut cause = error.source();
-    let mut text = None;
-    while let Some(error) = cause {
-        text = Some(error.to_string());
-        cause = error.source();
-    }
-    FetchError(text.map_or_else(|| "the request failed".into(), |text| format!("the request failed: {text}")))
 }

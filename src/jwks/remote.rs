@@ -4,6 +4,8 @@ use std::{fmt, time::Duration};
 
 use url::Url;
 
+use crate::fetch::is_loopback;
+
 /// A key set URL, and how long a set is good.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RemoteSource {
@@ -96,16 +98,6 @@ impl fmt::Debug for RemoteSource {
             .field("url", &self.name())
             .field("time_to_live", &self.time_to_live)
             .finish()
-    }
-}
-
-/// Whether a URL names this machine itself.
-pub(super) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
     }
 }
 

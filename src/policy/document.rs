@@ -13,18 +13,14 @@ use super::{
 };
 use crate::{
     access::{ApiRight, UrlRule},
-    document::{Document, FieldPath, Finding, Findings, Severity, list_folder},
+    document::{Document, FieldPath, Finding, Findings, Severity},
 };
 
-/// Reads the policies of a folder or file.
+/// Parses the policies that were read at a path, a folder or file.
 #[must_use]
-pub fn load(path: &Path) -> (PolicySet, Findings) {
+pub fn load(path: &Path, documents: &[Document]) -> (PolicySet, Findings) {
     let mut loader = Loader::default();
-    let files = if path.is_dir() { list_folder(path) } else { Ok(vec![path.to_owned()]) };
-    match files {
-        Ok(files) => files.iter().for_each(|file| loader.file(file)),
-        Err(finding) => loader.findings.push(finding),
-    }
+    documents.iter().for_each(|document| loader.document(document));
     loader.warn_about_limits(path);
     (PolicySet::new(loader.policies), loader.findings)
 }
@@ -40,21 +36,17 @@ struct Loader {
 }
 
 impl Loader {
-    fn file(&mut self, path: &Path) {
-        let mut document = match Document::read(path) {
-            Ok(document) => document,
-            Err(finding) => return self.findings.push(finding),
-        };
+    fn document(&mut self, document: &Document) {
         let top = FieldPath::top();
-        match document.take_root() {
-            root @ Value::Object(_) if is_policy(&root) => self.policy(&document, &top, root, None),
+        match document.root().clone() {
+            root @ Value::Object(_) if is_policy(&root) => self.policy(document, &top, root, None),
             Value::Object(by_id) => {
                 for (id, policy) in by_id {
-                    self.policy(&document, &top.member(&id), policy, Some(&id));
+                    self.policy(document, &top.member(&id), policy, Some(&id));
                 }
             }
             _ => self.findings.error(
-                &document,
+                document,
                 &top,
                 "a policy document is one policy object, or an object of policies by id",
             ),
@@ -280,13 +272,16 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::document::read_all;
 
     fn load_files(files: &[(&str, &str)]) -> (PolicySet, Vec<String>) {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in files {
             fs::write(folder.path().join(name), text).unwrap();
         }
-        let (set, findings) = load(folder.path());
+        let (documents, mut findings) = read_all(folder.path());
+        let (set, found) = load(folder.path(), &documents);
+        findings.append(found);
         let prefix = format!("{}/", folder.path().display());
         (set, findings.into_iter().map(|finding| finding.to_string().replace(&prefix, "")).collect())
     }
