@@ -12,7 +12,8 @@ pub(crate) fn remove_all(headers: &mut HeaderMap, names: &[HeaderName]) {
     }
 }
 
-fn is_read_alike(a: &str, b: &str) -> bool {
+/// Whether a server may take one of these names for the other.
+pub(crate) fn is_read_alike(a: &str, b: &str) -> bool {
     let folded = |c: u8| if c.is_ascii_alphanumeric() { c } else { b'-' };
     a.len() == b.len() && a.bytes().map(folded).eq(b.bytes().map(folded))
 }

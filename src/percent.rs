@@ -1,5 +1,23 @@
 //! Percent-encoding, read strictly: a `%` without two digits is no text (RFC 3986 section 2.1).
 
+use std::fmt::Write as _;
+
+/// A text in which every octet that is not unreserved is escaped (RFC 3986 section 2.3).
+pub(crate) fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for octet in text.bytes() {
+        match octet {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                encoded.push(char::from(octet));
+            }
+            octet => {
+                let _ = write!(encoded, "%{octet:02X}");
+            }
+        }
+    }
+    encoded
+}
+
 /// The octets of a path.
 pub(crate) fn decode_path(text: &str) -> Option<Vec<u8>> {
     decode(text, b'+')

@@ -35,6 +35,7 @@ pub struct Authenticator {
     grants: Option<Grants>,
     profile: Profile,
     realm: Box<str>,
+    keeps_payloads: bool,
     verified: Arc<VerifiedTokens>,
 }
 
@@ -68,6 +69,7 @@ impl Authenticator {
             grants,
             profile,
             realm: realm.into(),
+            keeps_payloads: false,
             verified: Arc::default(),
         }
     }
@@ -76,6 +78,13 @@ impl Authenticator {
     #[must_use]
     pub fn with_cache(self, verified: Arc<VerifiedTokens>) -> Self {
         Self { verified, ..self }
+    }
+
+    /// Sessions have the payload of their token as well.
+    #[must_use]
+    pub const fn keeping_payloads(mut self) -> Self {
+        self.keeps_payloads = true;
+        self
     }
 
     /// Where tokens are looked for.
@@ -204,7 +213,8 @@ impl Authenticator {
             Some(grants) => grants.selection.grant(&claims, &grants.policies)?,
             None => Arc::new(Grant::default()),
         };
-        Ok(Session::new(&subject, token.header().clone(), claims, grant))
+        let payload = self.keeps_payloads.then(|| token.encoded_payload());
+        Ok(Session::new(&subject, token.header().clone(), claims, grant, payload))
     }
 }
 

@@ -323,7 +323,10 @@ static MOCK_RESPONSE: Section = section(&[
     Field::refuse("fromOASExamples", "examples of the document are not served yet; write the answer here"),
 ]);
 
-static CLAIMGATE: Section = guarded(&[Field::honour("server", Shape::Object(&CLAIMGATE_SERVER))]);
+static CLAIMGATE: Section = guarded(&[
+    Field::honour("server", Shape::Object(&CLAIMGATE_SERVER)),
+    Field::honour("middleware", Shape::Object(&CLAIMGATE_MIDDLEWARE)),
+]);
 
 static CLAIMGATE_SERVER: Section =
     guarded(&[Field::honour("authentication", Shape::Object(&CLAIMGATE_AUTHENTICATION))]);
@@ -344,3 +347,21 @@ static BOUND_SOURCE: Section = guarded(&[
     Field::honour("issuers", Shape::Texts),
     Field::honour("audiences", Shape::Texts),
 ]);
+
+static CLAIMGATE_MIDDLEWARE: Section = guarded(&[Field::honour("global", Shape::Object(&CLAIMGATE_GLOBAL))]);
+
+static CLAIMGATE_GLOBAL: Section = guarded(&[
+    Field::honour("claimHeaders", Shape::List(&Shape::Object(&CLAIM_HEADER))),
+    Field::honour("payloadHeader", Shape::Object(&PAYLOAD_HEADER)),
+]);
+
+static CLAIM_HEADER: Section = guarded(&[
+    Field::honour("name", Shape::Text),
+    Field::honour("claim", Shape::Text),
+    Field::honour("default", Shape::Text),
+    Field::honour("separator", Shape::Text),
+    Field::honour("encoding", Shape::Text),
+]);
+
+static PAYLOAD_HEADER: Section =
+    guarded(&[Field::honour("name", Shape::Text), Field::honour("maxSize", Shape::Count)]);

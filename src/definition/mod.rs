@@ -7,6 +7,7 @@
 //!
 //! Our own extension, `x-claimgate`, mirrors the place in `x-tyk-api-gateway` that it refines.
 
+mod claim_headers;
 mod context;
 mod duration;
 mod fields;
@@ -24,7 +25,7 @@ use crate::{
     auth::Security,
     jwks::{Binding, RemoteSource},
     jwt::{KeySet, Rules},
-    middleware::{CorsPolicy, HeaderRules, Operations, ResourceMetadata},
+    middleware::{ClaimHeaders, CorsPolicy, HeaderRules, Operations, ResourceMetadata},
     policy::Selection,
     proxy::Upstream,
 };
@@ -59,6 +60,8 @@ pub struct Definition {
     pub request_headers: HeaderRules,
     /// Changes to the headers of answers.
     pub response_headers: HeaderRules,
+    /// What the upstream learns of the claims.
+    pub claim_headers: ClaimHeaders,
     /// What it tells about who issues its tokens.
     pub metadata: Option<ResourceMetadata>,
     /// Which pages of other origins may use it.

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{
     Definition, ListenPath, SecurityScheme,
+    claim_headers::ClaimHeadersParser,
     context::Context,
     fields::SCHEME,
     raw::{self, OpenApi, Tyk},
@@ -25,6 +26,8 @@ impl Context<'_> {
     /// The definition; nothing if it cannot be one. The findings say whether it may be served.
     pub(super) fn parse(mut self, raw: OpenApi) -> Option<Definition> {
         let OpenApi { paths, components, security, tyk, claimgate, .. } = raw;
+        let raw::Claimgate { server: refined, middleware: raw::ClaimgateMiddleware { global: of_claims } } =
+            claimgate;
         let tyk = tyk?;
         let at = FieldPath::top().member("x-tyk-api-gateway");
         let id = self.id(&at, &tyk.info);
@@ -34,7 +37,7 @@ impl Context<'_> {
         let schemes = Schemes {
             openapi: components.security_schemes,
             security,
-            claimgate,
+            refined: refined.authentication.security_schemes,
             org_id: &tyk.info.org_id,
             paths: &paths,
         };
@@ -61,6 +64,10 @@ impl Context<'_> {
             &paths,
             context_variables,
         );
+        let at_claimgate = FieldPath::top().member("x-claimgate");
+        let claim_headers =
+            ClaimHeadersParser { context: &mut self, at: at_claimgate.members(&["middleware", "global"]) }
+                .parse(&of_claims, &request_headers, &operations);
         Some(Definition {
             file: self.document.path().to_owned(),
             id: id?,
@@ -74,6 +81,7 @@ impl Context<'_> {
             context_variables,
             request_headers,
             response_headers,
+            claim_headers,
             metadata: metadata(&tyk.server.authentication.protected_resource_metadata),
             cors: global.cors.enabled.then(|| cors(&global.cors)),
             operations,
@@ -269,7 +277,7 @@ impl Context<'_> {
                 self.error(&at.member(name), message);
             }
         }
-        for (name, _) in &schemes.claimgate.server.authentication.security_schemes {
+        for (name, _) in &schemes.refined {
             if name != required {
                 let at = FieldPath::top().members(&[
                     "x-claimgate",
@@ -335,7 +343,8 @@ impl Context<'_> {
 struct Schemes<'s> {
     openapi: raw::Members<raw::OpenApiScheme>,
     security: Option<Vec<raw::Members<Value>>>,
-    claimgate: raw::Claimgate,
+    /// What our extension refines.
+    refined: raw::Members<raw::ClaimgateScheme>,
     org_id: &'s str,
     paths: &'s serde_json::Map<String, Value>,
 }
@@ -361,8 +370,7 @@ impl Schemes<'_> {
     fn refined(self, name: &str) -> (FieldPath, raw::ClaimgateScheme) {
         let at =
             FieldPath::top().members(&["x-claimgate", "server", "authentication", "securitySchemes", name]);
-        let schemes = self.claimgate.server.authentication.security_schemes;
-        let refined = schemes.into_iter().find(|(own, _)| own == name).map(|(_, refined)| refined);
+        let refined = self.refined.into_iter().find(|(own, _)| own == name).map(|(_, refined)| refined);
         (at, refined.unwrap_or_default())
     }
 }

@@ -220,6 +220,29 @@ mirrors! {
 
     struct Claimgate {
         server: ClaimgateServer,
+        middleware: ClaimgateMiddleware,
+    }
+
+    struct ClaimgateMiddleware {
+        global: ClaimgateGlobal,
+    }
+
+    struct ClaimgateGlobal {
+        claim_headers: Vec<ClaimHeader>,
+        payload_header: Option<PayloadHeader>,
+    }
+
+    struct ClaimHeader {
+        name: String,
+        claim: String,
+        default: String,
+        separator: Option<String>,
+        encoding: Option<String>,
+    }
+
+    struct PayloadHeader {
+        name: String,
+        max_size: Option<u64>,
     }
 
     struct ClaimgateServer {

@@ -9,7 +9,7 @@ use crate::{
     definition::{Definition, JwtScheme, KeySource, ListenPath, SecurityScheme},
     jwks::{KeySources, Registry, Source},
     jwt::Reading,
-    middleware::{Cors, HeaderRules, Operation, Operations, ResourceMetadata},
+    middleware::{ClaimHeaders, Cors, HeaderRules, Operation, Operations, ResourceMetadata},
     policy::PolicySet,
     proxy::Upstream,
     refusal::Profile,
@@ -33,6 +33,7 @@ pub(super) struct Api {
     /// path could be one operation to us and another to the upstream.
     pub(super) about_caller: Vec<HeaderName>,
     pub(super) request_headers: HeaderRules,
+    pub(super) claim_headers: ClaimHeaders,
     pub(super) response_headers: HeaderRules,
     pub(super) cors: Option<Cors>,
     /// What the API tells about who issues its tokens.
@@ -60,13 +61,15 @@ impl Api {
             || iter::once(&definition.response_headers).chain(of_operations(|o| &o.response_headers));
         let reads_headers = request_rules().chain(response_rules()).any(HeaderRules::read_headers);
         let mut about_caller: Vec<_> = request_rules().flat_map(HeaderRules::about_caller).cloned().collect();
+        about_caller.extend(definition.claim_headers.names().cloned());
         about_caller.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
         about_caller.dedup();
         let realm = definition.name.into_boxed_str();
+        let keeps_payloads = definition.claim_headers.payload.is_some();
         Self {
             authentication: definition
                 .security
-                .map(|security| authentication(&security, &definition.id, &realm, context)),
+                .map(|security| authentication(&security, &definition.id, &realm, keeps_payloads, context)),
             id: definition.id,
             realm,
             listen_path: definition.listen_path,
@@ -75,6 +78,7 @@ impl Api {
             reads_headers,
             about_caller,
             request_headers: definition.request_headers,
+            claim_headers: definition.claim_headers,
             response_headers: definition.response_headers,
             metadata: definition.metadata,
             cors: definition.cors.map(|policy| Cors::new(&policy, context.profile)),
@@ -99,6 +103,7 @@ fn authentication(
     security: &Security<Arc<SecurityScheme>>,
     id: &Arc<str>,
     realm: &str,
+    keeps_payloads: bool,
     context: &Context<'_>,
 ) -> Authentication {
     // A scheme of several requirements is checked by one method: a token is verified once for all.
@@ -107,16 +112,25 @@ fn authentication(
         if let Some((_, known)) = methods.iter().find(|(own, _)| Arc::ptr_eq(own, scheme)) {
             return Arc::clone(known);
         }
-        let new = Arc::new(method(scheme, id, realm, context));
+        let new = Arc::new(method(scheme, id, realm, keeps_payloads, context));
         methods.push((Arc::clone(scheme), Arc::clone(&new)));
         new
     });
     Authentication::new(security, context.profile, realm)
 }
 
-fn method(scheme: &SecurityScheme, id: &Arc<str>, realm: &str, context: &Context<'_>) -> Method {
+fn method(
+    scheme: &SecurityScheme,
+    id: &Arc<str>,
+    realm: &str,
+    keeps_payloads: bool,
+    context: &Context<'_>,
+) -> Method {
     match scheme {
-        SecurityScheme::Jwt(jwt) => Method::Jwt(authenticator(jwt, id, realm, context)),
+        SecurityScheme::Jwt(jwt) => {
+            let authenticator = authenticator(jwt, id, realm, context);
+            Method::Jwt(if keeps_payloads { authenticator.keeping_payloads() } else { authenticator })
+        }
     }
 }
 

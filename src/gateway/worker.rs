@@ -282,6 +282,7 @@ impl<'e> Exchange<'e> {
         if let Some(operation) = operation {
             operation.request_headers.apply(&mut parts.headers, facts).map_err(not_forwardable)?;
         }
+        api.claim_headers.apply(&mut parts.headers, facts.session).map_err(not_forwardable)?;
         let host = host.filter(|_| api.upstream.preserve_host).unwrap_or(&api.upstream.host);
         parts.headers.insert(HOST, host.clone());
         let path = if api.listen_path.strip { self.target.raw_below(self.taken) } else { self.target.raw };

@@ -102,6 +102,12 @@ impl<'a> Token<'a> {
         }
     }
 
+    /// The payload as it was signed, in base64url.
+    #[must_use]
+    pub const fn encoded_payload(&self) -> &'a str {
+        self.payload
+    }
+
     /// Checks the signature with `key` and gives the claims.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::{borrow::Cow, fmt::Write as _, net::IpAddr};
 
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
-use crate::{jwt::json, session::Session};
+use crate::{jwt::json, percent, session::Session};
 
 /// What variables can stand for.
 #[derive(Clone, Copy, Debug)]
@@ -226,20 +226,9 @@ fn render_meta(meta: &serde_json::Value, value: &mut String) {
     }
 }
 
+/// As in a query, where a space is a plus.
 fn query_escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for octet in text.bytes() {
-        match octet {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                escaped.push(char::from(octet));
-            }
-            b' ' => escaped.push('+'),
-            octet => {
-                let _ = write!(escaped, "%{octet:02X}");
-            }
-        }
-    }
-    escaped
+    percent::encode(text).replace("%20", "+")
 }
 
 fn cookie<'r>(headers: &'r HeaderMap, name: &str) -> Cow<'r, str> {
@@ -276,7 +265,7 @@ mod tests {
             panic!()
         };
         let grant = Grant { meta_data, ..Grant::default() };
-        Session::new("alice", token.header().clone(), claims, Arc::new(grant))
+        Session::new("alice", token.header().clone(), claims, Arc::new(grant), None)
     }
 
     fn render(template: &str, claims: &serde_json::Value, context: bool) -> Result<String, NotForwardable> {

@@ -23,6 +23,7 @@ struct Inner {
     header: Object,
     claims: Claims,
     grant: Arc<Grant>,
+    payload: Option<Box<str>>,
 }
 
 /// Who the caller is. A subject is unique only within its issuer (OpenID Connect Core section 5.7),
@@ -36,10 +37,18 @@ pub struct Identity<'s> {
 }
 
 impl Session {
-    /// The session of a caller with this name, JOSE header, claims and grant.
+    /// The session of a caller with this name, JOSE header, claims and grant, and with the payload of
+    /// the token where somebody wants it.
     #[must_use]
-    pub(crate) fn new(subject: &str, header: Object, claims: Claims, grant: Arc<Grant>) -> Self {
-        Self(Arc::new(Inner { subject: subject.into(), header, claims, grant }))
+    pub(crate) fn new(
+        subject: &str,
+        header: Object,
+        claims: Claims,
+        grant: Arc<Grant>,
+        payload: Option<&str>,
+    ) -> Self {
+        let payload = payload.map(Into::into);
+        Self(Arc::new(Inner { subject: subject.into(), header, claims, grant, payload }))
     }
 
     /// Who the caller is.
@@ -64,6 +73,13 @@ impl Session {
     #[must_use]
     pub fn claims(&self) -> &Claims {
         &self.0.claims
+    }
+
+    /// The payload of the token as it was signed, in base64url, if the authenticator
+    /// [keeps it](crate::auth::Authenticator::keeping_payloads).
+    #[must_use]
+    pub fn payload(&self) -> Option<&str> {
+        self.0.payload.as_deref()
     }
 
     /// The end of the session, in seconds since the epoch: that of the token.

@@ -21,6 +21,47 @@ fn setup() -> Setup {
     Setup::new().env("SECRET", key(Algorithm::HS256).to_text().unwrap().trim())
 }
 
+/// The same in the middleware part of our extension.
+fn wrong_middleware_of_ours() -> Vec<(Value, String, &'static str)> {
+    let global = |change: Value, field: &str, said| {
+        let change = json!({ "x-claimgate": { "middleware": { "global": change } } });
+        (change, format!("x-claimgate.middleware.global.{field}"), said)
+    };
+    let header = |change: Value, field: &str, said| {
+        let mut header = json!({ "name": "X-User", "claim": "sub" });
+        merge(&mut header, change);
+        global(json!({ "claimHeaders": [header] }), &format!("claimHeaders[0]{field}"), said)
+    };
+    let mut wrong = vec![
+        header(json!({ "name": "X User" }), "", "not a header name"),
+        header(json!({ "name": "Host" }), "", "belongs to the connection"),
+        header(json!({ "claim": "" }), ".claim", "which claim is meant"),
+        header(json!({ "default": "a\nb" }), "", "cannot stand in a header"),
+        header(json!({ "separator": "" }), ".separator", "run together"),
+        header(json!({ "separator": " ", "encoding": "json" }), ".separator", "a list stays a list"),
+        header(json!({ "encoding": "base64" }), ".encoding", "plain, percent, base64url or json"),
+        header(json!({ "join": "," }), ".join", "unknown field"),
+        global(json!({ "payloadHeader": { "name": "" } }), "payloadHeader", "not a header name"),
+        global(
+            json!({ "payloadHeader": { "name": "X-P", "maxSize": 1 } }),
+            "payloadHeader.maxSize",
+            "from 256 to 65536",
+        ),
+        global(
+            json!({ "claimHeaders": [{ "name": "X-User", "claim": "sub" }, { "name": "x_user", "claim": "email" }] }),
+            "claimHeaders[1].name",
+            "an earlier entry",
+        ),
+    ];
+    let (mut twice, field, said) =
+        header(json!({}), ".name", "transformRequestHeaders sets this header as well");
+    let add = json!({ "enabled": true, "add": [{ "name": "X.User", "value": "1" }] });
+    let middleware = json!({ "global": { "transformRequestHeaders": add } });
+    merge(&mut twice, json!({ "x-tyk-api-gateway": { "middleware": middleware } }));
+    wrong.push((twice, field, said));
+    wrong
+}
+
 #[expect(clippy::too_many_lines, reason = "a table")]
 /// Changes to a good definition, the field that is named, and a part of what is said.
 fn wrong_fields() -> Vec<(Value, String, &'static str)> {
@@ -182,7 +223,7 @@ fn wrong_fields() -> Vec<(Value, String, &'static str)> {
 #[test]
 fn a_wrong_field_is_told_with_its_place_and_nothing_starts() {
     let upstream = Server::up();
-    for (change, field, said) in wrong_fields() {
+    for (change, field, said) in wrong_fields().into_iter().chain(wrong_middleware_of_ours()) {
         let mut document = protected(&upstream);
         merge(&mut document, change.clone());
         // One field a line, as people write it.

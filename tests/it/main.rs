@@ -11,6 +11,7 @@
 
 mod algorithms;
 mod authenticator;
+mod claim_headers;
 mod commands;
 mod control;
 mod corpus;
