@@ -75,6 +75,13 @@ impl Authentication {
         Self { security, places, profile, realm: realm.into() }
     }
 
+    /// Strips what is in these places as well: credentials of schemes that are not demanded.
+    #[must_use]
+    pub fn also_strip(mut self, places: Places) -> Self {
+        self.places.push(places);
+        self
+    }
+
     /// Where keys come from; a source may come more than once.
     pub fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
         self.security.distinct_schemes().into_iter().flat_map(|method| method.sources())

@@ -157,7 +157,7 @@ static AUTHENTICATION: Section = guarded(&[
     Field::honour("securitySchemes", Shape::Map(&Shape::Any)),
     Field::warn("customKeyLifetime", "sessions are derived from tokens and end with them"),
     Field::honour("securityProcessingMode", Shape::Text),
-    Field::honour("security", Shape::Any),
+    Field::honour("security", Shape::List(&Shape::Texts)),
     Field::honour("protectedResourceMetadata", Shape::Object(&RESOURCE_METADATA)),
 ]);
 

@@ -13,8 +13,10 @@ mod duration;
 mod fields;
 mod load;
 mod parse;
+mod places;
 mod raw;
 mod scheme;
+mod security;
 mod source;
 mod sources;
 mod transform;
@@ -22,7 +24,7 @@ mod transform;
 use std::{path::PathBuf, sync::Arc};
 
 use crate::{
-    auth::Security,
+    auth::{Place, Security},
     jwks::{Binding, RemoteSource},
     jwt::{KeySet, Rules},
     middleware::{ClaimHeaders, CorsPolicy, HeaderRules, Operations, ResourceMetadata},
@@ -52,8 +54,10 @@ pub struct Definition {
     pub upstream: Upstream,
     /// Who may come in; nothing for everybody.
     pub security: Option<Security<Arc<SecurityScheme>>>,
-    /// The credential does not reach the upstream.
+    /// The credentials do not reach the upstream.
     pub strip_authorization_data: bool,
+    /// Where credentials may be of schemes that are configured, and not required.
+    pub unused_places: Vec<Place>,
     /// Templates may use `$tyk_context`.
     pub context_variables: bool,
     /// Changes to the headers of requests.
@@ -89,12 +93,8 @@ pub enum SecurityScheme {
 /// A JWT scheme: where tokens are, what they must be, and what they give.
 #[derive(Debug)]
 pub struct JwtScheme {
-    /// The header field that carries the token.
-    pub header: Option<http::HeaderName>,
-    /// The query parameter that does.
-    pub query: Option<String>,
-    /// The cookie that does.
-    pub cookie: Option<String>,
+    /// Where the token is looked for, in Tyk's order.
+    pub places: Vec<Place>,
     /// What the token must be. How strictly it is read is the gateway's choice, not the definition's.
     pub rules: Rules,
     /// Whether the definition bounds the size of a token.

@@ -6,16 +6,14 @@ use http::Method;
 use serde_json::Value;
 
 use super::{
-    Definition, ListenPath, SecurityScheme,
+    Definition, ListenPath,
     claim_headers::ClaimHeadersParser,
     context::Context,
-    fields::SCHEME,
     raw::{self, OpenApi, Tyk},
-    scheme::SchemeParser,
+    security::SecurityParser,
     transform,
 };
 use crate::{
-    auth::Security,
     document::FieldPath,
     middleware::{CorsPolicy, Operation, Operations, PathTemplate, ResourceMetadata},
     proxy::Upstream,
@@ -34,14 +32,18 @@ impl Context<'_> {
         let listen_path = self.listen_path(&at, &tyk.server.listen_path);
         let domain = self.domain(&at, &tyk.server.custom_domain);
         let upstream = self.upstream(&at, &tyk.upstream);
-        let schemes = Schemes {
-            openapi: components.security_schemes,
-            security,
-            refined: refined.authentication.security_schemes,
+        let authentication = &tyk.server.authentication;
+        let admission = SecurityParser {
+            context: &mut self,
+            at: at.members(&["server", "authentication"]),
+            authentication,
+            openapi: &components.security_schemes,
+            security: security.as_deref(),
+            refined: &refined.authentication.security_schemes,
             org_id: &tyk.info.org_id,
             paths: &paths,
-        };
-        let security = self.authentication(&at, &tyk.server.authentication, schemes);
+        }
+        .parse();
         let context_variables = context_variables(&tyk);
         let at_middleware = at.member("middleware");
         let at_global = at_middleware.member("global");
@@ -68,6 +70,7 @@ impl Context<'_> {
         let claim_headers =
             ClaimHeadersParser { context: &mut self, at: at_claimgate.members(&["middleware", "global"]) }
                 .parse(&of_claims, &request_headers, &operations);
+        let admission = admission?;
         Some(Definition {
             file: self.document.path().to_owned(),
             id: id?,
@@ -76,13 +79,14 @@ impl Context<'_> {
             domain,
             listen_path: listen_path?,
             upstream: upstream?,
-            security: security?,
-            strip_authorization_data: tyk.server.authentication.strip_authorization_data,
+            security: admission.security,
+            strip_authorization_data: authentication.strip_authorization_data,
+            unused_places: admission.unused_places,
             context_variables,
             request_headers,
             response_headers,
             claim_headers,
-            metadata: metadata(&tyk.server.authentication.protected_resource_metadata),
+            metadata: metadata(&authentication.protected_resource_metadata),
             cors: global.cors.enabled.then(|| cors(&global.cors)),
             operations,
         })
@@ -158,142 +162,6 @@ impl Context<'_> {
         }
     }
 
-    /// The scheme that callers must pass, or that there is none; nothing after an error.
-    fn authentication(
-        &mut self,
-        at: &FieldPath,
-        authentication: &raw::Authentication,
-        schemes: Schemes<'_>,
-    ) -> Option<Option<Security<Arc<SecurityScheme>>>> {
-        let at = at.members(&["server", "authentication"]);
-        if authentication.enabled != Some(true) {
-            let is_off = |scheme: &Value| scheme.get("enabled") == Some(&Value::Bool(false));
-            let configured = authentication.security_schemes.iter().any(|(_, scheme)| !is_off(scheme));
-            let required = schemes.is_required();
-            if !configured && !required {
-                if authentication.enabled.is_none() && !schemes.openapi.is_empty() {
-                    let message = "schemes are declared, but neither required nor configured: everybody may use this API";
-                    self.warning(&FieldPath::top().members(&["components", "securitySchemes"]), message);
-                }
-                return Some(None);
-            }
-            if authentication.enabled.is_none() {
-                let message = "a scheme is required or configured, but authentication is not: everybody could use this API; write enabled: true here with the scheme, or enabled: false if that is meant";
-                self.error(&at, message);
-                return None;
-            }
-            let message = "authentication is off: everybody may use this API, although a scheme is required or configured";
-            self.warning(&at.member("enabled"), message);
-            return Some(None);
-        }
-        if !matches!(authentication.base_identity_provider.as_str(), "" | "jwt_claim") {
-            self.error(&at.member("baseIdentityProvider"), "only jwt_claim can give the session; write that");
-        }
-        let at_schemes = at.member("securitySchemes");
-        let name = self.required_scheme(&at, authentication, &schemes)?;
-        self.refuse_other_schemes(&at_schemes, authentication, &schemes, &name);
-        let at_scheme = at_schemes.member(&name);
-        let Some((_, value)) = authentication.security_schemes.iter().find(|(own, _)| *own == name) else {
-            let message =
-                format!("security requires the scheme {name}, which is not configured here; add it");
-            self.error(&at_schemes, message);
-            return None;
-        };
-        let mut value = value.clone();
-        SCHEME.check(self.document, &at_scheme, &mut value, self.findings);
-        let scheme: raw::Scheme = serde_json::from_value(value).unwrap_or_default();
-        if !scheme.enabled {
-            self.error(
-                &at_scheme.member("enabled"),
-                "security requires this scheme, but it is off; set it to true",
-            );
-            return None;
-        }
-        let org_id = schemes.org_id;
-        let (at_claimgate, refined) = schemes.refined(&name);
-        let parser = SchemeParser { context: self, at: at_scheme, at_claimgate, org_id };
-        let jwt = parser.parse(&scheme, &refined)?;
-        Some(Some(Arc::new(SecurityScheme::Jwt(jwt)).into()))
-    }
-
-    /// The name of the one scheme that `security` requires.
-    fn required_scheme(
-        &mut self,
-        at: &FieldPath,
-        authentication: &raw::Authentication,
-        schemes: &Schemes<'_>,
-    ) -> Option<String> {
-        let compliant = authentication.security_processing_mode == "compliant";
-        if !matches!(authentication.security_processing_mode.as_str(), "" | "legacy" | "compliant") {
-            self.error(&at.member("securityProcessingMode"), "write legacy or compliant");
-        }
-        let at = FieldPath::top().member("security");
-        let requirements = schemes.security.as_deref().unwrap_or_default();
-        // In legacy mode the first requirement counts alone.
-        let several = requirements.iter().skip(1).any(|_| compliant);
-        let Some([(name, _), others @ ..]) = requirements.first().map(Vec::as_slice) else {
-            self.error(&at, "authentication is on, but no scheme is required; name one, such as security: [{jwtAuth: []}]");
-            return None;
-        };
-        if several || !others.is_empty() || authentication.security.is_some() {
-            self.error(&at, "several schemes for one API are not supported yet; require one");
-            return None;
-        }
-        let Some((_, scheme)) = schemes.openapi.iter().find(|(own, _)| own == name) else {
-            let message = format!(
-                "the scheme {name} is not in components.securitySchemes; add it there, or correct its name"
-            );
-            self.error(&at.element(0).member(name), message);
-            return None;
-        };
-        if !is_jwt(scheme) {
-            let message = "only JWT schemes are supported yet: type http, scheme bearer, bearerFormat JWT";
-            self.error(&FieldPath::top().members(&["components", "securitySchemes", name]), message);
-            return None;
-        }
-        Some(name.clone())
-    }
-
-    fn refuse_other_schemes(
-        &mut self,
-        at: &FieldPath,
-        authentication: &raw::Authentication,
-        schemes: &Schemes<'_>,
-        required: &str,
-    ) {
-        for (name, scheme) in &authentication.security_schemes {
-            let on = scheme.get("enabled") == Some(&Value::Bool(true));
-            let jwt = schemes.openapi.iter().any(|(own, scheme)| own == name && is_jwt(scheme));
-            if name == required || !on {
-                continue;
-            }
-            if jwt {
-                self.warning(
-                    &at.member(name),
-                    "this scheme is configured, but not required by security, and has no effect",
-                );
-            } else {
-                let message = "this authentication method is not supported; use a JWT scheme, or keep this API where it is";
-                self.error(&at.member(name), message);
-            }
-        }
-        for (name, _) in &schemes.refined {
-            if name != required {
-                let at = FieldPath::top().members(&[
-                    "x-claimgate",
-                    "server",
-                    "authentication",
-                    "securitySchemes",
-                    name,
-                ]);
-                self.error(
-                    &at,
-                    format!("this refines no scheme that is in use; the one in use is {required}"),
-                );
-            }
-        }
-    }
-
     fn operations(
         &mut self,
         at: &FieldPath,
@@ -337,49 +205,6 @@ impl Context<'_> {
         let declared: Vec<_> = paths.keys().filter_map(|path| PathTemplate::new(path).ok()).collect();
         Operations::new(parsed, &declared)
     }
-}
-
-/// What the OpenAPI part and our extension say of schemes.
-struct Schemes<'s> {
-    openapi: raw::Members<raw::OpenApiScheme>,
-    security: Option<Vec<raw::Members<Value>>>,
-    /// What our extension refines.
-    refined: raw::Members<raw::ClaimgateScheme>,
-    org_id: &'s str,
-    paths: &'s serde_json::Map<String, Value>,
-}
-
-impl Schemes<'_> {
-    /// Whether the document requires one, for the whole API or for one of its operations.
-    fn is_required(&self) -> bool {
-        let of_operation = |operation: &Value| {
-            operation.get("security").and_then(Value::as_array).is_some_and(|list| {
-                list.iter().any(|requirement| requirement.as_object().is_some_and(|r| !r.is_empty()))
-            })
-        };
-        self.security.iter().flatten().any(|requirement| !requirement.is_empty())
-            || self
-                .paths
-                .values()
-                .filter_map(Value::as_object)
-                .flat_map(|item| item.values())
-                .any(of_operation)
-    }
-
-    /// The refinement of a scheme, and where it stands.
-    fn refined(self, name: &str) -> (FieldPath, raw::ClaimgateScheme) {
-        let at =
-            FieldPath::top().members(&["x-claimgate", "server", "authentication", "securitySchemes", name]);
-        let refined = self.refined.into_iter().find(|(own, _)| own == name).map(|(_, refined)| refined);
-        (at, refined.unwrap_or_default())
-    }
-}
-
-/// Names of schemes are compared without letter case (RFC 9110 section 11.1).
-fn is_jwt(scheme: &raw::OpenApiScheme) -> bool {
-    scheme.r#type.eq_ignore_ascii_case("http")
-        && scheme.scheme.eq_ignore_ascii_case("bearer")
-        && scheme.bearer_format.eq_ignore_ascii_case("jwt")
 }
 
 fn operation_path<'p>(paths: &'p serde_json::Map<String, Value>, id: &str) -> Option<(Method, &'p str)> {

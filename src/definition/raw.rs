@@ -104,7 +104,7 @@ mirrors! {
         #[serde(deserialize_with = "members")]
         security_schemes: Members<Value>,
         security_processing_mode: String,
-        security: Option<Value>,
+        security: Vec<Vec<String>>,
         protected_resource_metadata: ProtectedResourceMetadata,
     }
 

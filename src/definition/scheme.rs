@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use http::HeaderName;
-
-use super::{JwtScheme, context::Context, raw};
+use super::{JwtScheme, context::Context, places::RawPlaces, raw};
 use crate::{
+    auth::Place,
     document::FieldPath,
     jwt::{
         Algorithm, AlgorithmSet, Check, ClaimPath, ClaimRule, Expect, Family, Mode, Requirement, Rules, Skew,
@@ -13,9 +12,6 @@ use crate::{
     },
     policy::{Scopes, Selection},
 };
-
-/// Where the token is looked for if nothing else is said.
-const AUTHORIZATION: &str = "Authorization";
 
 pub(super) struct SchemeParser<'s, 'p> {
     pub(super) context: &'s mut Context<'p>,
@@ -30,7 +26,7 @@ impl SchemeParser<'_, '_> {
     }
 
     pub(super) fn parse(mut self, scheme: &raw::Scheme, refined: &raw::ClaimgateScheme) -> Option<JwtScheme> {
-        let (header, query, cookie) = self.places(scheme);
+        let places = self.places(scheme);
         // What is wrong with one part does not hide what is wrong with the next.
         let algorithms = self.algorithms(scheme, refined);
         let sources = self.sources(scheme, refined, algorithms);
@@ -41,9 +37,7 @@ impl SchemeParser<'_, '_> {
             self.context.warning(&self.at, message);
         }
         algorithms.is_some().then_some(JwtScheme {
-            header,
-            query,
-            cookie,
+            places,
             rules,
             bounds_token_size: refined.max_token_size.is_some(),
             sources: sources?,
@@ -51,31 +45,19 @@ impl SchemeParser<'_, '_> {
         })
     }
 
-    /// The enabled places. The names of parameter and cookie default to that of the header field.
-    fn places(&mut self, scheme: &raw::Scheme) -> (Option<HeaderName>, Option<String>, Option<String>) {
-        let enabled = |place: &Option<raw::Place>| {
-            place.as_ref().filter(|place| place.enabled).map(|place| place.name.clone())
+    fn places(&mut self, scheme: &raw::Scheme) -> Vec<Place> {
+        let raw::Scheme { header, query, cookie, .. } = scheme;
+        let raw = RawPlaces { header: header.as_ref(), query: query.as_ref(), cookie: cookie.as_ref() };
+        let Ok(places) = raw.parse() else {
+            let at = self.at.members(&["header", "name"]);
+            self.context.error(&at, "this is not a header name; correct it");
+            return Vec::new();
         };
-        let (header, query, cookie) =
-            (enabled(&scheme.header), enabled(&scheme.query), enabled(&scheme.cookie));
-        if header.is_none() && query.is_none() && cookie.is_none() {
+        if places.is_empty() {
             let message = "the token is looked for nowhere; enable at least one of header, query and cookie";
             self.context.error(&self.at, message);
         }
-        let header = header.map(|name| if name.is_empty() { AUTHORIZATION.into() } else { name });
-        let default = header.clone().unwrap_or_else(|| AUTHORIZATION.into());
-        let named =
-            |name: Option<String>| name.map(|name| if name.is_empty() { default.clone() } else { name });
-        let (query, cookie) = (named(query), named(cookie));
-        let header = header.and_then(|name| {
-            let parsed = name.parse().ok();
-            if parsed.is_none() {
-                self.context
-                    .error(&self.at.members(&["header", "name"]), "this is not a header name; correct it");
-            }
-            parsed
-        });
-        (header, query, cookie)
+        places
     }
 
     /// What may sign: the list in our extension, which then decides alone, or the family of

@@ -5,7 +5,7 @@ use std::{collections::HashMap, iter, sync::Arc, time::Duration};
 use http::HeaderName;
 
 use crate::{
-    auth::{Authentication, Authenticator, Grants, Method, Place, Places, Security, VerifiedTokens},
+    auth::{Authentication, Authenticator, Grants, Method, Places, Security, VerifiedTokens},
     definition::{Definition, JwtScheme, KeySource, ListenPath, SecurityScheme},
     jwks::{KeySources, Registry, Source},
     jwt::Reading,
@@ -69,7 +69,8 @@ impl Api {
         Self {
             authentication: definition
                 .security
-                .map(|security| authentication(&security, &definition.id, &realm, keeps_payloads, context)),
+                .map(|security| authentication(&security, &definition.id, &realm, keeps_payloads, context))
+                .map(|all| all.also_strip(Places::new(definition.unused_places, context.profile))),
             id: definition.id,
             realm,
             listen_path: definition.listen_path,
@@ -135,10 +136,6 @@ fn method(
 }
 
 fn authenticator(jwt: &JwtScheme, id: &Arc<str>, realm: &str, context: &Context<'_>) -> Authenticator {
-    let mut places = Vec::new();
-    places.extend(jwt.header.clone().map(Place::Header));
-    places.extend(jwt.query.clone().map(Place::Query));
-    places.extend(jwt.cookie.clone().map(Place::Cookie));
     let mut rules = jwt.rules.clone();
     if context.profile == Profile::Tyk {
         rules.reading = Reading::Tyk;
@@ -157,7 +154,7 @@ fn authenticator(jwt: &JwtScheme, id: &Arc<str>, realm: &str, context: &Context<
     let keys = KeySources::new(sources.collect());
     let grants = Grants { selection: jwt.selection.clone(), policies: Arc::clone(context.policies) };
     Authenticator::new(
-        Places::new(places, context.profile),
+        Places::new(jwt.places.clone(), context.profile),
         rules,
         keys,
         Some(grants),

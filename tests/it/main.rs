@@ -25,6 +25,7 @@ mod middleware;
 mod policies;
 mod proxying;
 mod refusals;
+mod schemes;
 mod stopping;
 mod support;
 mod token_places;
