@@ -8,7 +8,15 @@ use claimgate::{
     auth::Authenticator,
     gateway::Router,
     jwks::{Fetch, FetchError, Fetched, Registry},
-    jwt::{Algorithm, Ambiguity, Token, import_key, sign::SigningKey},
+    jwt::{
+        Algorithm, Ambiguity, Token, import_key,
+        jwe::{
+            AesSize, ContentEncryption, Decryption, KeyManagement,
+            encrypt::{EncryptionKey, generate},
+            import_decryption_keys,
+        },
+        sign::SigningKey,
+    },
 };
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
@@ -41,6 +49,40 @@ fn verify(c: &mut Criterion) {
             b.iter(|| {
                 let token = Token::parse(black_box(&text), 16 * 1024).unwrap();
                 let key = keys.find(token.kid(), algorithm, algorithm.into(), Ambiguity::Refuse).unwrap();
+                token.verify(key).unwrap()
+            });
+        });
+    }
+    group.finish();
+}
+
+/// An encrypted token around one that is signed with ES256.
+fn decrypt(c: &mut Criterion) {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    let signer = SigningKey::generate(Algorithm::ES256).unwrap();
+    let keys = import_key(&material(&signer), Algorithm::ES256.into()).unwrap();
+    let signed = signer.sign(&json!({ "kid": "k" }), &claims()).unwrap();
+    let encryption = ContentEncryption::Gcm(AesSize::A256);
+    let mut group = c.benchmark_group("decrypt and verify, A256GCM around ES256");
+    for algorithm in [
+        KeyManagement::RsaOaep256,
+        KeyManagement::EcdhEs,
+        KeyManagement::EcdhEsKw(AesSize::A256),
+        KeyManagement::Kw(AesSize::A256),
+        KeyManagement::Dir,
+    ] {
+        let text = generate(algorithm).unwrap();
+        let key = STANDARD.decode(text.trim()).unwrap_or_else(|_| text.clone().into());
+        let own = import_decryption_keys(&key, None, Some(algorithm)).unwrap();
+        let decryption = Decryption::new(own).unwrap();
+        let theirs = EncryptionKey::from_text(&text, None, Some(algorithm)).unwrap();
+        let text = theirs.encrypt(encryption, &json!({}), &signed).unwrap();
+        group.bench_function(algorithm.name(), |b| {
+            b.iter(|| {
+                let signed = decryption.open(black_box(&text), 16 * 1024).unwrap();
+                let token = Token::parse(&signed, 16 * 1024).unwrap();
+                let es256 = Algorithm::ES256;
+                let key = keys.find(token.kid(), es256, es256.into(), Ambiguity::Refuse).unwrap();
                 token.verify(key).unwrap()
             });
         });
@@ -110,6 +152,6 @@ fn route(c: &mut Criterion) {
 criterion_group! {
     name = request;
     config = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
-    targets = verify, authenticate, route
+    targets = verify, decrypt, authenticate, route
 }
 criterion_main!(request);

@@ -11,7 +11,7 @@
 //!  gateway    clean and decode the path, find the API              400, 404, redirect
 //!  middleware CORS preflights                                      answered here
 //!  auth       find the one token and verify it:                    401
-//!               jwt    parse, signature, claims                    401
+//!               jwt    decrypt, parse, signature, claims           401
 //!               jwks   the key it names                            503 while there are no keys at all
 //!  policy     the rights that its claims select                    403
 //!  session    who it is, and what is known of them

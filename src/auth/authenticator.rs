@@ -18,7 +18,10 @@ use super::{
 };
 use crate::{
     jwks::{Found, KeySources, Missing, Parties},
-    jwt::{Ambiguity, Checked, Claims, Error, Evidence, Key, Outcome, Reading, Rules, Token, json::Value},
+    jwt::{
+        Ambiguity, Checked, Claims, Error, Evidence, Key, Outcome, Reading, Rules, Token, json::Value,
+        jwe::Decryption,
+    },
     policy::{Grant, PolicySet, Selection},
     refusal::{Profile, Reason, Refusal},
     session::Session,
@@ -30,6 +33,8 @@ pub struct Authenticator {
     /// Tells verdicts of different authenticators apart; never used twice.
     id: u64,
     places: Places,
+    /// Nothing, if tokens are only signed.
+    decryption: Option<Arc<Decryption>>,
     rules: Rules,
     keys: KeySources,
     grants: Option<Grants>,
@@ -64,6 +69,7 @@ impl Authenticator {
         Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             places,
+            decryption: None,
             rules,
             keys,
             grants,
@@ -72,6 +78,12 @@ impl Authenticator {
             keeps_payloads: false,
             verified: Arc::default(),
         }
+    }
+
+    /// Takes encrypted tokens; with nothing they are malformed.
+    #[must_use]
+    pub fn with_decryption(self, decryption: Option<Arc<Decryption>>) -> Self {
+        Self { decryption, ..self }
     }
 
     /// Keeps verdicts in this cache, shared with other authenticators.
@@ -154,7 +166,11 @@ impl Authenticator {
     }
 
     async fn verify(&self, text: &str, now: i64) -> Result<Session, Refusal> {
-        let token = Token::parse(text, self.rules.max_bytes)?;
+        let signed = match &self.decryption {
+            Some(decryption) => decryption.open(text, self.rules.max_bytes)?,
+            None => text.into(),
+        };
+        let token = Token::parse(&signed, self.rules.max_bytes)?;
         let algorithm = token.algorithm()?;
         if !self.rules.algorithms.contains(algorithm) {
             return Err(Error::AlgorithmNotAllowed.into());

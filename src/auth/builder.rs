@@ -8,7 +8,9 @@ use zeroize::Zeroizing;
 use super::{Authenticator, Place, Places};
 use crate::{
     jwks::{Binding, KeySources, Registry, RemoteSource, Source, UrlError},
-    jwt::{Algorithm, Check, ClaimPath, KeyError, Requirement, Rules, SubjectClaims, import_key},
+    jwt::{
+        Algorithm, Check, ClaimPath, KeyError, Requirement, Rules, SubjectClaims, import_key, jwe::Decryption,
+    },
     refusal::Profile,
 };
 
@@ -19,6 +21,7 @@ pub struct Builder {
     urls: Vec<String>,
     keys: Vec<Zeroizing<Vec<u8>>>,
     places: Vec<Place>,
+    decryption: Option<Decryption>,
     realm: String,
 }
 
@@ -78,7 +81,7 @@ impl Authenticator {
     pub fn builder(algorithms: impl IntoIterator<Item = Algorithm>) -> Builder {
         let rules = Rules::new(algorithms.into_iter().collect());
         let (urls, keys, places) = (Vec::new(), Vec::new(), Vec::new());
-        Builder { rules, urls, keys, places, realm: "api".into() }.required_claims(["exp"])
+        Builder { rules, urls, keys, places, decryption: None, realm: "api".into() }.required_claims(["exp"])
     }
 }
 
@@ -95,6 +98,14 @@ impl Builder {
     #[must_use]
     pub fn key(mut self, material: impl Into<Vec<u8>>) -> Self {
         self.keys.push(Zeroizing::new(material.into()));
+        self
+    }
+
+    /// Takes encrypted tokens around signed ones; tokens that are only signed no more, unless
+    /// [`Decryption::required`] says otherwise.
+    #[must_use]
+    pub fn decryption(mut self, decryption: Decryption) -> Self {
+        self.decryption = Some(decryption);
         self
     }
 
@@ -194,6 +205,8 @@ impl Builder {
             self.places.push(Place::Header(AUTHORIZATION));
         }
         let places = Places::new(self.places, Profile::Rfc);
-        Ok(Authenticator::new(places, self.rules, KeySources::new(sources), None, Profile::Rfc, &self.realm))
+        let keys = KeySources::new(sources);
+        Ok(Authenticator::new(places, self.rules, keys, None, Profile::Rfc, &self.realm)
+            .with_decryption(self.decryption.map(Arc::new)))
     }
 }

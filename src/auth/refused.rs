@@ -10,6 +10,11 @@ impl From<Error> for Refusal {
         let reason = match error {
             Error::TooLarge => Reason::TokenTooLarge,
             Error::Malformed => Reason::TokenMalformed,
+            Error::NotEncrypted => Reason::TokenNotEncrypted,
+            Error::Compressed => Reason::TokenCompressed,
+            Error::NotNested => Reason::TokenNotNested,
+            Error::Decryption => Reason::DecryptionFailed,
+            Error::HeaderClaim => Reason::HeaderClaimDiffers,
             Error::ClaimsMalformed => Reason::ClaimsMalformed,
             Error::ClaimsNull => Reason::ClaimsNull,
             Error::Critical => Reason::TokenCritical,

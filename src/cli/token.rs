@@ -10,10 +10,19 @@ use std::{
 
 use claimgate::{
     definition::parse_duration,
-    jwt::{Algorithm, sign::SigningKey},
+    jwt::{
+        Algorithm,
+        jwe::{
+            ContentEncryption, DecryptionKey, KeyManagement,
+            encrypt::{self, EncryptionKey},
+            import_decryption_keys,
+        },
+        sign::SigningKey,
+    },
 };
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
 
 use super::BAD_CONFIGURATION;
 
@@ -21,7 +30,8 @@ use super::BAD_CONFIGURATION;
 pub(super) enum TokenCommand {
     /// Print a new key: PKCS#8 in PEM, or base64 for a shared secret.
     Key {
-        /// What it signs with: RS256, PS256, ES256, ES384, ES512, EdDSA, HS256, …
+        /// What it signs with: RS256, PS256, ES256, ES384, ES512, EdDSA, HS256, …; or what it decrypts:
+        /// RSA-OAEP-256, ECDH-ES+A256KW, A256KW, dir, …
         #[arg(long, default_value = "RS256")]
         alg: String,
     },
@@ -30,7 +40,7 @@ pub(super) enum TokenCommand {
         /// Key files; `file:kid` names the key, else its thumbprint does (RFC 7638).
         #[arg(required = true, value_name = "KEY[:KID]")]
         keys: Vec<String>,
-        /// What all of them sign with, if not the usual algorithm of their kind.
+        /// What all of them sign with, if not the usual algorithm of their kind; or what they decrypt.
         #[arg(long)]
         alg: Option<String>,
     },
@@ -51,6 +61,16 @@ pub(super) enum TokenCommand {
         /// How long the token is good; sets `exp`.
         #[arg(long, value_name = "TIME", default_value = "1h")]
         expires_in: String,
+        /// Encrypt it as well, for the owner of this key file: a private key in PEM, a JWK, the first of
+        /// a JWK set, or a shared key.
+        #[arg(long, value_name = "KEY[:KID]")]
+        encrypt_to: Option<String>,
+        /// `alg` of the encryption, if not the usual one of the key's kind.
+        #[arg(long, value_name = "ALG", requires = "encrypt_to")]
+        encrypt_alg: Option<String>,
+        /// `enc` of the encryption.
+        #[arg(long, value_name = "ENC", default_value = "A256GCM", requires = "encrypt_to")]
+        encrypt_enc: String,
         /// How many tokens, one a line. Several tokens have a `jti` each, from 1 on.
         #[arg(long, value_name = "N", default_value_t = 1)]
         count: u32,
@@ -61,9 +81,22 @@ pub(super) fn token(command: TokenCommand) -> ExitCode {
     let result = match command {
         TokenCommand::Key { alg } => key(&alg),
         TokenCommand::Jwks { keys, alg } => jwks(&keys, alg.as_deref()),
-        TokenCommand::Mint { key, alg, claims, claim, expires_in, count } => {
-            mint(&key, alg.as_deref(), claims_of(&claims, &claim, &expires_in), count)
-        }
+        TokenCommand::Mint {
+            key,
+            alg,
+            claims,
+            claim,
+            expires_in,
+            encrypt_to,
+            encrypt_alg,
+            encrypt_enc,
+            count,
+        } => claims_of(&claims, &claim, &expires_in).and_then(|claims| {
+            let envelope = encrypt_to
+                .map(|key| Envelope::new(&key, encrypt_alg.as_deref(), &encrypt_enc))
+                .transpose()?;
+            mint(&key, alg.as_deref(), claims, envelope.as_ref(), count)
+        }),
     };
     match result {
         Ok(text) => {
@@ -78,19 +111,25 @@ pub(super) fn token(command: TokenCommand) -> ExitCode {
 }
 
 fn key(alg: &str) -> Result<String, String> {
-    let key = SigningKey::generate(algorithm(alg)?).map_err(|e| e.to_string())?;
-    key.to_text().map_err(|e| e.to_string())
+    let text = match KeyManagement::from_name(alg) {
+        Some(algorithm) => encrypt::generate(algorithm),
+        None => SigningKey::generate(algorithm(alg)?).and_then(|key| key.to_text()),
+    };
+    text.map_err(|e| e.to_string())
 }
 
 fn jwks(files: &[String], alg: Option<&str>) -> Result<String, String> {
     let mut keys = Vec::with_capacity(files.len());
     for file in files {
         let (path, kid) = named(file);
-        let key = read(path, alg)?;
-        let jwk = key
-            .public_jwk(kid)
-            .ok_or_else(|| format!("{path} holds a shared secret, which has no public key"))?;
-        keys.push(jwk);
+        let jwk = match alg.and_then(KeyManagement::from_name) {
+            Some(algorithm) => {
+                let keys = import_decryption_keys(text(path)?.as_bytes(), kid, Some(algorithm));
+                keys.map_err(|e| format!("{path}: {e}"))?.first().and_then(DecryptionKey::public_jwk)
+            }
+            None => read(path, alg)?.public_jwk(kid),
+        };
+        keys.push(jwk.ok_or_else(|| format!("{path} holds a shared secret, which has no public key"))?);
     }
     serde_json::to_string_pretty(&json!({ "keys": keys })).map_err(|e| e.to_string())
 }
@@ -98,10 +137,11 @@ fn jwks(files: &[String], alg: Option<&str>) -> Result<String, String> {
 fn mint(
     key: &str,
     alg: Option<&str>,
-    claims: Result<Map<String, Value>, String>,
+    claims: Map<String, Value>,
+    envelope: Option<&Envelope>,
     count: u32,
 ) -> Result<String, String> {
-    let mut claims = Value::Object(claims?);
+    let mut claims = Value::Object(claims);
     let (path, kid) = named(key);
     let key = read(path, alg)?;
     let kid = match kid {
@@ -114,9 +154,42 @@ fn mint(
         if let (Some(claims), true) = (claims.as_object_mut(), count > 1) {
             claims.insert("jti".into(), n.to_string().into());
         }
-        tokens.push(key.sign(&header, &claims).map_err(|e| e.to_string())?);
+        let signed = key.sign(&header, &claims).map_err(|e| e.to_string())?;
+        tokens.push(match envelope {
+            Some(envelope) => envelope.around(&signed)?,
+            None => signed,
+        });
     }
     Ok(tokens.join("\n"))
+}
+
+/// What tokens are encrypted with.
+struct Envelope {
+    key: EncryptionKey,
+    encryption: ContentEncryption,
+}
+
+impl Envelope {
+    fn new(file: &str, alg: Option<&str>, enc: &str) -> Result<Self, String> {
+        let unknown = |name: &str, known: Vec<&str>| {
+            format!("{name} is not an algorithm for encryption; the known ones are {}", known.join(", "))
+        };
+        let algorithm = alg.map(|name| {
+            let known = || KeyManagement::ALL.iter().map(|algorithm| algorithm.name()).collect();
+            KeyManagement::from_name(name).ok_or_else(|| unknown(name, known()))
+        });
+        let encryption = ContentEncryption::from_name(enc).ok_or_else(|| {
+            unknown(enc, ContentEncryption::ALL.iter().map(|encryption| encryption.name()).collect())
+        })?;
+        let (path, kid) = named(file);
+        let key = EncryptionKey::from_text(&text(path)?, kid, algorithm.transpose()?)
+            .map_err(|e| format!("{path}: {e}"))?;
+        Ok(Self { key, encryption })
+    }
+
+    fn around(&self, signed: &str) -> Result<String, String> {
+        self.key.encrypt(self.encryption, &json!({}), signed).map_err(|e| e.to_string())
+    }
 }
 
 /// The claims that were asked for, in three ways.
@@ -155,14 +228,18 @@ fn named(file: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn read(path: &str, alg: Option<&str>) -> Result<SigningKey, String> {
+fn text(path: &str) -> Result<Zeroizing<String>, String> {
     let text = if path == "-" {
         let mut text = String::new();
         io::stdin().read_to_string(&mut text).map(|_| text)
     } else {
         fs::read_to_string(PathBuf::from(path))
     };
-    let text = text.map_err(|e| format!("{path} cannot be read: {e}"))?;
+    text.map(Zeroizing::new).map_err(|e| format!("{path} cannot be read: {e}"))
+}
+
+fn read(path: &str, alg: Option<&str>) -> Result<SigningKey, String> {
+    let text = text(path)?;
     let algorithm = alg.map(algorithm).transpose()?;
     SigningKey::from_text(&text, algorithm).map_err(|e| format!("{path}: {e}"))
 }

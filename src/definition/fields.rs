@@ -339,6 +339,20 @@ static CLAIMGATE_SCHEME: Section = guarded(&[
     Field::honour("requiredClaims", Shape::Texts),
     Field::honour("maxTokenSize", Shape::Count),
     Field::honour("keySources", Shape::List(&Shape::Object(&BOUND_SOURCE))),
+    Field::honour("decryption", Shape::Object(&DECRYPTION)),
+]);
+
+static DECRYPTION: Section = guarded(&[
+    Field::honour("keys", Shape::List(&Shape::Object(&DECRYPTION_KEY))),
+    Field::honour("algorithms", Shape::Texts),
+    Field::honour("contentEncryption", Shape::Texts),
+    Field::honour("required", Shape::Bool),
+]);
+
+static DECRYPTION_KEY: Section = guarded(&[
+    Field::honour("source", Shape::Text),
+    Field::honour("kid", Shape::Text),
+    Field::honour("algorithm", Shape::Text),
 ]);
 
 static BOUND_SOURCE: Section = guarded(&[

@@ -9,6 +9,7 @@
 
 mod claim_headers;
 mod context;
+mod decryption;
 mod duration;
 mod fields;
 mod load;
@@ -26,7 +27,7 @@ use std::{path::PathBuf, sync::Arc};
 use crate::{
     auth::{Place, Security},
     jwks::{Binding, RemoteSource},
-    jwt::{KeySet, Rules},
+    jwt::{KeySet, Rules, jwe::Decryption},
     middleware::{ClaimHeaders, CorsPolicy, HeaderRules, Operations, ResourceMetadata},
     policy::Selection,
     proxy::Upstream,
@@ -101,6 +102,8 @@ pub struct JwtScheme {
     pub bounds_token_size: bool,
     /// Where keys come from, in order; never empty.
     pub sources: Vec<(KeySource, Binding)>,
+    /// How tokens are decrypted; nothing, if they are only signed.
+    pub decryption: Option<Arc<Decryption>>,
     /// Which policies apply.
     pub selection: Selection,
 }

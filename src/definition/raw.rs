@@ -259,6 +259,20 @@ mirrors! {
         required_claims: Vec<String>,
         max_token_size: Option<u64>,
         key_sources: Vec<BoundSource>,
+        decryption: Option<Decryption>,
+    }
+
+    struct Decryption {
+        keys: Vec<DecryptionKey>,
+        algorithms: Option<Vec<String>>,
+        content_encryption: Option<Vec<String>>,
+        required: Option<bool>,
+    }
+
+    struct DecryptionKey {
+        source: String,
+        kid: Option<String>,
+        algorithm: Option<String>,
     }
 
     struct BoundSource {

@@ -31,6 +31,7 @@ impl SchemeParser<'_, '_> {
         let algorithms = self.algorithms(scheme, refined);
         let sources = self.sources(scheme, refined, algorithms);
         let rules = self.rules(scheme, refined, algorithms.unwrap_or_default());
+        let decryption = self.decryption(refined.decryption.as_ref());
         let selection = self.selection(scheme);
         if !selection.is_configured() {
             let message = "nothing selects a policy for a token, so nobody gets in; add defaultPolicies, basePolicyClaims or scopes";
@@ -41,6 +42,7 @@ impl SchemeParser<'_, '_> {
             rules,
             bounds_token_size: refined.max_token_size.is_some(),
             sources: sources?,
+            decryption: decryption.map(Arc::new),
             selection,
         })
     }

@@ -13,7 +13,7 @@ use super::KeySource;
 use crate::{
     jwks::RemoteSource,
     jwt::{AlgorithmSet, KeySet, import_key},
-    secrets::Secrets,
+    secrets::{Secret, Secrets},
 };
 
 /// Base64 with or without padding, as people paste it.
@@ -39,11 +39,7 @@ pub(super) fn parse(
     secrets: &Secrets,
     keys: &mut KeyCache,
 ) -> Result<KeySource, String> {
-    let text = if Secrets::is_reference(source) {
-        secrets.resolve(source).map_err(|e| e.to_string())?
-    } else {
-        Zeroizing::new(source.trim().to_owned())
-    };
+    let text = text(source, secrets)?;
     if is_url(&text) {
         return remote(&text);
     }
@@ -51,7 +47,9 @@ pub(super) fn parse(
     if let Some(known) = keys.0.get(&name) {
         return Ok(KeySource::Fixed(Arc::clone(known)));
     }
-    let material = material(&text, secrets)?;
+    let material = material(&text, secrets)?.ok_or(
+        "this is neither a URL, nor base64, nor a reference; write the base64 of a key, or the URL of a key set",
+    )?;
     if let Ok(url) = std::str::from_utf8(&material)
         && is_url(url)
     {
@@ -63,26 +61,47 @@ pub(super) fn parse(
     Ok(KeySource::Fixed(set))
 }
 
+/// Reads the `source` of a key that is not fetched: base64 of it, the key itself, if it is text, or a
+/// reference to either.
+///
+/// # Errors
+/// A sentence that says why it is none of these, without repeating it.
+pub(super) fn key_material(source: &str, secrets: &Secrets) -> Result<Zeroizing<Vec<u8>>, String> {
+    let text = text(source, secrets)?;
+    if is_url(&text) {
+        return Err("private keys are not fetched; write a reference such as file://PATH".into());
+    }
+    let material = material(&text, secrets)?;
+    material.ok_or_else(|| "this is neither PEM, nor a JWK, nor base64 of one, nor a reference".into())
+}
+
+/// What is written, or what it refers to.
+fn text(source: &str, secrets: &Secrets) -> Result<Secret, String> {
+    if Secrets::is_reference(source) {
+        secrets.resolve(source).map_err(|e| e.to_string())
+    } else {
+        Ok(Zeroizing::new(source.trim().to_owned()))
+    }
+}
+
 fn remote(url: &str) -> Result<KeySource, String> {
     RemoteSource::new(url).map(KeySource::Remote).map_err(|e| e.to_string())
 }
 
-/// The key material that a text holds.
-fn material(text: &str, secrets: &Secrets) -> Result<Zeroizing<Vec<u8>>, String> {
+/// The key material that a text holds, if it does.
+fn material(text: &str, secrets: &Secrets) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
     if text.starts_with("-----BEGIN") || text.starts_with('{') {
-        return Ok(Zeroizing::new(text.as_bytes().to_vec()));
+        return Ok(Some(Zeroizing::new(text.as_bytes().to_vec())));
     }
     let compact: Zeroizing<String> = Zeroizing::new(text.split_ascii_whitespace().collect());
-    let decoded = STANDARD.decode(&*compact).or_else(|_| URL_SAFE.decode(&*compact)).map(Zeroizing::new).map_err(|_| {
-        "this is neither a URL, nor base64, nor a reference; write the base64 of a key, or the URL of a key set"
-            .to_owned()
-    })?;
+    let decoded = STANDARD.decode(&*compact).or_else(|_| URL_SAFE.decode(&*compact)).map(Zeroizing::new);
+    let Ok(decoded) = decoded else { return Ok(None) };
     match std::str::from_utf8(&decoded) {
         Ok(reference) if Secrets::is_reference(reference.trim()) => {
             let value = secrets.resolve(reference.trim()).map_err(|e| e.to_string())?;
-            Ok(Zeroizing::new(value.as_bytes().to_vec()))
+            Ok(Some(Zeroizing::new(value.as_bytes().to_vec())))
         }
-        _ => Ok(decoded),
+        _ => Ok(Some(decoded)),
     }
 }
 

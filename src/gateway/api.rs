@@ -161,5 +161,6 @@ fn authenticator(jwt: &JwtScheme, id: &Arc<str>, realm: &str, context: &Context<
         context.profile,
         realm,
     )
+    .with_decryption(jwt.decryption.clone())
     .with_cache(Arc::clone(context.verified))
 }

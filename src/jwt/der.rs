@@ -1,9 +1,11 @@
 //! As much DER as it takes to get a public key out of a SubjectPublicKeyInfo (RFC 5280 section
-//! 4.1), an X.509 certificate or a PKCS#1 public key (RFC 8017 appendix A.1.1).
+//! 4.1), an X.509 certificate or a PKCS#1 public key (RFC 8017 appendix A.1.1), and the one kind of
+//! private key that the crypto library does not read itself.
 
 const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
+const OCTET_STRING: u8 = 0x04;
 const OID: u8 = 0x06;
 /// The explicit version of a certificate.
 const CONTEXT_0: u8 = 0xA0;
@@ -15,6 +17,7 @@ const P256: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07];
 const P384: &[u8] = &[0x2B, 0x81, 0x04, 0x00, 0x22];
 const P521: &[u8] = &[0x2B, 0x81, 0x04, 0x00, 0x23];
 const ED25519: &[u8] = &[0x2B, 0x65, 0x70];
+const X25519: &[u8] = &[0x2B, 0x65, 0x6E];
 
 /// What a DER structure says about a public key. Nothing is checked yet but the structure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +99,19 @@ fn pkcs1(der: &[u8], pss: bool) -> Option<PublicKey<'_>> {
     let (n, fields) = take(fields, INTEGER)?;
     let (e, []) = take(fields, INTEGER)? else { return None };
     Some(PublicKey::Rsa { n, e, pss })
+}
+
+/// The key in the PKCS#8 of an X25519 private key (RFC 8410 section 7).
+pub(super) fn x25519_private_key(der: &[u8]) -> Option<&[u8]> {
+    let (fields, []) = take(der, SEQUENCE)? else { return None };
+    let (_version, fields) = take(fields, INTEGER)?;
+    let (algorithm, fields) = take(fields, SEQUENCE)?;
+    let (X25519, []) = take(algorithm, OID)? else { return None };
+    let (key, _attributes) = take(fields, OCTET_STRING)?;
+    match take(key, OCTET_STRING)? {
+        (key, []) => Some(key),
+        _ => None,
+    }
 }
 
 /// The content of the element with this tag at the start of `der`, and what follows it.

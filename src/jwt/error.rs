@@ -15,15 +15,26 @@ pub enum Error {
     TooLarge,
     /// The text is not a compact JWS with a JSON header.
     Malformed,
+    /// The token is signed only, and must be encrypted.
+    NotEncrypted,
+    /// The content of an encrypted token is compressed (`zip`), which is never undone: a short token
+    /// could grow without limit.
+    Compressed,
+    /// An encrypted token does not hold a signed one, or its header does not say so (`cty`).
+    NotNested,
+    /// The token could not be decrypted, for whatever reason.
+    Decryption,
+    /// The header of an encrypted token repeats `iss`, `sub` or `aud` with another value.
+    HeaderClaim,
     /// The claims are no JSON object, or are JSON that two readers may read differently.
     ClaimsMalformed,
     /// The claims are the JSON value `null`.
     ClaimsNull,
     /// `crit` names an extension; none is implemented (RFC 7515 section 4.1.11).
     Critical,
-    /// `alg` is absent, not a text, or not a signature algorithm.
+    /// `alg` is absent, not a text, or not an algorithm that is known for such a token; or `enc` is.
     AlgorithmUnknown,
-    /// `alg` is a signature algorithm (or `none`) that is not allowed here.
+    /// `alg` is a known algorithm (or `none`) that is not allowed here; or `enc` is.
     AlgorithmNotAllowed,
     /// No configured key fits `kid` and `alg`.
     KeyUnknown,
@@ -96,6 +107,11 @@ impl fmt::Display for Error {
         match self {
             Self::TooLarge => f.write_str("the token is larger than allowed"),
             Self::Malformed => f.write_str("the token is not a compact JWS"),
+            Self::NotEncrypted => f.write_str("the token is not encrypted"),
+            Self::Compressed => f.write_str("the header names a compression"),
+            Self::NotNested => f.write_str("the encrypted token does not hold a signed one"),
+            Self::Decryption => f.write_str("the token cannot be decrypted"),
+            Self::HeaderClaim => f.write_str("the header repeats a claim with another value"),
             Self::ClaimsMalformed => f.write_str("the claims are not one unambiguous JSON object"),
             Self::ClaimsNull => f.write_str("the claims are null"),
             Self::Critical => f.write_str("the header names a critical extension"),

@@ -70,7 +70,7 @@ fn public_key(material: &[u8]) -> Result<Option<Key>, KeyError> {
 
 /// The label and content of the first PEM block (RFC 7468), whatever stands around it; nothing if
 /// the octets do not look like PEM at all.
-fn pem(material: &[u8]) -> Result<Option<(&str, Vec<u8>)>, KeyError> {
+pub(super) fn pem(material: &[u8]) -> Result<Option<(&str, Vec<u8>)>, KeyError> {
     const BEGIN: &str = "-----BEGIN ";
     let Ok(text) = std::str::from_utf8(material) else { return Ok(None) };
     let Some((_, block)) = text.split_once(BEGIN) else { return Ok(None) };

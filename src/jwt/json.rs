@@ -10,6 +10,8 @@ use std::{
     fmt::{self, Write as _},
 };
 
+use zeroize::Zeroize;
+
 /// How deep arrays and objects may nest.
 pub const MAX_DEPTH: usize = 256;
 
@@ -94,6 +96,18 @@ impl fmt::Display for Value {
                 }
                 f.write_str("}")
             }
+        }
+    }
+}
+
+/// A private key may come as JSON; its texts are wiped.
+impl Zeroize for Value {
+    fn zeroize(&mut self) {
+        match self {
+            Self::Null | Self::Bool(_) | Self::Number(_) => {}
+            Self::String(text) => text.zeroize(),
+            Self::Array(elements) => elements.iter_mut().for_each(Self::zeroize),
+            Self::Object(object) => object.members.iter_mut().for_each(|(_, value)| value.zeroize()),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! JSON Web Keys and sets of them (RFC 7517, RFC 7518 section 6, RFC 8037).
 
+use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{
@@ -137,12 +138,48 @@ fn octets(object: &Object, name: &str) -> Result<Vec<u8>, KeyError> {
         .ok_or_else(|| KeyError::new(format!("{name} is not a base64url text")))
 }
 
-/// The members that make up the thumbprint of a public key (RFC 7638 section 3.2).
-pub(super) fn thumbprint_input(kty: &str, members: &[(&str, &str)]) -> String {
-    let mut all: Vec<(&str, &str)> = members.iter().copied().chain([("kty", kty)]).collect();
-    all.sort_unstable();
-    let body: Vec<String> = all.iter().map(|(name, value)| format!("\"{name}\":\"{value}\"")).collect();
-    format!("{{{}}}", body.join(","))
+/// The members of a JWK that are the public key itself.
+#[derive(Clone)]
+pub(super) struct PublicMembers {
+    pub(super) kty: &'static str,
+    /// The others, as text.
+    pub(super) members: Vec<(&'static str, String)>,
+}
+
+impl PublicMembers {
+    /// Those of an RSA key, of its numbers without leading zeros.
+    pub(super) fn rsa(n: &[u8], e: &[u8]) -> Self {
+        let members = vec![("n", URL_SAFE_NO_PAD.encode(n)), ("e", URL_SAFE_NO_PAD.encode(e))];
+        Self { kty: "RSA", members }
+    }
+
+    /// The thumbprint (RFC 7638 section 3).
+    fn thumbprint(&self) -> String {
+        let mut all: Vec<(&str, &str)> =
+            self.members.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        all.push(("kty", self.kty));
+        all.sort_unstable();
+        let body: Vec<String> = all.iter().map(|(name, value)| format!("\"{name}\":\"{value}\"")).collect();
+        let text = format!("{{{}}}", body.join(","));
+        URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text.as_bytes()))
+    }
+}
+
+/// A public key as a JWK; without a `kid` it is named by its thumbprint.
+pub(super) fn public_jwk(
+    public: &PublicMembers,
+    kid: Option<&str>,
+    purpose: &str,
+    alg: Option<&str>,
+) -> serde_json::Value {
+    let kid = kid.map_or_else(|| public.thumbprint(), String::from);
+    let mut jwk = serde_json::Map::new();
+    jwk.insert("kty".into(), public.kty.into());
+    jwk.insert("kid".into(), kid.into());
+    jwk.insert("use".into(), purpose.into());
+    jwk.extend(alg.map(|alg| ("alg".into(), alg.into())));
+    jwk.extend(public.members.iter().map(|(name, value)| ((*name).into(), value.as_str().into())));
+    jwk.into()
 }
 
 #[cfg(test)]

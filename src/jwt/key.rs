@@ -202,7 +202,7 @@ fn for_algorithm<K>(keys: &[(Algorithm, K)], algorithm: Algorithm) -> Option<&K>
     keys.iter().find(|(own, _)| *own == algorithm).map(|(_, key)| key)
 }
 
-fn without_zeros(number: &[u8]) -> &[u8] {
+pub(super) fn without_zeros(number: &[u8]) -> &[u8] {
     let zeros = number.iter().take_while(|octet| **octet == 0).count();
     number.get(zeros..).unwrap_or_default()
 }

@@ -3,7 +3,8 @@
 //! Everything in this module is pure: no I/O, no clock, no HTTP types. The time is an argument, keys
 //! are handed in, and whatever is decided here can be decided again by a test with a table.
 //!
-//! Reading order: [`Token::parse`] takes a compact JWS apart, [`KeySet::find`] names the one key
+//! Reading order: [`Token::parse`] takes a compact JWS apart (out of an encrypted token comes one by
+//! [`jwe`]), [`KeySet::find`] names the one key
 //! that may check it, [`Token::verify`] checks the signature and gives the [`Claims`], and
 //! [`Rules::check`] walks a list of [`Check`]s to decide whether these claims are good enough, here
 //! and now.
@@ -24,6 +25,7 @@ mod der;
 mod error;
 mod import;
 pub mod json;
+pub mod jwe;
 mod jwk;
 mod key;
 mod keyset;

@@ -3,7 +3,6 @@
 //! A gateway never signs; nothing on the path of a request uses this.
 
 use aws_lc_rs::{
-    digest,
     encoding::{AsDer, Pkcs8V1Der},
     hmac,
     rand::{SecureRandom, SystemRandom},
@@ -14,12 +13,12 @@ use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
     Algorithm, Family, KeyError,
     der::{PublicKey, public_key},
-    jwk::thumbprint_input,
+    jwk::{PublicMembers, public_jwk},
 };
 
 /// A private key or shared secret that signs with one algorithm.
@@ -141,13 +140,13 @@ impl SigningKey {
     #[must_use]
     pub fn public_jwk(&self, kid: Option<&str>) -> Option<Value> {
         let encode = |octets: &[u8]| URL_SAFE_NO_PAD.encode(octets);
-        let (kty, members) = match &self.material {
+        let public = match &self.material {
             Material::Secret(_) => return None,
             Material::Rsa(key) => {
                 let Some(PublicKey::Rsa { n, e, .. }) = public_key(key.public_key().as_ref()) else {
                     return None;
                 };
-                ("RSA", vec![("n", encode(n.strip_prefix(&[0]).unwrap_or(n))), ("e", encode(e))])
+                PublicMembers::rsa(n.strip_prefix(&[0]).unwrap_or(n), e)
             }
             Material::Ecdsa(key) => {
                 let point = key.public_key().as_ref().get(1..).unwrap_or_default();
@@ -157,23 +156,15 @@ impl SigningKey {
                     Algorithm::ES384 => "P-384",
                     _ => "P-521",
                 };
-                ("EC", vec![("crv", crv.into()), ("x", encode(x)), ("y", encode(y))])
+                let members = vec![("crv", crv.into()), ("x", encode(x)), ("y", encode(y))];
+                PublicMembers { kty: "EC", members }
             }
             Material::Ed25519(key) => {
-                ("OKP", vec![("crv", "Ed25519".into()), ("x", encode(key.public_key().as_ref()))])
+                let members = vec![("crv", "Ed25519".into()), ("x", encode(key.public_key().as_ref()))];
+                PublicMembers { kty: "OKP", members }
             }
         };
-        let borrowed: Vec<(&str, &str)> =
-            members.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let thumbprint = digest::digest(&digest::SHA256, thumbprint_input(kty, &borrowed).as_bytes());
-        let kid = kid.map_or_else(|| encode(thumbprint.as_ref()), String::from);
-        let mut jwk = Map::new();
-        jwk.insert("kty".into(), kty.into());
-        jwk.insert("kid".into(), kid.into());
-        jwk.insert("use".into(), "sig".into());
-        jwk.insert("alg".into(), self.algorithm.name().into());
-        jwk.extend(members.into_iter().map(|(name, value)| (name.into(), Value::String(value))));
-        Some(Value::Object(jwk))
+        Some(public_jwk(&public, kid, "sig", Some(self.algorithm.name())))
     }
 
     /// A compact JWS with these claims; `header` is added to `alg` and `typ`.

@@ -44,6 +44,17 @@ pub enum Kid<'a> {
     Text(&'a str),
 }
 
+impl<'h> Kid<'h> {
+    /// The `kid` of a header.
+    pub(super) fn of_header(header: &'h Object) -> Self {
+        match header.get("kid") {
+            None => Self::Absent,
+            Some(Value::String(kid)) => Self::Text(kid),
+            Some(_) => Self::NotText,
+        }
+    }
+}
+
 impl<'a> Token<'a> {
     /// Takes a token apart: three segments of unpadded base64url, the first of them a JSON object
     /// with unique members. An encrypted token (five segments) is [`Error::Malformed`] like any
@@ -95,11 +106,7 @@ impl<'a> Token<'a> {
     /// The key that the header names.
     #[must_use]
     pub fn kid(&self) -> Kid<'_> {
-        match self.header.get("kid") {
-            None => Kid::Absent,
-            Some(Value::String(kid)) => Kid::Text(kid),
-            Some(_) => Kid::NotText,
-        }
+        Kid::of_header(&self.header)
     }
 
     /// The payload as it was signed, in base64url.

@@ -73,6 +73,16 @@ reasons! {
     TokenMalformed,
     /// The header names an extension that must be understood.
     TokenCritical,
+    /// The token is signed only, and must be encrypted.
+    TokenNotEncrypted,
+    /// The content of an encrypted token is compressed.
+    TokenCompressed,
+    /// An encrypted token does not hold a signed one.
+    TokenNotNested,
+    /// An encrypted token cannot be decrypted.
+    DecryptionFailed,
+    /// The header of an encrypted token contradicts the claims.
+    HeaderClaimDiffers,
     /// `alg` is no signature algorithm.
     AlgorithmUnknown,
     /// `alg` is not allowed.
@@ -259,6 +269,11 @@ impl Reason {
             Self::TokenTooLarge => Row { code: "token_too_large", ..UNVERIFIED },
             Self::TokenMalformed => Row { code: "token_malformed", ..UNVERIFIED },
             Self::TokenCritical => Row { code: "token_critical", ..UNVERIFIED },
+            Self::TokenNotEncrypted => Row { code: "token_not_encrypted", ..UNVERIFIED },
+            Self::TokenCompressed => Row { code: "token_compressed", ..UNVERIFIED },
+            Self::TokenNotNested => Row { code: "token_not_nested", ..UNVERIFIED },
+            Self::DecryptionFailed => Row { code: "decryption_failed", ..UNVERIFIED },
+            Self::HeaderClaimDiffers => Row { code: "header_claim_differs", ..UNVERIFIED },
             Self::AlgorithmUnknown => Row { code: "algorithm_unknown", ..UNVERIFIED },
             Self::AlgorithmNotAllowed => Row {
                 code: "algorithm_not_allowed",

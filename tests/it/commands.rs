@@ -69,6 +69,74 @@ fn keys_sets_and_tokens_for_tests_of_ones_own() {
 }
 
 #[test]
+fn encrypted_tokens_for_tests_of_ones_own() {
+    let upstream = Server::up();
+    let folder = tempfile::TempDir::new().unwrap();
+    let run = |args: &[&str]| {
+        let output = binary().current_dir(folder.path()).args(args).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("sign.key", &run(&["token", "key", "--alg", "ES256"]));
+    let source = run(&["token", "jwks", "sign.key"]);
+    for (alg, enc) in
+        [("RSA-OAEP-256", "A128CBC-HS256"), ("ECDH-ES+A256KW", "A256GCM"), ("A128KW", "A192GCM")]
+    {
+        write("decrypt.key", &run(&["token", "key", "--alg", alg]));
+        // An issuer has the public key alone, unless the key is shared.
+        let to = if alg == "A128KW" {
+            "decrypt.key:mine"
+        } else {
+            write("public.json", &run(&["token", "jwks", "decrypt.key:mine", "--alg", alg]));
+            "public.json"
+        };
+        let mint = [
+            "token",
+            "mint",
+            "--key",
+            "sign.key",
+            "--claim",
+            "sub=alice",
+            "--encrypt-to",
+            to,
+            "--encrypt-enc",
+            enc,
+        ];
+        let token = run(&mint);
+        assert_eq!(token.split('.').count(), 5, "{token}");
+        let key = std::fs::read_to_string(folder.path().join("decrypt.key")).unwrap();
+        let mut document = api("a", &upstream, scheme(json!({ "source": source, "signingMethod": "ecdsa" })));
+        let decryption = json!({
+            "keys": [{ "source": key.trim(), "kid": "mine", "algorithm": alg }], "contentEncryption": [enc]
+        });
+        crate::support::merge(
+            &mut document,
+            json!({ "x-claimgate": { "server": { "authentication": { "securitySchemes": { "jwt": { "decryption": decryption } } } } } }),
+        );
+        let gateway = Setup::new().api(&document).start();
+        assert_eq!(gateway.send(&Request::get("/a/").bearer(token.trim())).status, 200, "{alg}");
+    }
+    for (args, said) in [
+        (
+            ["--encrypt-to", "decrypt.key", "--encrypt-enc", "A256CBC"],
+            "A256CBC is not an algorithm for encryption",
+        ),
+        (
+            ["--encrypt-to", "decrypt.key", "--encrypt-alg", "RSA1_5"],
+            "RSA1_5 is not an algorithm for encryption",
+        ),
+        (["--encrypt-to", "sign.key", "--encrypt-alg", "A128KW"], "cannot do A128KW"),
+        (["--encrypt-to", "none", "--encrypt-enc", "A128GCM"], "none cannot be read"),
+    ] {
+        let mut command = binary();
+        command.current_dir(folder.path()).args(["token", "mint", "--key", "sign.key"]).args(args);
+        let output = command.output().unwrap();
+        assert!(!output.status.success() && text(&output.stderr).contains(said), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
 fn a_kid_can_be_given_and_a_key_come_from_standard_input() {
     let key = binary().args(["token", "key", "--alg", "ES256"]).output().unwrap().stdout;
     let mut child = binary()

@@ -1,9 +1,20 @@
 //! The definitions in `api-definitions/` and the policies in `policies/`, served as they are but for
 //! the addresses of their peers.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, LazyLock},
+};
 
-use claimgate::jwt::{Algorithm, sign::SigningKey};
+use claimgate::jwt::{
+    Algorithm,
+    jwe::{
+        AesSize, ContentEncryption, KeyManagement,
+        encrypt::{EncryptionKey, generate},
+    },
+    sign::SigningKey,
+};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Gateway, Request, Server, Setup, binary, key, key_named, now, provider};
@@ -16,10 +27,21 @@ fn secret() -> String {
     key(Algorithm::HS256).to_text().unwrap().trim().to_owned()
 }
 
+/// The key that the tokens of the example are encrypted for.
+fn statements_key() -> &'static str {
+    static KEY: LazyLock<String> = LazyLock::new(|| generate(KeyManagement::RsaOaep256).unwrap());
+    &KEY
+}
+
 #[test]
 fn they_are_without_a_finding() {
-    let output =
-        binary().arg("check").current_dir(checkout("")).env("WEBHOOKS_SECRET", secret()).output().unwrap();
+    let output = binary()
+        .arg("check")
+        .current_dir(checkout(""))
+        .env("WEBHOOKS_SECRET", secret())
+        .env("STATEMENTS_KEY", statements_key())
+        .output()
+        .unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "0 errors, 0 warnings\n");
 }
 
@@ -68,7 +90,8 @@ impl World {
         };
         let servers = [provider(&login.keys), provider(&staff.keys)];
         let upstream = Server::up();
-        let mut setup = Setup::new().env("WEBHOOKS_SECRET", &secret());
+        let mut setup =
+            Setup::new().env("WEBHOOKS_SECRET", &secret()).env("STATEMENTS_KEY", statements_key());
         for entry in fs::read_dir(checkout("api-definitions")).unwrap() {
             let path = entry.unwrap().path();
             let text = fs::read_to_string(&path)
@@ -224,6 +247,19 @@ fn claims_become_headers() {
     assert_eq!(seen.values("x-tier"), ["standard"]);
     let seen = send(json!({ "plan": "gold" }));
     assert_eq!((seen.values("x-tier"), seen.values("x-email")), (vec!["gold"], vec![""]));
+}
+
+#[test]
+fn encrypted_tokens() {
+    let world = World::new();
+    let signed = world.login.token("rs256", "statements", json!({}));
+    let key = EncryptionKey::from_text(statements_key(), Some("2026-11"), None).unwrap();
+    let encrypt =
+        |inside: &str| key.encrypt(ContentEncryption::Gcm(AesSize::A256), &json!({}), inside).unwrap();
+    world.gets_in("/statements/1", &encrypt(&signed));
+    world.is_refused("/statements/1", &signed, 401);
+    world.is_refused("/statements/1", &encrypt(&world.login.token("rs256", "orders", json!({}))), 401);
+    world.is_refused("/orders/1", &encrypt(&world.login.token("rs256", "orders", json!({}))), 401);
 }
 
 #[test]

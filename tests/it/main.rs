@@ -17,6 +17,7 @@ mod control;
 mod corpus;
 mod documentation;
 mod documents;
+mod encrypted_tokens;
 mod examples;
 mod http_corpus;
 mod key_sources;
