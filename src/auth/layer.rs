@@ -15,7 +15,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::Authentication;
-use crate::refusal::{Asked, Space};
+use crate::refusal::{Asked, Manner, Overrides, Space};
 
 /// Puts an [`Authentication`] in front of a service.
 ///
@@ -83,10 +83,13 @@ where
                     parts.extensions.insert(session);
                 }
                 Err(refusal) => {
-                    let asked = Asked::new(&parts.method, &parts.headers);
-                    let space = Space { realm: authentication.realm(), metadata: None };
-                    let response = refusal.response(authentication.profile(), asked, space);
-                    let mut response = response.map(AuthBody::refusal);
+                    let manner = Manner {
+                        profile: authentication.profile(),
+                        asked: Asked::new(&parts.method, &parts.headers),
+                        space: Space { realm: authentication.realm(), metadata: None },
+                        overrides: &Overrides::default(),
+                    };
+                    let mut response = refusal.response(&manner).map(AuthBody::refusal);
                     response.extensions_mut().insert(refusal.reason());
                     return Ok(response);
                 }

@@ -15,9 +15,10 @@ use zeroize::Zeroizing;
 
 use super::{Config, fields::CONFIG};
 use crate::{
+    definition::{self, Templates},
     document::{Document, FieldPath, Finding, Findings, Severity},
     proxy::{self, TrustedProxies},
-    refusal::Profile,
+    refusal::{Overrides, Profile},
     secrets::{Secret, Secrets},
 };
 
@@ -46,6 +47,7 @@ const SETTERS: &[(&str, Setter)] = &[
     ("timeouts.response", |draft, text| duration(text).map(|time| draft.upstream_timeouts.response = time)),
     ("timeouts.idle", |draft, text| duration(text).map(|time| draft.upstream_timeouts.idle = time)),
     ("timeouts.shutdown", |draft, text| duration(text).map(|time| draft.shutdown_timeout = time)),
+    ("template_path", |draft, path| draft.path(path).map(|path| draft.template_path = Some(path))),
     ("kv.file.base_path", |draft, path| draft.path(path).map(|path| draft.base_path = path)),
 ];
 
@@ -67,6 +69,9 @@ pub(super) struct Draft {
     upstream_timeouts: proxy::Timeouts,
     shutdown_timeout: Duration,
     base_path: PathBuf,
+    template_path: Option<PathBuf>,
+    /// What the file says of errors; it is parsed when it is known where templates are.
+    error_overrides: Option<(Document, Value)>,
 }
 
 impl Draft {
@@ -89,6 +94,8 @@ impl Draft {
             header_timeout: Duration::from_secs(30),
             upstream_timeouts: proxy::Timeouts::default(),
             shutdown_timeout: Duration::from_secs(30),
+            template_path: None,
+            error_overrides: None,
         }
     }
 
@@ -99,19 +106,15 @@ impl Draft {
         }
         let top = FieldPath::top();
         CONFIG.check(&document, &top, &mut root, findings);
-        if root
-            .get("error_overrides")
-            .and_then(Value::as_object)
-            .is_some_and(|overrides| !overrides.is_empty())
-        {
-            findings.warning(&document, &top.member("error_overrides"), "error answers are not replaced yet");
-        }
         for (field, setter) in SETTERS {
             let names: Vec<&str> = field.split('.').collect();
             let Some(value) = names.iter().try_fold(&root, |value, name| value.get(name)) else { continue };
             if let Err(message) = text(value).and_then(|text| setter(self, &text)) {
                 findings.error(&document, &top.members(&names), message);
             }
+        }
+        if let Some(overrides) = root.get_mut("error_overrides").map(Value::take) {
+            self.error_overrides = Some((document, overrides));
         }
     }
 
@@ -179,6 +182,11 @@ impl Draft {
             Some(path) => Some(path),
             None => Some(self.beside.join("policies")).filter(|path| path.exists()),
         };
+        let template_path = self.template_path.unwrap_or_else(|| self.beside.join("templates"));
+        let error_overrides = self.error_overrides.map_or_else(Overrides::default, |(document, rules)| {
+            let templates = Templates::read(&template_path);
+            definition::gateway_overrides(&document, "error_overrides", rules, &templates, findings)
+        });
         let cores = thread::available_parallelism().map_or(1, Into::into);
         (!findings.has_errors()).then_some(Config {
             listen: self.listen,
@@ -193,6 +201,8 @@ impl Draft {
             header_timeout: self.header_timeout,
             upstream_timeouts: self.upstream_timeouts,
             shutdown_timeout: self.shutdown_timeout,
+            error_overrides,
+            template_path,
             secrets,
         })
     }
@@ -264,7 +274,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    crate::definition::parse_duration(text)
+    definition::parse_duration(text)
         .filter(|time| !time.is_zero() && *time <= MAX_TIME)
         .ok_or_else(|| "a time is written like 30s or 1m30s, is not zero, and at most 24h; correct it".into())
 }

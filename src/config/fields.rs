@@ -12,7 +12,8 @@ pub(super) static CONFIG: Section = Section {
         Field::honour("admin", Shape::Object(&ADMIN)),
         Field::refuse("redis", "Redis is not used yet; leave it out, one node keeps everything in memory"),
         Field::honour("trustedProxies", Shape::Texts),
-        Field::honour("error_overrides", Shape::Map(&Shape::Any)),
+        Field::honour("error_overrides", Shape::Map(&Shape::List(&Shape::Object(&ERROR_OVERRIDE)))),
+        Field::honour("template_path", Shape::Text),
         Field::honour("access_log", Shape::Text),
         Field::honour("timeouts", Shape::Object(&TIMEOUTS)),
         Field::honour("kv", Shape::Object(&KV)),
@@ -41,3 +42,32 @@ static KV: Section =
 
 static KV_FILE: Section =
     Section { fields: &[Field::honour("base_path", Shape::Text)], unknown: Unknown::Error };
+
+static ERROR_OVERRIDE: Section = Section {
+    fields: &[
+        Field::honour("match", Shape::Object(&ERROR_MATCH)),
+        Field::honour("response", Shape::Object(&ERROR_RESPONSE)),
+    ],
+    unknown: Unknown::Error,
+};
+
+static ERROR_MATCH: Section = Section {
+    fields: &[
+        Field::honour("flag", Shape::Text),
+        Field::honour("message_pattern", Shape::Text),
+        Field::honour("body_field", Shape::Text),
+        Field::honour("body_value", Shape::Text),
+    ],
+    unknown: Unknown::Error,
+};
+
+static ERROR_RESPONSE: Section = Section {
+    fields: &[
+        Field::honour("status_code", Shape::Count),
+        Field::honour("body", Shape::Text),
+        Field::honour("message", Shape::Text),
+        Field::honour("template", Shape::Text),
+        Field::honour("headers", Shape::Map(&Shape::Text)),
+    ],
+    unknown: Unknown::Error,
+};

@@ -17,7 +17,7 @@ use std::{
 use crate::{
     document::{Document, Findings},
     proxy::{self, TrustedProxies},
-    refusal::Profile,
+    refusal::{Overrides, Profile},
     secrets::{Secret, Secrets},
 };
 
@@ -50,6 +50,10 @@ pub struct Config {
     pub upstream_timeouts: proxy::Timeouts,
     /// How long requests in flight may take after the gateway was told to stop.
     pub shutdown_timeout: Duration,
+    /// What errors of all APIs look like instead.
+    pub error_overrides: Overrides,
+    /// The folder of templates of error bodies.
+    pub template_path: PathBuf,
     /// Where references are resolved.
     pub secrets: Secrets,
 }

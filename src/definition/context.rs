@@ -1,6 +1,6 @@
 //! What the parsers of a definition share.
 
-use super::source::KeyCache;
+use super::{Templates, source::KeyCache};
 use crate::{
     document::{Document, FieldPath, Findings},
     secrets::Secrets,
@@ -12,6 +12,8 @@ pub(super) struct Context<'p> {
     pub(super) findings: &'p mut Findings,
     pub(super) secrets: &'p Secrets,
     pub(super) keys: &'p mut KeyCache,
+    /// What rules for errors may name.
+    pub(super) templates: &'p Templates,
 }
 
 impl<'p> Context<'p> {
@@ -20,8 +22,9 @@ impl<'p> Context<'p> {
         findings: &'p mut Findings,
         secrets: &'p Secrets,
         keys: &'p mut KeyCache,
+        templates: &'p Templates,
     ) -> Self {
-        Self { document, findings, secrets, keys }
+        Self { document, findings, secrets, keys, templates }
     }
 
     pub(super) fn error(&mut self, at: &FieldPath, message: impl Into<String>) {

@@ -65,11 +65,36 @@ static TYK: Section = section(&[
     Field::honour("upstream", Shape::Object(&UPSTREAM)),
     Field::honour("server", Shape::Object(&SERVER)),
     Field::honour("middleware", Shape::Object(&MIDDLEWARE)),
-    Field::warn("errorOverrides", "error answers are not replaced yet"),
+    Field::honour("errorOverrides", Shape::Object(&ERROR_OVERRIDES)),
     Field::refuse_content("authentication", MISPLACED),
     Field::refuse_content("securitySchemes", MISPLACED),
     Field::refuse_content("security", MISPLACED),
     Field::refuse_content("x-claimgate", MISPLACED),
+]);
+
+static ERROR_OVERRIDES: Section = section(&[
+    Field::honour("enabled", Shape::Bool),
+    Field::honour("value", Shape::Map(&Shape::List(&Shape::Object(&ERROR_OVERRIDE)))),
+]);
+
+static ERROR_OVERRIDE: Section = section(&[
+    Field::honour("match", Shape::Object(&ERROR_MATCH)),
+    Field::honour("response", Shape::Object(&ERROR_RESPONSE)),
+]);
+
+static ERROR_MATCH: Section = section(&[
+    Field::honour("flag", Shape::Text),
+    Field::honour("messagePattern", Shape::Text),
+    Field::honour("bodyField", Shape::Text),
+    Field::honour("bodyValue", Shape::Text),
+]);
+
+static ERROR_RESPONSE: Section = section(&[
+    Field::honour("statusCode", Shape::Count),
+    Field::honour("body", Shape::Text),
+    Field::honour("message", Shape::Text),
+    Field::honour("template", Shape::Text),
+    Field::honour("headers", Shape::Map(&Shape::Text)),
 ]);
 
 static INFO: Section = section(&[

@@ -4,7 +4,7 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use serde_json::Value;
 
-use super::{Definition, context::Context, fields::OPENAPI, raw::OpenApi, source::KeyCache};
+use super::{Definition, Templates, context::Context, fields::OPENAPI, raw::OpenApi, source::KeyCache};
 use crate::{
     document::{Document, FieldPath, Finding, Findings},
     secrets::Secrets,
@@ -19,16 +19,17 @@ pub struct Loaded {
     pub findings: Findings,
 }
 
-/// Parses definitions.
+/// Parses definitions, whose rules for errors may name `templates`.
 #[must_use]
-pub fn load(documents: &[Document], secrets: &Secrets) -> Loaded {
-    let mut loader = Loader::new(secrets);
+pub fn load(documents: &[Document], secrets: &Secrets, templates: &Templates) -> Loaded {
+    let mut loader = Loader::new(secrets, templates);
     documents.iter().for_each(|document| loader.document(document));
     loader.loaded
 }
 
 struct Loader<'l> {
     secrets: &'l Secrets,
+    templates: &'l Templates,
     keys: KeyCache,
     /// Which file has an API id, and which a place to listen.
     ids: HashMap<Arc<str>, PathBuf>,
@@ -37,9 +38,10 @@ struct Loader<'l> {
 }
 
 impl<'l> Loader<'l> {
-    fn new(secrets: &'l Secrets) -> Self {
+    fn new(secrets: &'l Secrets, templates: &'l Templates) -> Self {
         Self {
             secrets,
+            templates,
             keys: KeyCache::default(),
             ids: HashMap::new(),
             places: HashMap::new(),
@@ -67,7 +69,8 @@ impl<'l> Loader<'l> {
                 return findings.push(Finding::of_file(path, message));
             }
         };
-        let parsed = Context::new(document, findings, self.secrets, &mut self.keys).parse(raw);
+        let context = Context::new(document, findings, self.secrets, &mut self.keys, self.templates);
+        let parsed = context.parse(raw);
         let Some(definition) = parsed.filter(|_| !self.loaded.findings.has_errors_in(document)) else {
             return;
         };

@@ -13,6 +13,7 @@ mod decryption;
 mod duration;
 mod fields;
 mod load;
+mod overrides;
 mod parse;
 mod places;
 mod raw;
@@ -20,6 +21,7 @@ mod scheme;
 mod security;
 mod source;
 mod sources;
+mod templates;
 mod transform;
 
 use std::{path::PathBuf, sync::Arc};
@@ -31,10 +33,13 @@ use crate::{
     middleware::{ClaimHeaders, CorsPolicy, HeaderRules, Operations, ResourceMetadata},
     policy::Selection,
     proxy::Upstream,
+    refusal::Overrides,
 };
 
 pub use duration::parse as parse_duration;
 pub use load::{Loaded, load};
+pub use overrides::gateway_overrides;
+pub use templates::Templates;
 
 /// One API.
 #[derive(Debug)]
@@ -73,6 +78,8 @@ pub struct Definition {
     pub cors: Option<CorsPolicy>,
     /// Operations that are configured on their own.
     pub operations: Operations,
+    /// What errors look like instead.
+    pub overrides: Overrides,
 }
 
 /// Where an API listens.

@@ -9,6 +9,7 @@ use super::{
     Definition, ListenPath,
     claim_headers::ClaimHeadersParser,
     context::Context,
+    overrides::{self, RuleParser},
     raw::{self, OpenApi, Tyk},
     security::SecurityParser,
     transform,
@@ -17,6 +18,7 @@ use crate::{
     document::FieldPath,
     middleware::{CorsPolicy, Operation, Operations, PathTemplate, ResourceMetadata},
     proxy::Upstream,
+    refusal::Overrides,
 };
 
 /// Every default and refusal is in here and in the parsers that this calls.
@@ -89,7 +91,21 @@ impl Context<'_> {
             metadata: metadata(&authentication.protected_resource_metadata),
             cors: global.cors.enabled.then(|| cors(&global.cors)),
             operations,
+            overrides: self.error_overrides(&at.member("errorOverrides"), &tyk.error_overrides),
         })
+    }
+
+    fn error_overrides(&mut self, at: &FieldPath, raw: &raw::ErrorOverrides) -> Overrides {
+        if !raw.enabled {
+            return Overrides::default();
+        }
+        let parser = RuleParser {
+            document: self.document,
+            findings: self.findings,
+            templates: self.templates,
+            names: &overrides::OF_DEFINITION,
+        };
+        parser.parse(&at.member("value"), &raw.value)
     }
 
     fn id(&mut self, at: &FieldPath, info: &raw::Info) -> Option<Arc<str>> {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 /// A map that keeps the order of the document.
 pub(super) type Members<T> = Vec<(String, T)>;
 
-fn members<'de, D: Deserializer<'de>, T: for<'t> Deserialize<'t>>(
+pub(super) fn members<'de, D: Deserializer<'de>, T: for<'t> Deserialize<'t>>(
     deserializer: D,
 ) -> Result<Members<T>, D::Error> {
     let map = Map::deserialize(deserializer)?;
@@ -56,6 +56,39 @@ mirrors! {
         upstream: Upstream,
         server: Server,
         middleware: Middleware,
+        error_overrides: ErrorOverrides,
+    }
+
+    struct ErrorOverrides {
+        enabled: bool,
+        #[serde(deserialize_with = "members")]
+        value: Members<Vec<ErrorOverride>>,
+    }
+
+    struct ErrorOverride {
+        r#match: ErrorMatch,
+        response: ErrorResponse,
+    }
+
+    // The gateway-wide form has the names of Tyk's own configuration.
+    struct ErrorMatch {
+        flag: String,
+        #[serde(alias = "message_pattern")]
+        message_pattern: String,
+        #[serde(alias = "body_field")]
+        body_field: String,
+        #[serde(alias = "body_value")]
+        body_value: String,
+    }
+
+    struct ErrorResponse {
+        #[serde(alias = "status_code")]
+        status_code: Option<u64>,
+        body: String,
+        message: String,
+        template: String,
+        #[serde(deserialize_with = "members")]
+        headers: Members<String>,
     }
 
     struct Info {

@@ -12,7 +12,7 @@ use crate::{
     middleware::{ClaimHeaders, Cors, HeaderRules, Operation, Operations, ResourceMetadata},
     policy::PolicySet,
     proxy::Upstream,
-    refusal::Profile,
+    refusal::{Overrides, Profile},
 };
 
 /// The longest token in profile `tyk`, where only the head of a request bounds it.
@@ -39,6 +39,8 @@ pub(super) struct Api {
     /// What the API tells about who issues its tokens.
     pub(super) metadata: Option<ResourceMetadata>,
     operations: Operations,
+    /// What its errors look like, and those of its upstream.
+    pub(super) overrides: Overrides,
     pub(super) upstream: Upstream,
 }
 
@@ -48,6 +50,8 @@ pub(super) struct Context<'c> {
     pub(super) registry: &'c Registry,
     pub(super) policies: &'c Arc<PolicySet>,
     pub(super) verified: &'c Arc<VerifiedTokens>,
+    /// What errors of all APIs look like.
+    pub(super) overrides: &'c Overrides,
     /// How long key sets are used, by URL.
     pub(super) lives: &'c HashMap<String, Duration>,
 }
@@ -84,6 +88,7 @@ impl Api {
             metadata: definition.metadata,
             cors: definition.cors.map(|policy| Cors::new(&policy, context.profile)),
             operations: definition.operations,
+            overrides: definition.overrides.followed_by(context.overrides),
             upstream: definition.upstream,
         }
     }

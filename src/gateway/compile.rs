@@ -13,7 +13,7 @@ use crate::{
     definition::{Definition, KeySource},
     jwks::{Registry, Source},
     middleware::ResourceMetadata,
-    refusal::Profile,
+    refusal::{Overrides, Profile},
 };
 
 /// Everything that the definitions and policies say, compiled. Immutable; a reload makes another.
@@ -22,6 +22,8 @@ pub struct Snapshot {
     pub(super) router: Router<Route>,
     apis: Vec<Arc<Api>>,
     pub(super) profile: Profile,
+    /// What errors look like where no API answers. In Tyk rules do not reach so far.
+    pub(super) overrides: Overrides,
 }
 
 /// What answers at a path.
@@ -42,8 +44,14 @@ impl Snapshot {
     ) -> Self {
         let policies = Arc::new(parsed.policies);
         let lives = times_to_live(&parsed.definitions);
-        let context =
-            Context { profile: config.errors, registry, policies: &policies, verified, lives: &lives };
+        let context = Context {
+            profile: config.errors,
+            registry,
+            policies: &policies,
+            verified,
+            overrides: &config.error_overrides,
+            lives: &lives,
+        };
         let mut router = Router::default();
         let mut apis = Vec::with_capacity(parsed.definitions.len());
         for mut definition in parsed.definitions.into_iter().filter(|definition| definition.served) {
@@ -60,7 +68,11 @@ impl Snapshot {
             router.insert(domain.as_deref(), &api.listen_path.value, Route::Api(Arc::clone(api)));
         }
         let apis = apis.into_iter().map(|(_, api)| api).collect();
-        Self { router, apis, profile: config.errors }
+        let overrides = match config.errors {
+            Profile::Rfc => config.error_overrides.clone(),
+            Profile::Tyk => Overrides::default(),
+        };
+        Self { router, apis, profile: config.errors, overrides }
     }
 
     /// How many APIs are served.

@@ -4,7 +4,7 @@ use std::{collections::HashSet, path::Path};
 
 use crate::{
     config::Config,
-    definition::{self, Definition},
+    definition::{self, Definition, Templates},
     document::{Document, Finding, Findings, Severity, read_all},
     policy::{self, Policy, PolicySet},
 };
@@ -15,6 +15,7 @@ use crate::{
 pub(super) struct Documents {
     definitions: Vec<Document>,
     policies: Vec<Document>,
+    templates: Templates,
     /// Which of them could not be read.
     unread: Findings,
 }
@@ -35,13 +36,14 @@ impl Documents {
         let (definitions, mut unread) = read_all(&config.definitions);
         let (policies, more) = config.policies.as_deref().map(read_all).unwrap_or_default();
         unread.append(more);
-        Self { definitions, policies, unread }
+        let templates = Templates::read(&config.template_path);
+        Self { definitions, policies, templates, unread }
     }
 
     /// What they say; nothing if one of them has an error.
     pub(super) fn parse(&self, config: &Config, findings: &mut Findings) -> Option<Parsed> {
         findings.append(self.unread.clone());
-        let loaded = definition::load(&self.definitions, &config.secrets);
+        let loaded = definition::load(&self.definitions, &config.secrets, &self.templates);
         findings.append(loaded.findings);
         let policies = match &config.policies {
             Some(path) => {

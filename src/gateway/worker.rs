@@ -25,11 +25,14 @@ use crate::{
     access::Wanted,
     auth, lookalikes,
     middleware::{Facts, HeaderRules, NotForwardable, Operation, ResourceMetadata, Verdict},
-    proxy::{Body, ClientBody, Forwarding, Sender, TrustedProxies},
-    refusal::{Asked, Reason, Refusal, Space},
+    proxy::{Body, BodyError, ClientBody, Forwarding, Sender, TrustedProxies},
+    refusal::{Asked, Manner, Overrides, Profile, Reason, Refusal, Space},
     session::Session,
     telemetry::{Line, Lines},
 };
+
+/// How much of an upstream's error rules of `errorOverrides` look at, in octets.
+const READ_AHEAD: usize = 64 * 1024;
 
 /// A snapshot, counted by one thread.
 type Local = Rc<Arc<Snapshot>>;
@@ -120,15 +123,18 @@ impl Worker {
     ) -> (Response<Body>, Option<Reason>) {
         let snapshot = self.snapshot();
         let asked = Asked::new(&parts.method, &parts.headers);
-        let refuse = |refusal: &Refusal, space: Space<'_>| {
-            (refusal.response(snapshot.profile, asked, space).map(Body::from), Some(refusal.reason()))
+        let refuse = |refusal: &Refusal, space: Space<'_>, overrides: &Overrides| {
+            let manner = Manner { profile: snapshot.profile, asked, space, overrides };
+            (refusal.response(&manner).map(Body::from), Some(refusal.reason()))
         };
+        let refuse_everywhere =
+            |reason: Reason| refuse(&reason.into(), Space::default(), &snapshot.overrides);
         // The target borrows from the URI while the rest of the head changes on the way.
         let uri = std::mem::take(&mut parts.uri);
         let target = match Target::new(&uri, &parts) {
             Ok(target) => target,
             Err(BadTarget::Unclean(clean)) => return (redirect(&clean), None),
-            Err(BadTarget::Invalid) => return refuse(&Reason::BadRequest.into(), Space::default()),
+            Err(BadTarget::Invalid) => return refuse_everywhere(Reason::BadRequest),
         };
         let (api, taken) = match snapshot.router.find(&target.host_name, &target.path) {
             Some((Route::Api(api), taken)) => (api, taken),
@@ -136,10 +142,10 @@ impl Worker {
                 let is_it = parts.method == Method::GET && taken == target.path.len();
                 return match api.metadata.as_ref().filter(|_| is_it) {
                     Some(metadata) => (metadata.response().map(Body::from), None),
-                    None => refuse(&Reason::NotFound.into(), Space::default()),
+                    None => refuse_everywhere(Reason::NotFound),
                 };
             }
-            None => return refuse(&Reason::NotFound.into(), Space::default()),
+            None => return refuse_everywhere(Reason::NotFound),
         };
         if let Some(line) = line {
             line.is_of(&api.id);
@@ -155,13 +161,15 @@ impl Worker {
         let method = parts.method.clone();
         // The headers go to the upstream; what a refusal must tell of them stays.
         let is_https = api.metadata.is_some() && ResourceMetadata::is_https(&parts.headers);
-        let exchange = Exchange { worker: self, api, target: &target, taken, pass_through, from };
+        let profile = snapshot.profile;
+        let exchange =
+            Exchange { worker: self, api, profile, asked, target: &target, taken, pass_through, from };
         let (mut response, refused) = match exchange.run(parts, body).await {
             Ok(response) => (response, None),
             Err(refusal) => {
                 let metadata = api.metadata.as_ref();
                 let url = metadata.map(|m| m.url(is_https, target.host.as_ref(), &api.listen_path.value));
-                refuse(&refusal, Space { realm: &api.realm, metadata: url.as_deref() })
+                refuse(&refusal, Space { realm: &api.realm, metadata: url.as_deref() }, &api.overrides)
             }
         };
         if let Some(cors) = &api.cors {
@@ -175,6 +183,8 @@ impl Worker {
 struct Exchange<'e> {
     worker: &'e Worker,
     api: &'e Api,
+    profile: Profile,
+    asked: Asked,
     target: &'e Target<'e>,
     /// How much of the decoded path the listen path takes.
     taken: usize,
@@ -258,7 +268,30 @@ impl<'e> Exchange<'e> {
             rules.apply(headers);
         }
         of_api.apply(headers);
+        if api.overrides.concern(response.status()) {
+            return self.override_answer(response).await;
+        }
         Ok(response)
+    }
+
+    /// Changes an error of the upstream as the rules of the API say.
+    async fn override_answer(&self, response: Response<Body>) -> Result<Response<Body>, Refusal> {
+        let overrides = &self.api.overrides;
+        let (mut head, mut body) = response.into_parts();
+        let begin = if overrides.read_body(head.status) {
+            body.peek(READ_AHEAD).await.map_err(|error| match error {
+                BodyError::Upstream(_) => Reason::UpstreamBroken,
+                BodyError::Silent => Reason::UpstreamTimeout,
+            })?
+        } else {
+            Bytes::new()
+        };
+        // No challenge is made up for an upstream, so it needs no space.
+        let manner = Manner { profile: self.profile, asked: self.asked, space: Space::default(), overrides };
+        if let Some(new) = overrides.of_upstream(&manner, &mut head, &begin) {
+            body = if self.asked.is_head() { Bytes::new() } else { new }.into();
+        }
+        Ok(Response::from_parts(head, body))
     }
 
     /// Makes the head of the request the one that the upstream gets. What belongs to the client's

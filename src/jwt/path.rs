@@ -37,7 +37,7 @@ impl fmt::Display for PathError {
             ),
             Self::Query(c) => write!(
                 f,
-                "`{c}` is a query character that is not supported in claim paths; name the members one by one, or write `\\{c}` if it belongs to a name"
+                "`{c}` is a query character that is not supported in paths; name the members one by one, or write `\\{c}` if it belongs to a name"
             ),
         }
     }
@@ -82,6 +82,11 @@ impl ClaimPath {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// The names and positions on the way.
+    pub fn steps(&self) -> impl Iterator<Item = &str> {
+        self.steps.iter().map(|step| &**step)
     }
 
     /// The claim of exactly this name, else what the path leads to.

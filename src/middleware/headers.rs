@@ -126,8 +126,16 @@ impl Rendered<'_> {
 /// [`NameError`] when the gateway cannot set it, or not to that.
 pub fn field(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), NameError> {
     let name: HeaderName = name.parse().map_err(|_| NameError::Name)?;
-    let reserved =
-        ["connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
+    let reserved = [
+        "connection",
+        "content-length",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
     if name == HOST || reserved.contains(&name.as_str()) {
         return Err(NameError::Reserved);
     }

@@ -1,13 +1,15 @@
 //! The body of an answer, on its way to the client.
 
 use std::{
+    collections::VecDeque,
     fmt,
+    future::poll_fn,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep};
@@ -21,7 +23,13 @@ pub struct Body(Kind);
 #[derive(Debug)]
 enum Kind {
     Whole(Option<Bytes>),
-    Streamed { body: Incoming, lease: Option<Lease>, silence: Silence },
+    Streamed {
+        body: Incoming,
+        lease: Option<Lease>,
+        silence: Silence,
+        /// What was read to have a look at it.
+        peeked: VecDeque<Frame<Bytes>>,
+    },
 }
 
 /// How long the upstream has been silent. Most answers come with their head and need no timer.
@@ -60,7 +68,32 @@ impl Body {
             return Bytes::new().into();
         }
         let silence = Silence { limit, timer: None, is_running: false };
-        Self(Kind::Streamed { body, lease: Some(lease), silence })
+        Self(Kind::Streamed { body, lease: Some(lease), silence, peeked: VecDeque::new() })
+    }
+
+    /// Reads on until there are `limit` octets or the end, and gives what there is. Nothing of it is
+    /// lost: the client gets all.
+    ///
+    /// # Errors
+    /// [`BodyError`] when the body breaks off before.
+    pub async fn peek(&mut self, limit: usize) -> Result<Bytes, BodyError> {
+        let mut frames = VecDeque::new();
+        let mut begin = BytesMut::new();
+        while begin.len() < limit {
+            let Some(frame) = poll_fn(|context| Pin::new(&mut *self).poll_frame(context)).await else {
+                break;
+            };
+            let frame = frame?;
+            if let Some(data) = frame.data_ref() {
+                begin.extend_from_slice(data);
+            }
+            frames.push_back(frame);
+        }
+        match &mut self.0 {
+            Kind::Whole(bytes) => *bytes = Some(begin.clone().freeze()).filter(|bytes| !bytes.is_empty()),
+            Kind::Streamed { peeked, .. } => *peeked = frames,
+        }
+        Ok(begin.freeze())
     }
 }
 
@@ -94,7 +127,10 @@ impl HttpBody for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.0 {
             Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Kind::Streamed { body, lease, silence } => {
+            Kind::Streamed { body, lease, silence, peeked } => {
+                if let Some(frame) = peeked.pop_front() {
+                    return Poll::Ready(Some(Ok(frame)));
+                }
                 let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(context) else {
                     return silence.poll(context).map(|()| Some(Err(BodyError::Silent)));
                 };
@@ -115,14 +151,24 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Whole(bytes) => bytes.is_none(),
-            Kind::Streamed { body, .. } => body.is_end_stream(),
+            Kind::Streamed { body, peeked, .. } => peeked.is_empty() && body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Kind::Streamed { body, .. } => body.size_hint(),
+            Kind::Streamed { body, peeked, .. } => {
+                let peeked: u64 =
+                    peeked.iter().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum();
+                let rest = body.size_hint();
+                let mut size = SizeHint::new();
+                if let Some(upper) = rest.upper() {
+                    size.set_upper(upper.saturating_add(peeked));
+                }
+                size.set_lower(rest.lower().saturating_add(peeked));
+                size
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use http::{
     header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
-use super::{Challenge, Profile, Reason};
+use super::{Challenge, Overrides, Profile, Reason, overrides::Original};
 
 /// A request is turned away.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,11 +41,55 @@ impl Asked {
     pub fn new(method: &Method, headers: &HeaderMap) -> Self {
         Self { head: method == Method::HEAD, xml: xml_type(headers) }
     }
+
+    /// Whether the answer has no body, whatever it is.
+    #[must_use]
+    pub const fn is_head(self) -> bool {
+        self.head
+    }
 }
 
 impl From<Reason> for Refusal {
     fn from(reason: Reason) -> Self {
         Self { reason, detail: None }
+    }
+}
+
+/// How answers are given: what they depend on besides what they say.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner<'m> {
+    /// In whose words.
+    pub profile: Profile,
+    /// To whom.
+    pub asked: Asked,
+    /// For which protection space.
+    pub space: Space<'m>,
+    /// Which rules change them.
+    pub overrides: &'m Overrides,
+}
+
+impl Manner<'_> {
+    /// The XML type that is answered with, if it is XML.
+    pub(super) fn xml(&self) -> Option<&'static str> {
+        self.asked.xml.filter(|_| self.profile == Profile::Tyk)
+    }
+
+    /// An error as a body, and its type.
+    pub(super) fn worded(&self, error: &str, message: &str) -> (&'static str, String) {
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        match (self.profile, self.xml()) {
+            (Profile::Rfc, _) => {
+                let (error, message) = (quoted(error), quoted(message));
+                ("application/json", format!("{{\"error\":{error},\"error_description\":{message}}}\n"))
+            }
+            (Profile::Tyk, Some(xml)) => {
+                let message = xml_escaped(message);
+                (xml, format!("<?xml version = \"1.0\" encoding = \"UTF-8\"?>\n<error>{message}</error>\n"))
+            }
+            (Profile::Tyk, None) => {
+                ("application/json", format!("{{\n    \"error\": {}\n}}", quoted(message)))
+            }
+        }
     }
 }
 
@@ -62,83 +106,84 @@ impl Refusal {
         self.reason
     }
 
-    /// The answer; `space` is what challenges tell of.
+    /// The answer.
     #[must_use]
-    pub fn response(&self, profile: Profile, asked: Asked, space: Space<'_>) -> Response<Bytes> {
-        let mut response = match profile {
-            Profile::Rfc => self.rfc(space),
-            Profile::Tyk => self.tyk(asked.xml, space),
+    pub fn response(&self, manner: &Manner<'_>) -> Response<Bytes> {
+        let row = self.reason.row();
+        let message = match manner.profile {
+            Profile::Rfc => row.description.into(),
+            Profile::Tyk => row.tyk_message.replace("{}", self.detail.as_deref().unwrap_or_default()),
         };
-        if asked.head {
-            *response.body_mut() = Bytes::new();
+        let response = match manner.profile {
+            Profile::Rfc => self.rfc(manner, &message),
+            Profile::Tyk => self.tyk(manner, &message),
+        };
+        let (mut head, mut body) = response.into_parts();
+        let original = Original { flag: row.flag, error: row.error, message: &message };
+        if let Some(new) = manner.overrides.of_refusal(manner, &mut head, &body, &original) {
+            body = new;
+        }
+        if manner.asked.head {
+            body = Bytes::new();
         }
         // What follows such a request on its connection may be anything.
         if matches!(self.reason, Reason::BadRequest | Reason::BodyBroken) {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        response
+        Response::from_parts(head, body)
     }
 
-    fn rfc(&self, space: Space<'_>) -> Response<Bytes> {
+    fn rfc(&self, manner: &Manner<'_>, message: &str) -> Response<Bytes> {
         let row = self.reason.row();
-        let body = format!("{{\"error\":\"{}\",\"error_description\":\"{}\"}}\n", row.error, row.description);
-        let mut response = answer(row.status, "application/json", body);
+        let mut response = answer(row.status, manner.worded(row.error, message));
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = row.retry_after {
             headers.insert(RETRY_AFTER, seconds.into());
         }
-        let mut challenge = match row.challenge {
-            Challenge::None => return response,
-            Challenge::Plain => format!("Bearer realm=\"{}\"", quotable(space.realm)),
-            Challenge::Error => format!(
-                "Bearer realm=\"{}\", error=\"{}\", error_description=\"{}\"",
-                quotable(space.realm),
-                row.error,
-                row.description.trim_end_matches('.')
-            ),
+        let challenge = match row.challenge {
+            Challenge::None => None,
+            Challenge::Plain => plain_challenge(manner.space),
+            Challenge::Error => {
+                let error = row.error;
+                let description = row.description.trim_end_matches('.');
+                challenge(manner.space, &format!(", error=\"{error}\", error_description=\"{description}\""))
+            }
         };
-        if let Some(url) = space.metadata {
-            challenge.push_str(&resource_metadata(url));
-        }
-        if let Ok(challenge) = HeaderValue::try_from(challenge) {
+        if let Some(challenge) = challenge {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
         response
     }
 
-    fn tyk(&self, xml: Option<&'static str>, space: Space<'_>) -> Response<Bytes> {
-        let mut response = self.tyk_without_challenge(xml);
-        if let Some(url) = space.metadata.filter(|_| self.reason.is_about_the_token())
-            && let Ok(challenge) =
-                HeaderValue::try_from(format!("Bearer realm=\"tyk\"{}", resource_metadata(url)))
+    fn tyk(&self, manner: &Manner<'_>, message: &str) -> Response<Bytes> {
+        let status = self.reason.row().tyk_status;
+        let mut response = match self.reason {
+            Reason::NotFound | Reason::BadRequest | Reason::BodyBroken => {
+                answer(status, ("text/plain; charset=utf-8", message.to_owned()))
+            }
+            _ => answer(status, manner.worded("", message)),
+        };
+        if manner.space.metadata.is_some()
+            && self.reason.is_about_the_token()
+            && let Some(challenge) = plain_challenge(Space { realm: "tyk", ..manner.space })
         {
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
         response
     }
+}
 
-    fn tyk_without_challenge(&self, xml: Option<&'static str>) -> Response<Bytes> {
-        let row = self.reason.row();
-        let message = row.tyk_message.replace("{}", self.detail.as_deref().unwrap_or_default());
-        match self.reason {
-            Reason::NotFound | Reason::BadRequest | Reason::BodyBroken => {
-                answer(row.tyk_status, "text/plain; charset=utf-8", message)
-            }
-            _ => match xml {
-                Some(xml) => {
-                    let message = xml_escaped(&message);
-                    let body =
-                        format!("<?xml version = \"1.0\" encoding = \"UTF-8\"?>\n<error>{message}</error>\n");
-                    answer(row.tyk_status, xml, body)
-                }
-                None => {
-                    let body = format!("{{\n    \"error\": {}\n}}", serde_json::Value::from(message));
-                    answer(row.tyk_status, "application/json", body)
-                }
-            },
-        }
-    }
+/// A challenge without an error (RFC 6750 section 3.1).
+pub(super) fn plain_challenge(space: Space<'_>) -> Option<HeaderValue> {
+    challenge(space, "")
+}
+
+/// A challenge (RFC 6750 section 3) with these parameters between realm and metadata.
+fn challenge(space: Space<'_>, parameters: &str) -> Option<HeaderValue> {
+    let metadata = space.metadata.map(resource_metadata).unwrap_or_default();
+    let realm = quotable(space.realm);
+    HeaderValue::try_from(format!("Bearer realm=\"{realm}\"{parameters}{metadata}")).ok()
 }
 
 /// The parameter of a challenge (RFC 9728 section 5.1).
@@ -146,7 +191,7 @@ fn resource_metadata(url: &str) -> String {
     format!(", resource_metadata=\"{}\"", quotable(url))
 }
 
-fn answer(status: u16, content_type: &'static str, body: String) -> Response<Bytes> {
+fn answer(status: u16, (content_type, body): (&'static str, String)) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -164,7 +209,7 @@ fn xml_type(headers: &HeaderMap) -> Option<&'static str> {
     ["application/xml", "text/xml", "application/soap+xml"].into_iter().find(|xml| *xml == media_type)
 }
 
-fn xml_escaped(text: &str) -> Cow<'_, str> {
+pub(super) fn xml_escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(['<', '>', '&', '"', '\'']) {
         return text.into();
     }
@@ -185,8 +230,12 @@ mod tests {
         if let Some(content_type) = content_type {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
-        let space = Space { realm: "or\"ders\n", metadata: None };
-        refusal.response(profile, Asked::new(&Method::GET, &headers), space)
+        refusal.response(&Manner {
+            profile,
+            asked: Asked::new(&Method::GET, &headers),
+            space: Space { realm: "or\"ders\n", metadata: None },
+            overrides: &Overrides::default(),
+        })
     }
 
     #[test]
@@ -239,9 +288,12 @@ mod tests {
 
     #[test]
     fn head_gets_no_body() {
-        let asked = Asked::new(&Method::HEAD, &HeaderMap::new());
-        assert!(
-            Refusal::from(Reason::NotFound).response(Profile::Tyk, asked, Space::default()).body().is_empty()
-        );
+        let manner = Manner {
+            profile: Profile::Tyk,
+            asked: Asked::new(&Method::HEAD, &HeaderMap::new()),
+            space: Space::default(),
+            overrides: &Overrides::default(),
+        };
+        assert!(Refusal::from(Reason::NotFound).response(&manner).body().is_empty());
     }
 }

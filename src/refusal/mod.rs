@@ -6,7 +6,11 @@
 //! all faults that can be met without a good signature look the same.
 
 mod answer;
+mod flag;
+mod overrides;
 mod table;
 
-pub use answer::{Asked, Refusal, Space};
+pub use answer::{Asked, Manner, Refusal, Space};
+pub use flag::Flag;
+pub use overrides::{BodyTemplate, BodyTemplates, Condition, Member, Overrides, Replacement, Rule, Statuses};
 pub use table::{Challenge, Profile, Reason, Row};

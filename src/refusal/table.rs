@@ -1,5 +1,7 @@
 //! The table.
 
+use super::Flag;
+
 /// Whose words are spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
@@ -39,6 +41,8 @@ pub struct Row {
     pub tyk_status: u16,
     /// The text in profile `tyk`; `{}` is the refusal's detail.
     pub tyk_message: &'static str,
+    /// What rules of `errorOverrides` may name it by.
+    pub flag: Option<Flag>,
 }
 
 macro_rules! reasons {
@@ -185,11 +189,12 @@ const fn token(code: &'static str, description: &'static str) -> Row {
         retry_after: None,
         tyk_status: 403,
         tyk_message: "Key not authorized",
+        flag: Some(Flag::TokenInvalid),
     }
 }
 
 const fn claim(code: &'static str, description: &'static str, tyk_message: &'static str) -> Row {
-    Row { tyk_status: 401, tyk_message, ..token(code, description) }
+    Row { tyk_status: 401, tyk_message, flag: Some(Flag::ClaimsInvalid), ..token(code, description) }
 }
 
 const fn forbidden(code: &'static str, description: &'static str, tyk_message: &'static str) -> Row {
@@ -202,6 +207,7 @@ const fn forbidden(code: &'static str, description: &'static str, tyk_message: &
         retry_after: None,
         tyk_status: 403,
         tyk_message,
+        flag: None,
     }
 }
 
@@ -215,6 +221,7 @@ const fn upstream(code: &'static str, status: u16, error: &'static str, descript
         retry_after: None,
         tyk_status: 500,
         tyk_message: "There was a problem proxying the request",
+        flag: Some(Flag::UpstreamProtocol),
     }
 }
 
@@ -259,6 +266,7 @@ impl Reason {
                 challenge: Challenge::Plain,
                 tyk_status: 400,
                 tyk_message: "Authorization field missing",
+                flag: Some(Flag::AuthMissing),
                 ..token("token_missing", "An access token is needed.")
             },
             Self::TokenAmbiguous => Row {
@@ -295,13 +303,17 @@ impl Reason {
             Self::ClaimsNull => Row {
                 code: "claims_null",
                 tyk_message: "no suitable claims for user ID were found",
+                flag: None,
                 ..Self::ClaimsMalformed.row()
             },
-            Self::TokenExpired => claim(
-                "token_expired",
-                "The access token has expired.",
-                "Key not authorized: token has expired",
-            ),
+            Self::TokenExpired => Row {
+                flag: Some(Flag::TokenExpired),
+                ..claim(
+                    "token_expired",
+                    "The access token has expired.",
+                    "Key not authorized: token has expired",
+                )
+            },
             Self::TokenIssuedInFuture => claim(
                 "token_issued_in_future",
                 "The access token was issued in the future.",
@@ -379,6 +391,7 @@ impl Reason {
             ),
             Self::IdentityMissing => Row {
                 tyk_message: "no suitable claims for user ID were found",
+                flag: None,
                 ..token("identity_missing", "The access token does not name its subject.")
             },
             Self::IdentityEmpty => Row {
@@ -452,14 +465,17 @@ impl Reason {
             },
             Self::UpstreamLookupFailed => Row {
                 tyk_message: "Upstream host lookup failed",
+                flag: Some(Flag::Lookup),
                 ..upstream("upstream_lookup_failed", 502, "bad_gateway", "The upstream cannot be reached.")
             },
-            Self::UpstreamUnreachable => {
-                upstream("upstream_unreachable", 502, "bad_gateway", "The upstream cannot be reached.")
-            }
+            Self::UpstreamUnreachable => Row {
+                flag: Some(Flag::ConnectionFailed),
+                ..upstream("upstream_unreachable", 502, "bad_gateway", "The upstream cannot be reached.")
+            },
             Self::UpstreamTimeout => Row {
                 tyk_status: 504,
                 tyk_message: "Upstream service reached hard timeout.",
+                flag: Some(Flag::UpstreamTimeout),
                 ..upstream("upstream_timeout", 504, "gateway_timeout", "The upstream did not answer in time.")
             },
             Self::UpstreamBroken => {
@@ -470,6 +486,7 @@ impl Reason {
                 error: "client_closed",
                 tyk_status: 499,
                 tyk_message: "Client closed request",
+                flag: Some(Flag::ClientClosed),
                 ..forbidden("client_closed", "The client did not wait for the answer.", "")
             },
         }

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use claimgate::refusal::{Challenge, Reason};
+use claimgate::refusal::{Challenge, Flag, Reason};
 
 use crate::support::Setup;
 
@@ -44,21 +44,22 @@ fn the_readmes_mistakes_are_told_like_that() {
     assert_eq!(shown.lines().skip(1).collect::<Vec<_>>(), said.lines().collect::<Vec<_>>());
 }
 
-/// `docs/refusals.md` from the table in the code.
-fn refusals() -> String {
+/// `docs/errors.md` from the table in the code.
+fn errors() -> String {
     let mut text = String::from(
-        "# Refusals\n\n\
+        "# Errors\n\n\
          Every answer that Claimgate gives on its own account. The reason code stands in the access log and is stable; it is\n\
          never sent to the client. In profile `rfc` the body is `{\"error\": …, \"error_description\": …}`, and a 401 has a\n\
          `WWW-Authenticate` field (RFC 6750 section 3, RFC 9110 section 11.6.1): with the realm alone when the request had no\n\
          token, else with `error` and `error_description`. What fails before a signature was found good looks the same for\n\
          all reasons, so that a caller who cannot sign learns nothing. In profile `tyk` the body is `{\"error\": …}` with Tyk's\n\
-         text; `{}` there is what Tyk repeats of the token.\n\n\
+         text; `{}` there is what Tyk repeats of the token. The flag is what rules of\n\
+         [`errorOverrides`](definitions.md#errors) may name the reason by.\n\n\
          Besides these there are answers without a body: 301 to the clean path, 400 for a head that cannot be parsed, 414 and 431\n\
          for one that is too large. `client_closed` is answered to nobody: it is what the access log has for a client that left.\n\n\
          This page is made from the table in `src/refusal/table.rs`; a test keeps it so.\n\n\
-         | reason code | `rfc` | `error` | `error_description` | `tyk` | Tyk's text |\n\
-         |---|---|---|---|---|---|\n",
+         | reason code | `rfc` | `error` | `error_description` | `tyk` | Tyk's text | flag |\n\
+         |---|---|---|---|---|---|---|\n",
     );
     for reason in Reason::ALL {
         let row = reason.row();
@@ -69,8 +70,14 @@ fn refusals() -> String {
         let retry =
             row.retry_after.map_or_else(String::new, |seconds| format!(" + `Retry-After: {seconds}`"));
         text.push_str(&format!(
-            "| `{}` | {}{challenge}{retry} | `{}` | {} | {} | {} |\n",
-            row.code, row.status, row.error, row.description, row.tyk_status, row.tyk_message
+            "| `{}` | {}{challenge}{retry} | `{}` | {} | {} | {} | {} |\n",
+            row.code,
+            row.status,
+            row.error,
+            row.description,
+            row.tyk_status,
+            row.tyk_message,
+            row.flag.map_or("", Flag::code)
         ));
     }
     text
@@ -78,17 +85,19 @@ fn refusals() -> String {
 
 /// `UPDATE_DOCS=1 cargo test documentation` writes the page.
 #[test]
-fn the_page_of_refusals_is_the_table() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/refusals.md");
+fn the_page_of_errors_is_the_table() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(&path, refusals()).unwrap();
+        fs::write(&path, errors()).unwrap();
     }
-    assert_eq!(fs::read_to_string(path).unwrap(), refusals(), "write it anew with UPDATE_DOCS=1");
+    assert_eq!(fs::read_to_string(path).unwrap(), errors(), "write it anew with UPDATE_DOCS=1");
 }
 
 #[test]
 fn links_lead_somewhere() {
-    for name in ["README.md", "docs/configuration.md", "docs/definitions.md", "docs/performance.md"] {
+    for name in
+        ["README.md", "docs/configuration.md", "docs/definitions.md", "docs/errors.md", "docs/performance.md"]
+    {
         let text = read(name);
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
         let links = text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());

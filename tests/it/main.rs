@@ -18,6 +18,7 @@ mod corpus;
 mod documentation;
 mod documents;
 mod encrypted_tokens;
+mod error_overrides;
 mod examples;
 mod http_corpus;
 mod key_sources;
