@@ -154,7 +154,7 @@ impl PublicMembers {
     }
 
     /// The thumbprint (RFC 7638 section 3).
-    fn thumbprint(&self) -> String {
+    pub(super) fn thumbprint(&self) -> String {
         let mut all: Vec<(&str, &str)> =
             self.members.iter().map(|(name, value)| (*name, value.as_str())).collect();
         all.push(("kty", self.kty));

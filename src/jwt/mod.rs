@@ -35,6 +35,8 @@ mod rules;
 pub mod sign;
 mod subject;
 mod token;
+#[cfg(test)]
+mod vectors;
 mod weak;
 mod window;
 

@@ -27,3 +27,5 @@ pub use algorithm::{AesSize, ContentEncryption, KeyManagement};
 pub use decryption::Decryption;
 pub use import::import_decryption_keys;
 pub use key::DecryptionKey;
+#[cfg(test)]
+pub(super) use token::EncryptedToken;

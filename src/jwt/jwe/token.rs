@@ -9,7 +9,7 @@ use crate::jwt::{
 };
 
 /// An encrypted token whose header was read; nothing was decrypted yet.
-pub(super) struct EncryptedToken<'a> {
+pub(in crate::jwt) struct EncryptedToken<'a> {
     pub(super) header: Object,
     pub(super) algorithm: KeyManagement,
     pub(super) encryption: ContentEncryption,
@@ -24,9 +24,8 @@ impl<'a> EncryptedToken<'a> {
     /// object with unique members.
     ///
     /// # Errors
-    /// [`Error::Malformed`], [`Error::Critical`], [`Error::Compressed`], [`Error::AlgorithmUnknown`]
-    /// or [`Error::NotNested`].
-    pub(super) fn parse(text: &'a str) -> Result<Self, Error> {
+    /// [`Error::Malformed`], [`Error::Critical`], [`Error::Compressed`] or [`Error::AlgorithmUnknown`].
+    pub(in crate::jwt) fn parse(text: &'a str) -> Result<Self, Error> {
         let mut segments = text.split('.');
         let mut segment = || segments.next().ok_or(Error::Malformed);
         let (aad, rest) = (segment()?, [segment()?, segment()?, segment()?, segment()?]);
@@ -45,27 +44,24 @@ impl<'a> EncryptedToken<'a> {
         let name = |name| header.get(name).and_then(Value::as_str).ok_or(Error::AlgorithmUnknown);
         let algorithm = KeyManagement::from_name(name("alg")?).ok_or(Error::AlgorithmUnknown)?;
         let encryption = ContentEncryption::from_name(name("enc")?).ok_or(Error::AlgorithmUnknown)?;
-        if !is_nested(&header) {
-            return Err(Error::NotNested);
-        }
         let [encrypted_key, iv, ciphertext, tag] = rest.map(decode);
         let sealed = Sealed { iv: iv?, ciphertext: ciphertext?, tag: tag? };
         Ok(Self { header, algorithm, encryption, aad, encrypted_key: encrypted_key?, sealed })
+    }
+
+    /// Whether the header says that a JWT was encrypted. It must (RFC 7519 section 5.2): without `cty`
+    /// the plaintext would be claims that nobody signed. Media types are compared without letter case,
+    /// and without `application/` (RFC 7515 section 4.1.10).
+    pub(super) fn is_nested(&self) -> bool {
+        let cty = self.header.get("cty").and_then(Value::as_str).unwrap_or_default();
+        let (prefix, name) = cty.split_once('/').unwrap_or(("application", cty));
+        prefix.eq_ignore_ascii_case("application") && name.eq_ignore_ascii_case("JWT")
     }
 
     /// The key that the header names.
     pub(super) fn kid(&self) -> Kid<'_> {
         Kid::of_header(&self.header)
     }
-}
-
-/// Whether the header says that a JWT was encrypted. It must (RFC 7519 section 5.2): without `cty` the
-/// plaintext would be claims that nobody signed. Media types are compared without letter case, and
-/// without `application/` (RFC 7515 section 4.1.10).
-fn is_nested(header: &Object) -> bool {
-    let cty = header.get("cty").and_then(Value::as_str).unwrap_or_default();
-    let (prefix, name) = cty.split_once('/').unwrap_or(("application", cty));
-    prefix.eq_ignore_ascii_case("application") && name.eq_ignore_ascii_case("JWT")
 }
 
 fn decode(segment: &str) -> Result<Vec<u8>, Error> {
@@ -78,7 +74,8 @@ mod tests {
 
     fn parse(header: &str, rest: &str) -> Result<(), Error> {
         let text = format!("{}{rest}", URL_SAFE_NO_PAD.encode(header));
-        EncryptedToken::parse(&text).map(|_| ())
+        let token = EncryptedToken::parse(&text)?;
+        if token.is_nested() { Ok(()) } else { Err(Error::NotNested) }
     }
 
     #[test]
