@@ -76,5 +76,6 @@ pub mod secrets;
 pub mod document;
 mod fetch;
 mod lookalikes;
+pub mod path_pattern;
 mod percent;
 mod tls;

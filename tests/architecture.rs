@@ -109,7 +109,7 @@ fn the_narrow_ones_stay_narrow() {
         ("jwt", &["jwt"][..]),
         ("jwks", &["fetch", "jwks", "jwt", "tls"]),
         ("proxy", &["lookalikes", "proxy", "refusal", "tls"]),
-        ("access", &["access", "refusal"]),
+        ("access", &["access", "path_pattern", "refusal"]),
         ("document", &["document"]),
         ("refusal", &["refusal"]),
         ("secrets", &["secrets"]),

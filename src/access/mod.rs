@@ -13,7 +13,7 @@ use http::Method;
 
 use crate::refusal::Reason;
 
-pub use urls::{PatternError, UrlRule};
+pub use urls::UrlRule;
 
 /// What a caller may do on one API.
 #[derive(Clone, Debug)]
