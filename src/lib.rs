@@ -16,13 +16,15 @@
 //!  policy     the rights that its claims select                    403
 //!  session    who it is, and what is known of them
 //!  access     may they use this API, path and method               403
+//!  limits     are they within their rate and quota, and the API    429
 //!  proxy      new head, pooled connection, bodies streamed         502, 504
 //!  telemetry  one line in the access log
 //! ```
 //!
 //! To follow it in the code: `server/serve.rs`, `gateway/worker.rs`, `auth/authentication.rs`,
 //! `auth/authenticator.rs`, `jwt/token.rs`, `jwt/rules.rs`, `policy/select.rs`, `access/mod.rs`,
-//! `proxy/send.rs`. What is answered when any step says no stands in one table, `refusal/table.rs`.
+//! `limits/limiter.rs`, `proxy/send.rs`. What is answered when any step says no stands in one table,
+//! `refusal/table.rs`.
 //!
 //! # How it comes to serve
 //!
@@ -30,7 +32,8 @@
 //! parse them; `gateway/compile.rs` makes a [`gateway::Snapshot`] of them that needs no decision any
 //! more but those about the request. A [`node::Node`] serves a snapshot, and publishes the next one
 //! when `admin`, the control API, is told to reload. Each worker thread has its own listeners, its
-//! own upstream connections and its own cache of tokens; what they share, they only read.
+//! own upstream connections and its own cache of tokens; what they share, they only read,
+//! but for the counters of limits, which are exact over all of them.
 //!
 //! # What holds everywhere
 //!
@@ -67,6 +70,7 @@ pub mod middleware;
 pub mod session;
 pub mod policy;
 pub mod access;
+pub mod limits;
 pub mod proxy;
 pub mod telemetry;
 pub mod jwks;

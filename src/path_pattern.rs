@@ -42,8 +42,7 @@ impl PathPattern {
     /// # Errors
     /// [`PatternError`] when it does not compile.
     pub fn new(pattern: &str) -> Result<Self, PatternError> {
-        let literal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '~' | '-' | '%');
-        if pattern.chars().all(literal) {
+        if pattern.chars().all(is_plain) {
             return Ok(Self(Pattern::Literal(pattern.into())));
         }
         let template = with_segments(pattern);
@@ -53,11 +52,43 @@ impl PathPattern {
         Ok(Self(Pattern::Regex { ended, with_slash }))
     }
 
+    /// Reads a path of an OpenAPI document, where nothing but `{name}` is special.
+    ///
+    /// # Errors
+    /// [`PatternError`] when it does not compile.
+    pub fn template(path: &str) -> Result<Self, PatternError> {
+        if path.chars().all(is_plain) {
+            return Self::new(path);
+        }
+        let mut pattern = String::with_capacity(path.len());
+        let mut rest = path;
+        while let Some((before, (_, after))) =
+            rest.split_once('{').and_then(|(before, after)| Some((before, after.split_once('}')?)))
+        {
+            pattern.push_str(&regex::escape(before));
+            pattern.push_str("[^/]+");
+            rest = after;
+        }
+        pattern.push_str(&regex::escape(rest));
+        Self::new(&pattern)
+    }
+
+    /// Whether this is a plain path.
+    #[must_use]
+    pub const fn is_literal(&self) -> bool {
+        matches!(self.0, Pattern::Literal(_))
+    }
+
     /// Whether a decoded path is one of these.
     #[must_use]
     pub fn matches(&self, path: &str) -> bool {
         self.0.matches(path)
     }
+}
+
+/// Whether a character means itself in a pattern.
+const fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '~' | '-' | '%')
 }
 
 impl Pattern {
@@ -135,6 +166,22 @@ mod tests {
             good.iter().for_each(|path| assert!(is_about(pattern, path), "{pattern} is about {path}"));
             bad.iter().for_each(|path| assert!(!is_about(pattern, path), "{pattern} is not about {path}"));
         }
+    }
+
+    #[test]
+    fn templates_are_literal_but_for_their_names() {
+        let matches = |template: &str, path: &str| PathPattern::template(template).unwrap().matches(path);
+        for (template, good, bad) in [
+            ("/x", vec!["/x", "/x/y"], vec!["/xy"]),
+            ("/v1.0/(x)", vec!["/v1.0/(x)", "/v1.0/(x)/y"], vec!["/v1x0/(x)", "/v1.0/x"]),
+            ("/users/{id}/a", vec!["/users/7/a"], vec!["/users/a", "/users/7/8/a", "/users/7/b"]),
+            ("/a{id}", vec!["/a1"], vec!["/a", "/b1"]),
+            ("/{", vec!["/{"], vec!["/x"]),
+        ] {
+            good.iter().for_each(|path| assert!(matches(template, path), "{template} {path}"));
+            bad.iter().for_each(|path| assert!(!matches(template, path), "{template} {path}"));
+        }
+        assert!(PathPattern::template("/x-y").unwrap().is_literal());
     }
 
     #[test]

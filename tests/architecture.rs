@@ -110,6 +110,7 @@ fn the_narrow_ones_stay_narrow() {
         ("jwks", &["fetch", "jwks", "jwt", "tls"]),
         ("proxy", &["lookalikes", "proxy", "refusal", "tls"]),
         ("access", &["access", "path_pattern", "refusal"]),
+        ("limits", &["limits", "path_pattern"]),
         ("document", &["document"]),
         ("refusal", &["refusal"]),
         ("secrets", &["secrets"]),

@@ -25,7 +25,6 @@ const BODY: &str = "bodies are not transformed yet, and without it the upstream 
 const MISPLACED: &str = "this has no effect here, and the API would not be protected as it says; it belongs to x-tyk-api-gateway.server.authentication, or to the top of the document";
 const REPORTING: &str = "this is about reporting and has no effect here";
 const CACHE: &str = "answers are not cached";
-const LIMIT: &str = "this limit is not enforced yet";
 
 pub(super) static OPENAPI: Section = Section {
     fields: &[
@@ -115,7 +114,7 @@ static UPSTREAM: Section = section(&[
     Field::refuse("loadBalancing", ELSEWHERE),
     Field::honour("preserveHostHeader", Shape::Object(&SWITCH)),
     Field::honour("preserveTrailingSlash", Shape::Object(&SWITCH)),
-    Field::warn("rateLimit", LIMIT),
+    Field::honour("rateLimit", Shape::Object(&RATE_LIMIT)),
     Field::honour("tlsTransport", Shape::Object(&TLS_TRANSPORT)),
     Field::refuse("mutualTLS", NOT_BUILT),
     Field::refuse("certificatePinning", NOT_BUILT),
@@ -124,6 +123,12 @@ static UPSTREAM: Section = section(&[
     Field::refuse("serviceDiscovery", ELSEWHERE),
     Field::warn("uptimeTests", "upstreams are not probed"),
     Field::ignore("test"),
+]);
+
+static RATE_LIMIT: Section = guarded(&[
+    Field::honour("enabled", Shape::Bool),
+    Field::honour("rate", Shape::Number),
+    Field::honour("per", Shape::Text),
 ]);
 
 static SWITCH: Section = section(&[Field::honour("enabled", Shape::Bool)]);
@@ -272,9 +277,9 @@ static GLOBAL: Section = section(&[
         "operations match by letter case; write their paths as callers do, and remove this",
     ),
     Field::warn("cache", CACHE),
-    // No limit is enforced yet, so none can be skipped.
-    Field::ignore("skipRateLimit"),
-    Field::ignore("skipQuota"),
+    Field::honour("skipRateLimit", Shape::Bool),
+    Field::honour("skipQuota", Shape::Bool),
+    // No key is created here, so no quota could be reset by that.
     Field::ignore("skipQuotaReset"),
     Field::warn("trafficLogs", REPORTING),
     Field::refuse("pluginConfig", CODE),
@@ -317,7 +322,7 @@ static OPERATION: Section = section(&[
     Field::honour("transformResponseHeaders", Shape::Object(&TRANSFORM_HEADERS)),
     Field::refuse("urlRewrite", ELSEWHERE),
     Field::refuse("transformRequestMethod", ELSEWHERE),
-    Field::warn("rateLimit", LIMIT),
+    Field::honour("rateLimit", Shape::Object(&RATE_LIMIT)),
     Field::refuse("requestSizeLimit", NOT_BUILT),
     Field::warn("enforceTimeout", "the gateway's own time limit applies"),
     Field::refuse("validateRequest", NOT_BUILT),

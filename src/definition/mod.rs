@@ -12,6 +12,7 @@ mod context;
 mod decryption;
 mod duration;
 mod fields;
+mod limits;
 mod load;
 mod overrides;
 mod parse;
@@ -30,6 +31,7 @@ use crate::{
     auth::{Place, Security},
     jwks::{Binding, RemoteSource},
     jwt::{KeySet, Rules, jwe::Decryption},
+    limits::ApiLimits,
     middleware::{ClaimHeaders, CorsPolicy, HeaderRules, Operations, ResourceMetadata},
     policy::Selection,
     proxy::Upstream,
@@ -80,6 +82,8 @@ pub struct Definition {
     pub operations: Operations,
     /// What errors look like instead.
     pub overrides: Overrides,
+    /// What limits all callers together.
+    pub limits: ApiLimits,
 }
 
 /// Where an API listens.

@@ -9,6 +9,7 @@ use super::{
     Definition, ListenPath,
     claim_headers::ClaimHeadersParser,
     context::Context,
+    limits,
     overrides::{self, RuleParser},
     raw::{self, OpenApi, Tyk},
     security::SecurityParser,
@@ -73,6 +74,7 @@ impl Context<'_> {
             ClaimHeadersParser { context: &mut self, at: at_claimgate.members(&["middleware", "global"]) }
                 .parse(&of_claims, &request_headers, &operations);
         let admission = admission?;
+        let limits = limits::limits(&mut self, &at, &tyk, &paths);
         Some(Definition {
             file: self.document.path().to_owned(),
             id: id?,
@@ -92,6 +94,7 @@ impl Context<'_> {
             cors: global.cors.enabled.then(|| cors(&global.cors)),
             operations,
             overrides: self.error_overrides(&at.member("errorOverrides"), &tyk.error_overrides),
+            limits,
         })
     }
 
@@ -223,7 +226,11 @@ impl Context<'_> {
     }
 }
 
-fn operation_path<'p>(paths: &'p serde_json::Map<String, Value>, id: &str) -> Option<(Method, &'p str)> {
+/// The method and path of the operation with this id.
+pub(super) fn operation_path<'p>(
+    paths: &'p serde_json::Map<String, Value>,
+    id: &str,
+) -> Option<(Method, &'p str)> {
     const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
     paths.iter().find_map(|(path, item)| {
         let has_id = |method: &&&str| {

@@ -107,6 +107,13 @@ mirrors! {
         url: String,
         preserve_host_header: Switch,
         preserve_trailing_slash: Switch,
+        rate_limit: RateLimit,
+    }
+
+    struct RateLimit {
+        enabled: bool,
+        rate: f64,
+        per: String,
     }
 
     struct Switch {
@@ -213,6 +220,8 @@ mirrors! {
         transform_response_headers: TransformHeaders,
         context_variables: Option<Switch>,
         cors: Cors,
+        skip_rate_limit: bool,
+        skip_quota: bool,
     }
 
     struct TransformHeaders {
@@ -242,6 +251,7 @@ mirrors! {
         transform_request_headers: TransformHeaders,
         transform_response_headers: TransformHeaders,
         mock_response: MockResponse,
+        rate_limit: RateLimit,
     }
 
     struct MockResponse {

@@ -9,6 +9,7 @@ use crate::{
     definition::{Definition, JwtScheme, KeySource, ListenPath, SecurityScheme},
     jwks::{KeySources, Registry, Source},
     jwt::Reading,
+    limits::ApiLimits,
     middleware::{ClaimHeaders, Cors, HeaderRules, Operation, Operations, ResourceMetadata},
     policy::PolicySet,
     proxy::Upstream,
@@ -41,6 +42,8 @@ pub(super) struct Api {
     operations: Operations,
     /// What its errors look like, and those of its upstream.
     pub(super) overrides: Overrides,
+    /// What limits all its callers.
+    pub(super) limits: ApiLimits,
     pub(super) upstream: Upstream,
 }
 
@@ -89,6 +92,7 @@ impl Api {
             cors: definition.cors.map(|policy| Cors::new(&policy, context.profile)),
             operations: definition.operations,
             overrides: definition.overrides.followed_by(context.overrides),
+            limits: definition.limits,
             upstream: definition.upstream,
         }
     }

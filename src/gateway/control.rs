@@ -5,7 +5,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
@@ -18,6 +18,7 @@ use crate::{
     config::Config,
     document::{Finding, Findings, Severity},
     jwks::Registry,
+    limits::Limiter,
 };
 
 /// How long the first requests wait for keys that are not there yet.
@@ -31,6 +32,7 @@ pub struct Control {
     config: Config,
     registry: Registry,
     verified: Arc<VerifiedTokens>,
+    limiter: Arc<Limiter>,
     published: Arc<ArcSwap<Snapshot>>,
     ready: AtomicBool,
     /// Held while documents are read, so that an older state of them cannot replace a newer one.
@@ -42,6 +44,7 @@ impl Control {
     pub(crate) async fn new(config: Config, registry: Registry) -> (Option<Self>, Findings) {
         let mut findings = Findings::default();
         let verified = Arc::new(VerifiedTokens::default());
+        let limiter = Arc::new(Limiter::new(Instant::now()));
         let Some(parsed) = Documents::read(&config).parse(&config, &mut findings) else {
             return (None, findings);
         };
@@ -50,7 +53,8 @@ impl Control {
         info!(apis = snapshot.len(), "definitions loaded");
         let published = Arc::new(ArcSwap::from_pointee(snapshot));
         let ready = AtomicBool::new(false);
-        let control = Self { config, registry, verified, published, ready, reloading: Mutex::default() };
+        let control =
+            Self { config, registry, verified, limiter, published, ready, reloading: Mutex::default() };
         (Some(control), findings)
     }
 
@@ -62,6 +66,11 @@ impl Control {
 
     pub(crate) fn published(&self) -> Arc<ArcSwap<Snapshot>> {
         Arc::clone(&self.published)
+    }
+
+    /// What has been counted so far; it does not change with the documents.
+    pub(crate) fn limiter(&self) -> Arc<Limiter> {
+        Arc::clone(&self.limiter)
     }
 
     /// Whether requests are served.

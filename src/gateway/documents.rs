@@ -45,14 +45,8 @@ impl Documents {
         findings.append(self.unread.clone());
         let loaded = definition::load(&self.definitions, &config.secrets, &self.templates);
         findings.append(loaded.findings);
-        let policies = match &config.policies {
-            Some(path) => {
-                let (policies, found) = policy::load(path, &self.policies);
-                findings.append(found);
-                policies
-            }
-            None => PolicySet::default(),
-        };
+        let (policies, found) = policy::load(&self.policies);
+        findings.append(found);
         // What has an error is missing below, and must not be called unknown on top of that.
         if findings.has_errors() {
             return None;

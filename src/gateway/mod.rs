@@ -7,6 +7,7 @@ mod api;
 mod compile;
 mod control;
 mod documents;
+mod limit;
 mod router;
 mod target;
 mod worker;

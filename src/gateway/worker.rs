@@ -19,11 +19,14 @@ use hyper::body::{Body as _, Incoming};
 use super::{
     api::Api,
     compile::{Route, Snapshot},
+    limit::{self, Held},
     target::{BadTarget, Target},
 };
 use crate::{
     access::Wanted,
-    auth, lookalikes,
+    auth,
+    limits::{Asking, Limiter, Pass},
+    lookalikes,
     middleware::{Facts, HeaderRules, NotForwardable, Operation, ResourceMetadata, Verdict},
     proxy::{Body, BodyError, ClientBody, Forwarding, Sender, TrustedProxies},
     refusal::{Asked, Manner, Overrides, Profile, Reason, Refusal, Space},
@@ -44,6 +47,8 @@ pub(crate) struct Worker {
     /// The snapshot in use: counted by this thread alone, so that no request writes memory that
     /// another core reads.
     current: RefCell<Local>,
+    limiter: Arc<Limiter>,
+    held: Held,
     sender: Sender,
     trusted_proxies: Arc<TrustedProxies>,
     lines: Lines,
@@ -63,18 +68,24 @@ enum Admitted<'a> {
     /// It is answered here.
     Answer(Response<Bytes>),
     /// It goes to the upstream.
-    Forward { session: Option<Session>, operation: Option<&'a Operation> },
+    Forward {
+        session: Option<Session>,
+        operation: Option<&'a Operation>,
+        /// What is left of its limits; nothing for a preflight, which has none.
+        pass: Option<Pass>,
+    },
 }
 
 impl Worker {
     pub(crate) fn new(
         published: Arc<ArcSwap<Snapshot>>,
+        limiter: Arc<Limiter>,
         sender: Sender,
         trusted_proxies: Arc<TrustedProxies>,
         lines: Lines,
     ) -> Self {
         let current = RefCell::new(Rc::new(published.load_full()));
-        Self { published, current, sender, trusted_proxies, lines }
+        Self { published, current, limiter, held: Held::default(), sender, trusted_proxies, lines }
     }
 
     fn snapshot(&self) -> Local {
@@ -183,6 +194,7 @@ impl Worker {
 struct Exchange<'e> {
     worker: &'e Worker,
     api: &'e Api,
+    /// In whose words answers are given.
     profile: Profile,
     asked: Asked,
     target: &'e Target<'e>,
@@ -197,8 +209,8 @@ impl<'e> Exchange<'e> {
     async fn run(&self, parts: Parts, body: Incoming) -> Result<Response<Body>, Refusal> {
         match self.admit(&parts).await? {
             Admitted::Answer(response) => Ok(response.map(Body::from)),
-            Admitted::Forward { session, operation } => {
-                self.forward(parts, body, session.as_ref(), operation).await
+            Admitted::Forward { session, operation, pass } => {
+                self.forward(parts, body, session.as_ref(), operation, pass.as_ref()).await
             }
         }
     }
@@ -207,7 +219,7 @@ impl<'e> Exchange<'e> {
     async fn admit(&self, parts: &Parts) -> Result<Admitted<'e>, Refusal> {
         let api = self.api;
         if self.pass_through {
-            return Ok(Admitted::Forward { session: None, operation: None });
+            return Ok(Admitted::Forward { session: None, operation: None, pass: None });
         }
         let below = self.target.path_below(self.taken);
         if let Some(metadata) = api.metadata.as_ref().filter(|metadata| metadata.is_at(below))
@@ -230,10 +242,28 @@ impl<'e> Exchange<'e> {
             }
             _ => None,
         };
+        let pass = self.limit(&parts.method, below, session.as_ref()).await?;
         match operation.and_then(|operation| operation.mock.as_ref()) {
-            Some(mock) => Ok(Admitted::Answer(mock.response())),
-            None => Ok(Admitted::Forward { session, operation }),
+            Some(mock) => {
+                let mut response = mock.response();
+                limit::tell(&pass, self.profile, response.headers_mut());
+                Ok(Admitted::Answer(response))
+            }
+            None => Ok(Admitted::Forward { session, operation, pass: Some(pass) }),
         }
+    }
+
+    /// Counts the request, once everything else has let it through; it may be held for a while.
+    async fn limit(&self, method: &Method, below: &str, session: Option<&Session>) -> Result<Pass, Refusal> {
+        let caller = session.and_then(|session| Some((session.caller(), session.plan(&self.api.id)?)));
+        let asking = Asking {
+            caller,
+            api: &self.api.limits,
+            method,
+            paths: [&self.target.path, below],
+            ambiguous: self.target.ambiguous,
+        };
+        limit::admit(&self.worker.limiter, &self.worker.held, &asking).await
     }
 
     async fn forward(
@@ -242,6 +272,7 @@ impl<'e> Exchange<'e> {
         body: Incoming,
         session: Option<&Session>,
         operation: Option<&'e Operation>,
+        pass: Option<&Pass>,
     ) -> Result<Response<Body>, Refusal> {
         let api = self.api;
         let asked_headers = if api.reads_headers { parts.headers.clone() } else { HeaderMap::new() };
@@ -264,6 +295,9 @@ impl<'e> Exchange<'e> {
         *response.version_mut() = Version::HTTP_11;
         let headers = response.headers_mut();
         Forwarding::prepare_response(headers);
+        if let Some(pass) = pass {
+            limit::tell(pass, self.profile, headers);
+        }
         if let Some(rules) = of_operation {
             rules.apply(headers);
         }

@@ -2,26 +2,26 @@
 //!
 //! A document is one policy with its `id`, or an object of policies by id.
 
-use std::{collections::HashMap, path::Path, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use http::Method;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{
-    Limits, Policy, PolicySet,
-    raw::{POLICY, RawPartitions, RawPolicy, RawRight, RawUrl},
+    ApiEntry, Policy, PolicyLimits, PolicySet,
+    raw::{POLICY, RawEndpoint, RawLimit, RawPartitions, RawPolicy, RawRight},
 };
 use crate::{
     access::{ApiRight, UrlRule},
-    document::{Document, FieldPath, Finding, Findings, Severity},
+    document::{Document, FieldPath, Findings},
+    limits::{Allowance, Endpoints, Limits, Quota, Rate, Throttle},
 };
 
-/// Parses the policies that were read at a path, a folder or file.
+/// Parses the policies of these documents.
 #[must_use]
-pub fn load(path: &Path, documents: &[Document]) -> (PolicySet, Findings) {
+pub fn load(documents: &[Document]) -> (PolicySet, Findings) {
     let mut loader = Loader::default();
     documents.iter().for_each(|document| loader.document(document));
-    loader.warn_about_limits(path);
     (PolicySet::new(loader.policies), loader.findings)
 }
 
@@ -30,8 +30,6 @@ struct Loader {
     policies: Vec<Policy>,
     /// Where each policy came from, by organisation and id.
     origins: HashMap<(Box<str>, Arc<str>), PathBuf>,
-    /// The first policy with limits, and how many there are.
-    limited: Option<(Arc<str>, usize)>,
     findings: Findings,
 }
 
@@ -68,20 +66,7 @@ impl Loader {
             );
             return self.findings.error(document, &at.member("id"), message);
         }
-        if policy.limits.limit_anything() {
-            let (_, count) = self.limited.get_or_insert_with(|| (Arc::clone(&policy.id), 0));
-            *count += 1;
-        }
         self.policies.push(policy);
-    }
-
-    fn warn_about_limits(&mut self, path: &Path) {
-        let Some((first, count)) = &self.limited else { return };
-        let message = format!(
-            "{count} of the policies ({first}{}) limit rate, quota or throttle; these limits are read and kept, and not enforced yet",
-            if *count > 1 { ", …" } else { "" }
-        );
-        self.findings.push(Finding { severity: Severity::Warning, ..Finding::of_file(path, message) });
     }
 }
 
@@ -103,23 +88,30 @@ impl Reader<'_> {
 
     fn policy(&mut self, raw: RawPolicy, key: Option<&str>) -> Option<Policy> {
         let id = self.id(raw.id, key)?;
-        let partitions = raw.partitions;
-        let rights =
-            if self.grants(partitions) { self.rights(raw.access_rights, partitions) } else { Vec::new() };
+        let parts = self.parts(raw.partitions);
+        let own = limits(&raw.limit);
+        let mut limits = PolicyLimits {
+            rate: parts.rate.then_some(own.rate),
+            quota: parts.quota.then_some(own.quota),
+            per_api: parts.per_api,
+            apis: Vec::with_capacity(raw.access_rights.len()),
+        };
+        let mut rights = Vec::with_capacity(raw.access_rights.len());
+        for (api, right) in raw.access_rights {
+            let at = self.at.member("access_rights").member(&api);
+            let raw: RawRight = serde_json::from_value(right).unwrap_or_default();
+            let api: Arc<str> = api.into();
+            limits.apis.push(self.api_entry(&at, &api, &raw, &parts));
+            if parts.acl {
+                let right = self.right(&at, &raw, &api);
+                rights.push((api, right));
+            }
+        }
         let active = self.is_active(raw.active, raw.is_inactive, raw.state.as_deref());
         if raw.key_expires_in > 0.0 {
             let message = "sessions end with their token, not after this time; let tokens have an exp";
             self.findings.warning(self.document, &self.at.member("key_expires_in"), message);
         }
-        let limits = Limits {
-            rate: raw.rate,
-            per: raw.per,
-            quota_max: whole(raw.quota_max),
-            quota_renewal_rate: whole(raw.quota_renewal_rate),
-            throttle_interval: raw.throttle_interval,
-            throttle_retry_limit: whole(raw.throttle_retry_limit),
-            key_expires_in: whole(raw.key_expires_in),
-        };
         Some(Policy {
             file: self.document.path().to_owned(),
             id,
@@ -154,16 +146,16 @@ impl Reader<'_> {
         Some(id.into())
     }
 
-    /// Whether a policy with these partitions grants rights at all.
-    fn grants(&mut self, partitions: RawPartitions) -> bool {
+    /// Which parts of a policy with these partitions count: all, if none is named.
+    fn parts(&mut self, partitions: RawPartitions) -> Parts {
         let RawPartitions { quota, rate_limit, complexity, acl, per_api } = partitions;
         let any = quota || rate_limit || complexity || acl;
         if per_api && any {
             let message = "per_api and another partition contradict each other; callers with this policy get no rights from it";
             self.findings.warning(self.document, &self.at.member("partitions"), message);
-            return false;
+            return Parts { acl: false, rate: false, quota: false, per_api: false };
         }
-        per_api || acl || !any
+        Parts { acl: acl || !any, rate: rate_limit || !any, quota: quota || !any, per_api }
     }
 
     fn is_active(&mut self, active: Option<bool>, is_inactive: bool, state: Option<&str>) -> bool {
@@ -178,32 +170,46 @@ impl Reader<'_> {
         active != Some(false) && !is_inactive && !denied
     }
 
-    fn rights(&mut self, rights: Map<String, Value>, partitions: RawPartitions) -> Vec<(Arc<str>, ApiRight)> {
-        let mut granted = Vec::with_capacity(rights.len());
-        for (key, right) in rights {
-            let at = self.at.member("access_rights").member(&key);
-            let raw: RawRight = serde_json::from_value(right).unwrap_or_default();
-            if raw.api_id.as_ref().is_some_and(|id| *id != key) {
-                let message = format!(
-                    "the right is for the API {key} by its key and for another one here; the key counts"
-                );
-                self.findings.warning(self.document, &at.member("api_id"), message);
-            }
-            if raw.limit.as_ref().is_some_and(limits_anything) {
-                let message = if partitions.per_api {
-                    "limits of an API are not enforced yet"
-                } else {
-                    "without the partition per_api the limit of an access right has no effect, as in Tyk"
-                };
-                self.findings.warning(self.document, &at.member("limit"), message);
-            }
-            if !raw.endpoints.is_empty() {
-                let message = "limits of endpoints are not enforced yet";
-                self.findings.warning(self.document, &at.member("endpoints"), message);
-            }
-            granted.push((key.as_str().into(), self.right(&at, &raw.allowed_urls)));
+    /// What the policy limits on one API.
+    fn api_entry(&mut self, at: &FieldPath, api: &Arc<str>, raw: &RawRight, parts: &Parts) -> ApiEntry {
+        let own = raw.limit.filter(|limit| *limit != RawLimit::default());
+        if own.is_some_and(|own| limits_anything(&limits(&own))) && !parts.per_api {
+            let message =
+                "without the partition per_api the limit of an access right has no effect, as in Tyk";
+            self.findings.warning(self.document, &at.member("limit"), message);
         }
-        granted
+        let own = own.filter(|_| parts.per_api).map(|own| limits(&own));
+        let endpoints = if parts.rate { self.endpoints(at, &raw.endpoints) } else { Endpoints::default() };
+        ApiEntry { api: Arc::clone(api), limits: own, endpoints }
+    }
+
+    fn endpoints(&mut self, at: &FieldPath, raw: &[RawEndpoint]) -> Endpoints {
+        let mut endpoints = Endpoints::default();
+        for (n, endpoint) in raw.iter().enumerate() {
+            let at = at.member("endpoints").element(n);
+            for (m, method) in endpoint.methods.iter().enumerate() {
+                let at_method = at.member("methods").element(m);
+                let Some(allowance) = Allowance::rate(method.limit.rate, method.limit.per) else {
+                    let message = "rate or per is not positive, so this limits nothing; write both";
+                    self.findings.warning(self.document, &at_method.member("limit"), message);
+                    continue;
+                };
+                let Ok(name) = Method::from_bytes(method.name.to_ascii_uppercase().as_bytes()) else {
+                    self.findings.error(
+                        self.document,
+                        &at_method.member("name"),
+                        "this is no method, so nothing would be limited; correct it",
+                    );
+                    continue;
+                };
+                if let Err(reason) = endpoints.add(name, &endpoint.path, allowance) {
+                    let message =
+                        format!("the pattern does not compile, so nothing would be limited: {reason}");
+                    self.findings.error(self.document, &at.member("path"), message);
+                }
+            }
+        }
+        endpoints
     }
 
     /// The methods of a rule. They are compared by letter case (RFC 9110 section 9.1).
@@ -232,7 +238,14 @@ impl Reader<'_> {
         methods
     }
 
-    fn right(&mut self, at: &FieldPath, urls: &[RawUrl]) -> ApiRight {
+    /// What the policy grants on one API.
+    fn right(&mut self, at: &FieldPath, raw: &RawRight, api: &str) -> ApiRight {
+        if raw.api_id.as_ref().is_some_and(|id| id != api) {
+            let message =
+                format!("the right is for the API {api} by its key and for another one here; the key counts");
+            self.findings.warning(self.document, &at.member("api_id"), message);
+        }
+        let urls = &raw.allowed_urls;
         if urls.is_empty() {
             return ApiRight::Whole;
         }
@@ -253,12 +266,26 @@ impl Reader<'_> {
     }
 }
 
-/// Whether a limit of an access right limits anything: the numbers of one that does are positive.
-fn limits_anything(limit: &Value) -> bool {
-    let number = |name: &str| limit.get(name).and_then(Value::as_f64).unwrap_or_default();
-    (number("rate") > 0.0 && number("per") > 0.0)
-        || number("quota_max") > 0.0
-        || number("throttle_retry_limit") > 0.0
+/// Which parts of a policy count.
+struct Parts {
+    acl: bool,
+    rate: bool,
+    quota: bool,
+    per_api: bool,
+}
+
+fn limits(raw: &RawLimit) -> Limits {
+    let retries = u32::try_from(whole(raw.throttle_retry_limit).max(0)).unwrap_or(u32::MAX);
+    let interval = Duration::try_from_secs_f64(raw.throttle_interval).unwrap_or_default();
+    let throttle = (retries > 0 && !interval.is_zero()).then_some(Throttle { interval, retries });
+    Limits {
+        rate: Rate { allowance: Allowance::rate(raw.rate, raw.per), throttle },
+        quota: Quota::new(whole(raw.quota_max), whole(raw.quota_renewal_rate)),
+    }
+}
+
+const fn limits_anything(limits: &Limits) -> bool {
+    limits.rate.allowance.is_some() || matches!(limits.quota, Quota::Limited(_))
 }
 
 /// Tyk writes whole numbers as floats now and then.
@@ -280,7 +307,7 @@ mod tests {
             fs::write(folder.path().join(name), text).unwrap();
         }
         let (documents, mut findings) = read_all(folder.path());
-        let (set, found) = load(folder.path(), &documents);
+        let (set, found) = load(&documents);
         findings.append(found);
         let prefix = format!("{}/", folder.path().display());
         (set, findings.into_iter().map(|finding| finding.to_string().replace(&prefix, "")).collect())
@@ -350,8 +377,7 @@ mod tests {
                 r#"{"id":"d","rate":3,"per":60,"access_rights":{"x":{"disable_introspection":true}}}"#,
             ),
         ]);
-        assert_eq!(findings.len(), 10, "{findings:#?}");
-        assert!(findings[0].contains("limit rate, quota or throttle"), "{findings:#?}");
+        assert_eq!(findings.len(), 9, "{findings:#?}");
         assert!(findings.iter().any(|f| f.starts_with("error: 1.json:1: rate: a number is expected")));
         assert!(
             findings

@@ -1,10 +1,18 @@
 //! A policy, and what several of them grant together.
 
-use std::{collections::HashSet, path::PathBuf, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use serde_json::Value;
 
-use crate::access::{ApiRight, Rights};
+use super::{PolicyLimits, limits};
+use crate::{
+    access::{ApiRight, Rights},
+    limits::Plan,
+};
 
 /// A security policy.
 #[derive(Clone, Debug)]
@@ -23,34 +31,15 @@ pub struct Policy {
     pub tags: Vec<String>,
     /// Values for header templates (`$tyk_meta.name`).
     pub meta_data: serde_json::Map<String, Value>,
-    /// Rate, quota and throttle.
-    pub limits: Limits,
+    /// How often its callers may.
+    pub limits: PolicyLimits,
 }
 
-/// The limits of a policy as they were written. A value of 0 or less means no limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Limits {
-    /// Requests in each `per`.
-    pub rate: f64,
-    /// Seconds.
-    pub per: f64,
-    /// Requests in each renewal period; -1 for any number.
-    pub quota_max: i64,
-    /// Seconds.
-    pub quota_renewal_rate: i64,
-    /// Seconds between tries of a request that is held.
-    pub throttle_interval: f64,
-    /// How often a request that is held is tried.
-    pub throttle_retry_limit: i64,
-    /// Seconds after which a session ends.
-    pub key_expires_in: i64,
-}
-
-impl Limits {
-    /// Whether anything is limited.
+impl Policy {
+    /// Whether it grants anything; if not, only its limits count, together with other policies.
     #[must_use]
-    pub fn limit_anything(&self) -> bool {
-        (self.rate > 0.0 && self.per > 0.0) || self.quota_max > 0 || self.throttle_retry_limit > 0
+    pub const fn grants_anything(&self) -> bool {
+        !self.rights.is_empty()
     }
 }
 
@@ -67,6 +56,8 @@ pub struct Grant {
     pub tags: Vec<String>,
     /// Their values; a later policy wins.
     pub meta_data: serde_json::Map<String, Value>,
+    /// What limits callers, by the APIs that are granted.
+    pub plans: HashMap<Arc<str>, Plan>,
 }
 
 impl Grant {
@@ -83,6 +74,7 @@ impl Grant {
             grant.tags.extend(policy.tags.iter().filter(|tag| tags.insert(tag.as_str())).cloned());
             grant.meta_data.extend(policy.meta_data.clone());
         }
+        grant.plans = limits::plans(&policies);
         grant.policies = policies;
         grant
     }

@@ -68,9 +68,49 @@ static ACCESS_RIGHT: Section = Section {
         Field::refuse_content("json_rpc_methods", GRAPHQL),
         Field::refuse_content("json_rpc_methods_access_rights", GRAPHQL),
         Field::refuse_content("mcp_access_rights", GRAPHQL),
-        Field::honour("limit", Shape::Any),
+        Field::honour("limit", Shape::Object(&LIMIT)),
         Field::ignore("allowance_scope"),
-        Field::honour("endpoints", Shape::List(&Shape::Any)),
+        Field::honour("endpoints", Shape::List(&Shape::Object(&ENDPOINT))),
+    ],
+    unknown: Unknown::Error,
+};
+
+static LIMIT: Section = Section {
+    fields: &[
+        Field::honour("rate", Shape::Number),
+        Field::honour("per", Shape::Number),
+        Field::honour("quota_max", Shape::Number),
+        Field::honour("quota_renewal_rate", Shape::Number),
+        Field::honour("throttle_interval", Shape::Number),
+        Field::honour("throttle_retry_limit", Shape::Number),
+        Field::ignore("max_query_depth"),
+        Field::ignore("smoothing"),
+        // What Tyk keeps of a session in the same object.
+        Field::ignore("quota_remaining"),
+        Field::ignore("quota_renews"),
+        Field::ignore("set_by"),
+    ],
+    unknown: Unknown::Warning,
+};
+
+static ENDPOINT: Section = Section {
+    fields: &[
+        Field::honour("path", Shape::Text),
+        Field::honour("methods", Shape::List(&Shape::Object(&ENDPOINT_METHOD))),
+    ],
+    unknown: Unknown::Error,
+};
+
+static ENDPOINT_METHOD: Section = Section {
+    fields: &[Field::honour("name", Shape::Text), Field::honour("limit", Shape::Object(&ENDPOINT_LIMIT))],
+    unknown: Unknown::Error,
+};
+
+static ENDPOINT_LIMIT: Section = Section {
+    fields: &[
+        Field::honour("rate", Shape::Number),
+        Field::honour("per", Shape::Number),
+        Field::ignore("smoothing"),
     ],
     unknown: Unknown::Error,
 };
@@ -85,12 +125,8 @@ static ALLOWED_URL: Section = Section {
 pub(super) struct RawPolicy {
     pub(super) id: Option<String>,
     pub(super) org_id: String,
-    pub(super) rate: f64,
-    pub(super) per: f64,
-    pub(super) quota_max: f64,
-    pub(super) quota_renewal_rate: f64,
-    pub(super) throttle_interval: f64,
-    pub(super) throttle_retry_limit: f64,
+    #[serde(flatten)]
+    pub(super) limit: RawLimit,
     pub(super) access_rights: Map<String, Value>,
     pub(super) active: Option<bool>,
     pub(super) is_inactive: bool,
@@ -116,8 +152,33 @@ pub(super) struct RawPartitions {
 pub(super) struct RawRight {
     pub(super) api_id: Option<String>,
     pub(super) allowed_urls: Vec<RawUrl>,
-    pub(super) limit: Option<Value>,
-    pub(super) endpoints: Vec<Value>,
+    pub(super) limit: Option<RawLimit>,
+    pub(super) endpoints: Vec<RawEndpoint>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(super) struct RawLimit {
+    pub(super) rate: f64,
+    pub(super) per: f64,
+    pub(super) quota_max: f64,
+    pub(super) quota_renewal_rate: f64,
+    pub(super) throttle_interval: f64,
+    pub(super) throttle_retry_limit: f64,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawEndpoint {
+    pub(super) path: String,
+    pub(super) methods: Vec<RawEndpointMethod>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawEndpointMethod {
+    pub(super) name: String,
+    pub(super) limit: RawLimit,
 }
 
 #[derive(Default, Deserialize)]

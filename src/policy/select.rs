@@ -175,7 +175,7 @@ mod tests {
     use crate::{
         access::ApiRight,
         jwt::{Algorithm, Token, import_key, sign::SigningKey},
-        policy::Limits,
+        policy::PolicyLimits,
     };
 
     fn policy(id: &str, active: bool, apis: &[&str]) -> Policy {
@@ -187,7 +187,7 @@ mod tests {
             rights: apis.iter().map(|api| ((*api).into(), ApiRight::Whole)).collect(),
             tags: vec![id.into(), "all".into()],
             meta_data: [("plan".into(), id.into())].into_iter().collect(),
-            limits: Limits::default(),
+            limits: PolicyLimits::default(),
         }
     }
 

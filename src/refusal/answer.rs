@@ -16,6 +16,8 @@ pub struct Refusal {
     reason: Reason,
     /// What profile `tyk` repeats in its text; never shown in profile `rfc`.
     detail: Option<Box<str>>,
+    /// What the answer says besides, in profile `rfc`.
+    fields: Option<Box<HeaderMap>>,
 }
 
 /// The protection space of an API, as challenges name it.
@@ -51,7 +53,7 @@ impl Asked {
 
 impl From<Reason> for Refusal {
     fn from(reason: Reason) -> Self {
-        Self { reason, detail: None }
+        Self { reason, detail: None, fields: None }
     }
 }
 
@@ -97,7 +99,13 @@ impl Refusal {
     /// A refusal whose text in profile `tyk` repeats `detail`.
     #[must_use]
     pub fn with_detail(reason: Reason, detail: impl Into<Box<str>>) -> Self {
-        Self { reason, detail: Some(detail.into()) }
+        Self { reason, detail: Some(detail.into()), fields: None }
+    }
+
+    /// A refusal whose answer has these fields as well in profile `rfc`.
+    #[must_use]
+    pub fn with_fields(reason: Reason, fields: HeaderMap) -> Self {
+        Self { reason, detail: None, fields: Some(Box::new(fields)) }
     }
 
     /// Why.
@@ -140,6 +148,9 @@ impl Refusal {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = row.retry_after {
             headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if let Some(fields) = &self.fields {
+            headers.extend(HeaderMap::clone(fields));
         }
         let challenge = match row.challenge {
             Challenge::None => None,

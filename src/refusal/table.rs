@@ -161,6 +161,12 @@ reasons! {
     ApiNotGranted,
     /// The policies do not grant this path or method.
     PathNotGranted,
+    /// The caller is over the rate of its policies.
+    RateExceeded,
+    /// The caller has used up the quota of its policies.
+    QuotaExceeded,
+    /// All callers together are over the rate of the API or operation.
+    ApiRateExceeded,
     /// A claim cannot be put into a header.
     ClaimNotForwardable,
     /// The upstream's name cannot be resolved.
@@ -455,6 +461,29 @@ impl Reason {
                 "This caller may not use this resource.",
                 "Access to this resource has been disallowed",
             ),
+            Self::RateExceeded => Row {
+                status: 429,
+                error: "rate_limit_exceeded",
+                tyk_status: 429,
+                flag: Some(Flag::RateLimited),
+                ..forbidden(
+                    "rate_exceeded",
+                    "This caller has sent too many requests in a short time.",
+                    "Rate Limit Exceeded",
+                )
+            },
+            Self::QuotaExceeded => Row {
+                status: 429,
+                error: "quota_exceeded",
+                flag: Some(Flag::QuotaExceeded),
+                ..forbidden("quota_exceeded", "The quota of this caller is used up.", "Quota exceeded")
+            },
+            Self::ApiRateExceeded => Row {
+                code: "api_rate_exceeded",
+                description: "This API gets too many requests at the moment.",
+                tyk_message: "API Rate Limit Exceeded",
+                ..Self::RateExceeded.row()
+            },
             Self::ClaimNotForwardable => Row {
                 tyk_status: 500,
                 ..forbidden(

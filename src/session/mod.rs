@@ -3,13 +3,17 @@
 //! A session is derived from the verified claims and the policies in force, never stored: what a
 //! token cannot do now it cannot do because of an earlier token either.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use serde_json::Value;
 
 use crate::{
     access::Rights,
     jwt::{Claims, json::Object},
+    limits::{Caller, Plan},
     policy::{Grant, Policy},
 };
 
@@ -24,6 +28,8 @@ struct Inner {
     claims: Claims,
     grant: Arc<Grant>,
     payload: Option<Box<str>>,
+    /// Made when limits ask for it first.
+    caller: OnceLock<Caller>,
 }
 
 /// Who the caller is. A subject is unique only within its issuer (OpenID Connect Core section 5.7),
@@ -48,13 +54,27 @@ impl Session {
         payload: Option<&str>,
     ) -> Self {
         let payload = payload.map(Into::into);
-        Self(Arc::new(Inner { subject: subject.into(), header, claims, grant, payload }))
+        let caller = OnceLock::new();
+        Self(Arc::new(Inner { subject: subject.into(), header, claims, grant, payload, caller }))
     }
 
     /// Who the caller is.
     #[must_use]
     pub fn identity(&self) -> Identity<'_> {
         Identity { issuer: self.0.claims.issuer(), subject: &self.0.subject }
+    }
+
+    /// The same for limits.
+    pub(crate) fn caller(&self) -> Caller {
+        *self.0.caller.get_or_init(|| {
+            let Identity { issuer, subject } = self.identity();
+            Caller::new(issuer, subject)
+        })
+    }
+
+    /// What limits the caller on this API.
+    pub(crate) fn plan(&self, api: &str) -> Option<&Plan> {
+        self.0.grant.plans.get(api)
     }
 
     /// The caller's name within its issuer.

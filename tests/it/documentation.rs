@@ -56,7 +56,7 @@ fn errors() -> String {
          text; `{}` there is what Tyk repeats of the token. The flag is what rules of\n\
          [`errorOverrides`](definitions.md#errors) may name the reason by.\n\n\
          Besides these there are answers without a body: 301 to the clean path, 400 for a head that cannot be parsed, 414 and 431\n\
-         for one that is too large. `client_closed` is answered to nobody: it is what the access log has for a client that left.\n\n\
+         for one that is too large. A refusal by a limit says in `Retry-After` when to come back, if that is of use. `client_closed` is answered to nobody: it is what the access log has for a client that left.\n\n\
          This page is made from the table in `src/refusal/table.rs`; a test keeps it so.\n\n\
          | reason code | `rfc` | `error` | `error_description` | `tyk` | Tyk's text | flag |\n\
          |---|---|---|---|---|---|---|\n",

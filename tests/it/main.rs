@@ -23,6 +23,7 @@ mod examples;
 mod http_corpus;
 mod key_sources;
 mod layer;
+mod limits;
 mod middleware;
 mod policies;
 mod proxying;

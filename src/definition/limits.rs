@@ -1,0 +1,57 @@
+//! Limits that all callers of an API share.
+
+use super::{
+    context::Context,
+    duration,
+    raw::{self, Tyk},
+};
+use crate::{
+    document::FieldPath,
+    limits::{Allowance, ApiLimits, Endpoints},
+};
+
+/// Reads the limits of an API; `paths` are those of the document.
+pub(super) fn limits(
+    context: &mut Context<'_>,
+    at: &FieldPath,
+    tyk: &Tyk,
+    paths: &serde_json::Map<String, serde_json::Value>,
+) -> ApiLimits {
+    let at_rate = at.members(&["upstream", "rateLimit"]);
+    let rate = allowance(context, &at_rate, &tyk.upstream.rate_limit);
+    let at_middleware = at.member("middleware");
+    let mut operations = Endpoints::default();
+    for (id, operation) in &tyk.middleware.operations {
+        let at = at_middleware.members(&["operations", id, "rateLimit"]);
+        // An id without a path has been told of with the operation.
+        let Some(allowance) = allowance(context, &at, &operation.rate_limit) else { continue };
+        let Some((method, path)) = super::parse::operation_path(paths, id) else { continue };
+        if let Err(reason) = operations.add_template(method, path, allowance) {
+            context.error(&at, reason.to_string());
+        }
+    }
+    let global = &tyk.middleware.global;
+    if global.skip_rate_limit && (rate.is_some() || !operations.is_empty()) {
+        let message = "this switches off the API's own rateLimit as well, as in Tyk; remove one of them";
+        context.warning(&at_middleware.members(&["global", "skipRateLimit"]), message);
+    }
+    ApiLimits::new(&tyk.info.org_id, &tyk.info.id, rate, operations)
+        .skipping(global.skip_rate_limit, global.skip_quota)
+}
+
+fn allowance(context: &mut Context<'_>, at: &FieldPath, raw: &raw::RateLimit) -> Option<Allowance> {
+    if !raw.enabled {
+        return None;
+    }
+    let period = if raw.per.is_empty() { Some(std::time::Duration::ZERO) } else { duration::parse(&raw.per) };
+    let Some(period) = period else {
+        context.error(&at.member("per"), "a time is written like 60s or 1m30s; correct it");
+        return None;
+    };
+    let allowance = Allowance::rate(raw.rate, period.as_secs_f64());
+    if allowance.is_none() {
+        context
+            .warning(at, "rate or per is not positive, so this limits nothing; write both, or switch it off");
+    }
+    allowance
+}

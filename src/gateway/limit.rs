@@ -1,0 +1,88 @@
+//! A request before its limits: held while it is over a rate with a throttle, refused if it stays so.
+
+use std::{
+    cell::Cell,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use http::{HeaderMap, header::RETRY_AFTER};
+use tokio::time::sleep;
+
+use crate::{
+    limits::{Asking, Exceeded, Limiter, Pass, Which, rate_limit_fields, retry_after, tyk_fields},
+    refusal::{Profile, Reason, Refusal},
+};
+
+/// How many requests a thread holds at most; one more is refused at once.
+const MAX_HELD: usize = 1024;
+
+/// How many requests a thread holds.
+#[derive(Default)]
+pub(super) struct Held(Cell<usize>);
+
+/// One of them. Dropped when it is held no longer, be it that its client has left.
+struct Place<'h>(&'h Held);
+
+impl Held {
+    fn enter(&self) -> Option<Place<'_>> {
+        if self.0.get() >= MAX_HELD {
+            return None;
+        }
+        self.0.set(self.0.get().saturating_add(1));
+        Some(Place(self))
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.0.set(self.0.0.get().saturating_sub(1));
+    }
+}
+
+/// Counts a request that is within its limits.
+pub(super) async fn admit(limiter: &Limiter, held: &Held, asking: &Asking<'_>) -> Result<Pass, Refusal> {
+    let mut exceeded = match limiter.admit(asking, Instant::now) {
+        Ok(pass) => return Ok(pass),
+        Err(exceeded) => exceeded,
+    };
+    let (Some(throttle), Some(_place)) = (exceeded.throttle, held.enter()) else {
+        return Err(refusal(&exceeded));
+    };
+    for _ in 0..throttle.retries {
+        sleep(throttle.interval).await;
+        exceeded = match limiter.admit(asking, Instant::now) {
+            Ok(pass) => return Ok(pass),
+            Err(exceeded) => exceeded,
+        };
+        // Over another limit now, which holds nobody.
+        if exceeded.throttle.is_none() {
+            break;
+        }
+    }
+    Err(refusal(&exceeded))
+}
+
+/// Says in an answer what is left.
+pub(super) fn tell(pass: &Pass, profile: Profile, headers: &mut HeaderMap) {
+    match profile {
+        Profile::Rfc => rate_limit_fields(pass, headers),
+        Profile::Tyk => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            tyk_fields(pass, now, headers);
+        }
+    }
+}
+
+fn refusal(exceeded: &Exceeded) -> Refusal {
+    let reason = match exceeded.which {
+        Which::Rate => Reason::RateExceeded,
+        Which::Quota => Reason::QuotaExceeded,
+        Which::Api => Reason::ApiRateExceeded,
+    };
+    let mut fields = HeaderMap::new();
+    rate_limit_fields(&exceeded.left, &mut fields);
+    if let Some(seconds) = retry_after(exceeded) {
+        fields.insert(RETRY_AFTER, seconds.into());
+    }
+    Refusal::with_fields(reason, fields)
+}

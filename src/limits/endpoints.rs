@@ -1,0 +1,205 @@
+//! Limits of single endpoints.
+
+use std::cmp::Reverse;
+
+use http::Method;
+
+use super::{Allowance, Scope};
+use crate::path_pattern::{PathPattern, PatternError};
+
+/// Limits by method and path. Where several could count, the most specific does: one with more
+/// segments before one with fewer, a plain path before a pattern, a longer text before a shorter one.
+#[derive(Clone, Debug, Default)]
+pub struct Endpoints(Vec<Endpoint>);
+
+/// The limit of one endpoint.
+#[derive(Clone, Debug)]
+struct Endpoint {
+    method: Method,
+    text: Box<str>,
+    pattern: PathPattern,
+    allowance: Allowance,
+}
+
+/// The same with a counter for each.
+#[derive(Clone, Debug, Default)]
+pub(super) struct CountedEndpoints(Vec<(Endpoint, Scope)>);
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'r> {
+    pub(super) method: &'r Method,
+    /// The decoded path: whole, and after the listen path.
+    pub(super) paths: [&'r str; 2],
+    /// An upstream may read the path differently.
+    pub(super) ambiguous: bool,
+}
+
+impl Endpoints {
+    /// Adds a limit for a path, with `{name}` for one segment, or a regular expression.
+    ///
+    /// # Errors
+    /// [`PatternError`] when the pattern does not compile.
+    pub fn add(&mut self, method: Method, path: &str, allowance: Allowance) -> Result<(), PatternError> {
+        self.insert(Endpoint { method, text: path.into(), pattern: PathPattern::new(path)?, allowance });
+        Ok(())
+    }
+
+    /// Adds a limit for a path of an OpenAPI document, where nothing but `{name}` is special.
+    ///
+    /// # Errors
+    /// [`PatternError`] when it does not compile.
+    pub fn add_template(
+        &mut self,
+        method: Method,
+        path: &str,
+        allowance: Allowance,
+    ) -> Result<(), PatternError> {
+        self.insert(Endpoint { method, text: path.into(), pattern: PathPattern::template(path)?, allowance });
+        Ok(())
+    }
+
+    /// Adds the limits of others; of two for the same, the one that allows more.
+    pub fn join(&mut self, others: &Self) {
+        for other in &others.0 {
+            self.insert(other.clone());
+        }
+    }
+
+    fn insert(&mut self, other: Endpoint) {
+        let same = |own: &&mut Endpoint| own.method == other.method && own.text == other.text;
+        if let Some(own) = self.0.iter_mut().find(same) {
+            own.allowance = own.allowance.or_more(other.allowance);
+            return;
+        }
+        let rank = |endpoint: &Endpoint| {
+            let (text, is_pattern) = (endpoint.text.clone(), !endpoint.pattern.is_literal());
+            (Reverse(text.matches('/').count()), is_pattern, Reverse(text.len()), text)
+        };
+        let place = self.0.partition_point(|own| rank(own) < rank(&other));
+        self.0.insert(place, other);
+    }
+
+    /// With a counter for each, below the scope of these names.
+    pub(super) fn counted_in(self, names: &[&str]) -> CountedEndpoints {
+        let counted = |endpoint: Endpoint| {
+            let scope =
+                Scope::new(&[&["endpoint", endpoint.method.as_str(), &endpoint.text], names].concat());
+            (endpoint, scope)
+        };
+        CountedEndpoints(self.0.into_iter().map(counted).collect())
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl CountedEndpoints {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The limit that counts, and its counter. HEAD is measured as GET (RFC 9110 section 9.3.2) if
+    /// nothing is said about it. A path that could be read differently is measured by the tightest
+    /// limit of its method: nobody knows which one the upstream will find.
+    pub(super) fn find(&self, place: &Place<'_>) -> Option<(Allowance, Scope)> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let head_as_get = || (place.method == Method::HEAD).then_some(&Method::GET);
+        self.find_of(place.method, place).or_else(|| self.find_of(head_as_get()?, place))
+    }
+
+    fn find_of(&self, method: &Method, place: &Place<'_>) -> Option<(Allowance, Scope)> {
+        let of_method = self.0.iter().filter(|(endpoint, _)| endpoint.method == *method);
+        if place.ambiguous {
+            let limits = of_method.map(|(endpoint, scope)| (endpoint.allowance, *scope));
+            return limits.reduce(|one, other| if one.0.or_less(other.0) == one.0 { one } else { other });
+        }
+        let is_meant = |endpoint: &Endpoint| place.paths.iter().any(|path| endpoint.pattern.matches(path));
+        let (endpoint, scope) = of_method.into_iter().find(|(endpoint, _)| is_meant(endpoint))?;
+        Some((endpoint.allowance, *scope))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rate(requests: f64) -> Allowance {
+        Allowance::rate(requests, 60.0).unwrap()
+    }
+
+    fn endpoints(limits: &[(&str, &str, f64)]) -> Endpoints {
+        let mut endpoints = Endpoints::default();
+        for (method, path, requests) in limits {
+            endpoints.add(method.parse().unwrap(), path, rate(*requests)).unwrap();
+        }
+        endpoints
+    }
+
+    fn found(endpoints: &Endpoints, method: &Method, path: &str, ambiguous: bool) -> Option<u64> {
+        let whole = format!("/api{path}");
+        let place = Place { method, paths: [&whole, path], ambiguous };
+        endpoints.clone().counted_in(&["test"]).find(&place).map(|(allowance, _)| allowance.requests())
+    }
+
+    #[test]
+    fn the_most_specific_counts() {
+        let limits = [
+            ("GET", "/", 9.0),
+            ("GET", "/users/{id}", 2.0),
+            ("GET", "/users/me", 3.0),
+            ("POST", "/users", 4.0),
+        ];
+        let mut turned = limits;
+        turned.reverse();
+        for limits in [limits, turned] {
+            let endpoints = endpoints(&limits);
+            for (method, path, expected) in [
+                (Method::GET, "/users/1", Some(2)),
+                (Method::GET, "/users/1/orders", Some(2)),
+                (Method::GET, "/users/me", Some(3)),
+                (Method::GET, "/users", Some(9)),
+                (Method::HEAD, "/users/1", Some(2)),
+                (Method::POST, "/users/1", Some(4)),
+                (Method::POST, "/other", None),
+                (Method::PUT, "/users/1", None),
+            ] {
+                assert_eq!(found(&endpoints, &method, path, false), expected, "{method} {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn with_and_without_the_listen_path() {
+        let endpoints = endpoints(&[("GET", "/api/x", 1.0), ("GET", "/y", 2.0), ("HEAD", "/y", 3.0)]);
+        assert_eq!(found(&endpoints, &Method::GET, "/x", false), Some(1));
+        assert_eq!(found(&endpoints, &Method::GET, "/y", false), Some(2));
+        assert_eq!(found(&endpoints, &Method::HEAD, "/y", false), Some(3));
+    }
+
+    #[test]
+    fn a_path_that_could_be_read_differently_has_the_tightest() {
+        let endpoints = endpoints(&[("GET", "/x", 5.0), ("GET", "/y", 2.0), ("POST", "/z", 1.0)]);
+        assert_eq!(found(&endpoints, &Method::GET, "/q%2fx", true), Some(2));
+        assert_eq!(found(&endpoints, &Method::HEAD, "/q%2fx", true), Some(2));
+        assert_eq!(found(&endpoints, &Method::PUT, "/q%2fx", true), None);
+    }
+
+    #[test]
+    fn together_they_allow_the_more_generous() {
+        let (mut one, mut other) =
+            (endpoints(&[("GET", "/x:y", 1.0)]), endpoints(&[("GET", "/x:y", 3.0), ("GET", "/z", 1.0)]));
+        let (a, b) = (one.clone(), other.clone());
+        one.join(&b);
+        other.join(&a);
+        for both in [one, other] {
+            assert_eq!(found(&both, &Method::GET, "/x:y", false), Some(3));
+            assert_eq!(found(&both, &Method::GET, "/z", false), Some(1));
+        }
+    }
+}

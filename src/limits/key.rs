@@ -1,0 +1,106 @@
+//! Whose requests are counted together.
+
+use std::fmt;
+
+use aws_lc_rs::digest::{Context, Digest, SHA256};
+
+/// Who a counter is about: an identity, as a digest. Two callers never share one, whatever their
+/// issuers and subjects contain, and its size is not theirs to choose.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Caller([u8; 32]);
+
+/// What a counter is about: a session, an API, an endpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Scope([u8; 32]);
+
+/// Names one counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    caller: Caller,
+    scope: Scope,
+}
+
+impl Caller {
+    /// All callers together.
+    pub(super) const EVERYBODY: Self = Self([0; 32]);
+
+    /// The caller with this issuer, if the token names one, and this subject.
+    #[must_use]
+    pub fn new(issuer: Option<&str>, subject: &str) -> Self {
+        // The number of texts tells no issuer from an empty one.
+        Self(octets(match issuer {
+            Some(issuer) => digest(&[issuer, subject]),
+            None => digest(&[subject]),
+        }))
+    }
+}
+
+impl Scope {
+    /// The scope that these names lead to.
+    #[must_use]
+    pub fn new(names: &[&str]) -> Self {
+        Self(octets(digest(names)))
+    }
+}
+
+impl Key {
+    pub(super) const fn new(caller: Caller, scope: Scope) -> Self {
+        Self { caller, scope }
+    }
+}
+
+/// A digest of texts that no other texts have: each goes with its length.
+fn digest(texts: &[&str]) -> Digest {
+    let mut context = Context::new(&SHA256);
+    for text in texts {
+        context.update(&text.len().to_be_bytes());
+        context.update(text.as_bytes());
+    }
+    context.finish()
+}
+
+fn octets(digest: Digest) -> [u8; 32] {
+    let mut octets = [0; 32];
+    octets.iter_mut().zip(digest.as_ref()).for_each(|(own, octet)| *own = *octet);
+    octets
+}
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Caller")
+    }
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Scope")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_identities_are_one() {
+        let identities = [
+            (None, "a"),
+            (Some(""), "a"),
+            (Some("a"), ""),
+            (Some("a"), "b"),
+            (Some("b"), "a"),
+            (Some("a|b"), "c"),
+            (Some("a"), "b|c"),
+            (Some("ab"), "c"),
+            (Some("a"), "bc"),
+            (None, "abc"),
+            (None, ""),
+        ];
+        let callers: HashSet<Caller> =
+            identities.iter().map(|(issuer, subject)| Caller::new(*issuer, subject)).collect();
+        assert_eq!(callers.len(), identities.len());
+        assert_eq!(Caller::new(Some("a"), "b"), Caller::new(Some("a"), "b"));
+    }
+}

@@ -1,0 +1,309 @@
+//! May this request pass, and what is left?
+
+use std::time::{Duration, Instant};
+
+use http::Method;
+
+use super::{
+    Allowance, ApiLimits, Caller, Plan, Quota, Scope, Throttle,
+    counters::{Counters, nanos},
+    endpoints::Place,
+    key::Key,
+};
+
+/// Decides which requests are within their limits. One for a process: its counters are shared by
+/// all threads and outlive every reload.
+#[derive(Debug)]
+pub struct Limiter {
+    counters: Counters,
+    origin: Instant,
+}
+
+/// A request, as far as limits go.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'r> {
+    /// Who asks, and what limits that one; nothing where nobody needs to be known.
+    pub caller: Option<(Caller, &'r Plan)>,
+    /// What limits everybody.
+    pub api: &'r ApiLimits,
+    /// The request's method.
+    pub method: &'r Method,
+    /// The decoded path: whole, and after the listen path.
+    pub paths: [&'r str; 2],
+    /// An upstream may read the path differently.
+    pub ambiguous: bool,
+}
+
+/// What is left of one limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The limit's name in the field `RateLimit`.
+    pub name: &'static str,
+    /// What is allowed.
+    pub allowance: Allowance,
+    /// How many more requests.
+    pub remaining: u64,
+    /// When the whole allowance is there again; nothing for never.
+    pub renewed_in: Option<Duration>,
+}
+
+/// A request is within its limits; this is what is left of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pass {
+    /// Of the caller's rate, if one counts.
+    pub rate: Option<Standing>,
+    /// The caller's quota.
+    pub quota: Quota,
+    /// What is left of it, if it counts.
+    pub quota_left: Option<Standing>,
+}
+
+/// A request is over a limit, and was not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exceeded {
+    /// Over which one.
+    pub which: Which,
+    /// When that one lets requests through again; nothing for never.
+    pub renewed_in: Option<Duration>,
+    /// Whether and how it is to be held.
+    pub throttle: Option<Throttle>,
+    /// What is left of the limits of the caller that were asked.
+    pub left: Pass,
+}
+
+/// A kind of limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The rate of the caller.
+    Rate,
+    /// The quota of the caller.
+    Quota,
+    /// The rate of the API or operation, which all callers share.
+    Api,
+}
+
+impl Limiter {
+    /// A limiter that has counted nothing; it measures time from `origin`.
+    #[must_use]
+    pub fn new(origin: Instant) -> Self {
+        Self { counters: Counters::default(), origin }
+    }
+
+    /// Counts a request at this time, if it is within all limits: the rate of its caller, the quota,
+    /// the rate of the API. One over a rate uses no quota. The clock is read only if there is a limit.
+    ///
+    /// # Errors
+    /// [`Exceeded`] for the first limit that it is over.
+    pub fn admit(&self, asking: &Asking<'_>, now: impl FnOnce() -> Instant) -> Result<Pass, Box<Exceeded>> {
+        let limited = |(_, plan): &(Caller, &Plan)| plan.limits_anything();
+        let mut pass =
+            Pass { quota: asking.caller.map_or(Quota::Unset, |(_, plan)| plan.quota().0), ..Pass::default() };
+        if !asking.caller.as_ref().is_some_and(limited) && !asking.api.limits_everybody() {
+            return Ok(pass);
+        }
+        let now = nanos(now().saturating_duration_since(self.origin));
+        let place = Place { method: asking.method, paths: asking.paths, ambiguous: asking.ambiguous };
+        let mut quota_taken = None;
+        if let Some((caller, plan)) = asking.caller {
+            self.take_rate(caller, plan, asking.api, &place, now, &mut pass)?;
+            quota_taken = self.take_quota(caller, plan, asking.api, now, &mut pass)?;
+        }
+        if let Some((allowance, scope)) = asking.api.rate(&place).filter(|_| asking.api.limits_everybody()) {
+            let (_, standing, passes) = self.take("api", Caller::EVERYBODY, scope, allowance, now);
+            if !passes {
+                if let Some((key, start)) = quota_taken {
+                    self.counters.give_back(&key, start);
+                }
+                return Err(Exceeded::new(Which::Api, &standing, pass));
+            }
+        }
+        Ok(pass)
+    }
+
+    fn take_rate(
+        &self,
+        caller: Caller,
+        plan: &Plan,
+        api: &ApiLimits,
+        place: &Place<'_>,
+        now: u64,
+        pass: &mut Pass,
+    ) -> Result<(), Box<Exceeded>> {
+        let Some((name, allowance, scope)) = plan.rate(place).filter(|_| !api.skips_rate()) else {
+            return Ok(());
+        };
+        let (_, standing, passes) = self.take(name, caller, scope, allowance, now);
+        pass.rate = Some(standing);
+        if passes {
+            return Ok(());
+        }
+        let mut exceeded = Exceeded::new(Which::Rate, &standing, *pass);
+        exceeded.throttle = plan.throttle();
+        Err(exceeded)
+    }
+
+    /// Gives what was counted, so that it can be given back.
+    fn take_quota(
+        &self,
+        caller: Caller,
+        plan: &Plan,
+        api: &ApiLimits,
+        now: u64,
+        pass: &mut Pass,
+    ) -> Result<Option<(Key, u64)>, Box<Exceeded>> {
+        let (Quota::Limited(allowance), scope) = plan.quota() else { return Ok(None) };
+        if api.skips_quota() {
+            return Ok(None);
+        }
+        let (taken, standing, passes) = self.take("quota", caller, scope, allowance, now);
+        pass.quota_left = Some(standing);
+        if passes { Ok(Some(taken)) } else { Err(Exceeded::new(Which::Quota, &standing, *pass)) }
+    }
+
+    fn take(
+        &self,
+        name: &'static str,
+        caller: Caller,
+        scope: Scope,
+        allowance: Allowance,
+        now: u64,
+    ) -> ((Key, u64), Standing, bool) {
+        let key = Key::new(caller, scope);
+        let count = self.counters.take(&key, allowance, now);
+        let passed = Duration::from_nanos(now.saturating_sub(count.start));
+        let standing = Standing {
+            name,
+            allowance,
+            remaining: allowance.requests().saturating_sub(count.used),
+            renewed_in: allowance.period().map(|period| period.saturating_sub(passed)),
+        };
+        ((key, count.start), standing, count.counted)
+    }
+}
+
+impl Exceeded {
+    fn new(which: Which, standing: &Standing, left: Pass) -> Box<Self> {
+        Box::new(Self { which, renewed_in: standing.renewed_in, throttle: None, left })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Endpoints, Limits, Rate},
+        *,
+    };
+
+    /// A plan with so many requests in 10 seconds, and so many in 100.
+    fn plan(rate: f64, quota: i64) -> Plan {
+        let rate = Rate { allowance: Allowance::rate(rate, 10.0), throttle: None };
+        let mut endpoints = Endpoints::default();
+        endpoints.add(Method::POST, "/x", Allowance::rate(1.0, 10.0).unwrap()).unwrap();
+        Plan::new(Limits { rate, quota: Quota::new(quota, 100) }, endpoints, "api", &["session"])
+    }
+
+    fn api(rate: f64) -> ApiLimits {
+        ApiLimits::new("org", "api", Allowance::rate(rate, 10.0), Endpoints::default())
+    }
+
+    struct Scene {
+        limiter: Limiter,
+        start: Instant,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let start = Instant::now();
+            Self { limiter: Limiter::new(start), start }
+        }
+
+        /// Sends a request of a subject at this second.
+        fn ask(
+            &self,
+            subject: &str,
+            plan: &Plan,
+            api: &ApiLimits,
+            method: &Method,
+            second: u64,
+        ) -> Result<Pass, Box<Exceeded>> {
+            let caller = Some((Caller::new(None, subject), plan));
+            let asking = Asking { caller, api, method, paths: ["/api/x", "/x"], ambiguous: false };
+            self.limiter.admit(&asking, || self.start + Duration::from_secs(second))
+        }
+    }
+
+    fn over(result: Result<Pass, Box<Exceeded>>) -> Option<(Which, Option<u64>)> {
+        result.err().map(|exceeded| (exceeded.which, exceeded.renewed_in.map(|time| time.as_secs())))
+    }
+
+    #[test]
+    fn the_rate_goes_first_and_uses_no_quota_when_exceeded() {
+        let (scene, plan, api) = (Scene::new(), plan(2.0, 3), ApiLimits::default());
+        let ask = |second| over(scene.ask("a", &plan, &api, &Method::GET, second));
+        assert_eq!(
+            [ask(0), ask(1), ask(2), ask(4)],
+            [None, None, Some((Which::Rate, Some(8))), Some((Which::Rate, Some(6)))]
+        );
+        // One over the quota uses the rate, as in Tyk.
+        assert_eq!(
+            [ask(10), ask(11), ask(12)],
+            [None, Some((Which::Quota, Some(89))), Some((Which::Rate, Some(8)))]
+        );
+        assert_eq!(over(scene.ask("b", &plan, &api, &Method::GET, 12)), None);
+    }
+
+    #[test]
+    fn what_is_left_is_told() {
+        let (scene, plan, api) = (Scene::new(), plan(5.0, 3), ApiLimits::default());
+        scene.ask("a", &plan, &api, &Method::GET, 0).unwrap();
+        let pass = scene.ask("a", &plan, &api, &Method::GET, 4).unwrap();
+        let told = |standing: Option<Standing>| {
+            standing.map(|s| (s.name, s.allowance.requests(), s.remaining, s.renewed_in.unwrap().as_secs()))
+        };
+        assert_eq!(told(pass.rate), Some(("rate", 5, 3, 6)));
+        assert_eq!(told(pass.quota_left), Some(("quota", 3, 1, 96)));
+    }
+
+    #[test]
+    fn the_api_is_everybodys_and_one_over_it_uses_no_quota() {
+        let (scene, plan, api) = (Scene::new(), plan(9.0, 2), api(1.0));
+        let ask = |subject, second| over(scene.ask(subject, &plan, &api, &Method::GET, second));
+        assert_eq!(ask("a", 0), None);
+        for _ in 0..3 {
+            assert_eq!(ask("b", 1), Some((Which::Api, Some(9))));
+        }
+        assert_eq!([ask("b", 10), ask("b", 20)], [None, None]);
+        assert_eq!(ask("b", 30), Some((Which::Quota, Some(71))));
+    }
+
+    #[test]
+    fn an_endpoint_is_counted_on_its_own() {
+        let (scene, plan, api) = (Scene::new(), plan(1.0, 0), ApiLimits::default());
+        let ask = |method| over(scene.ask("a", &plan, &api, &method, 0)).map(|(which, _)| which);
+        assert_eq!([ask(Method::POST), ask(Method::GET)], [None, None]);
+        assert_eq!([ask(Method::POST), ask(Method::GET)], [Some(Which::Rate), Some(Which::Rate)]);
+    }
+
+    #[test]
+    fn what_an_api_skips() {
+        for (rate, quota, expected) in [
+            (true, true, [None, None, None]),
+            (true, false, [None, None, Some(Which::Quota)]),
+            (false, true, [None, Some(Which::Rate), Some(Which::Rate)]),
+        ] {
+            let (scene, plan, api) = (Scene::new(), plan(1.0, 2), api(1.0).skipping(rate, quota));
+            let ask = || over(scene.ask("a", &plan, &api, &Method::GET, 0)).map(|(which, _)| which);
+            assert_eq!([ask(), ask(), ask()], expected, "{rate} {quota}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_asked_where_nothing_is_limited() {
+        let limiter = Limiter::new(Instant::now());
+        let nothing = Plan::new(Limits::default(), Endpoints::default(), "api", &["session"]);
+        let api = ApiLimits::default();
+        let caller = Some((Caller::new(None, "a"), &nothing));
+        let asking = Asking { caller, api: &api, method: &Method::GET, paths: ["/", "/"], ambiguous: false };
+        assert_eq!(limiter.admit(&asking, || panic!("the clock was read")), Ok(Pass::default()));
+    }
+}

@@ -1,0 +1,171 @@
+//! What limits the callers of an API.
+
+use super::{
+    Allowance, Endpoints, Quota, Scope, Throttle,
+    endpoints::{CountedEndpoints, Place},
+};
+
+/// What a policy allows its callers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// In a short time.
+    pub rate: Rate,
+    /// In a long time.
+    pub quota: Quota,
+}
+
+/// A rate, and what becomes of requests over it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rate {
+    /// The rate; nothing is said without one: no limit, and none is lifted.
+    pub allowance: Option<Allowance>,
+    /// How requests over the rate are held.
+    pub throttle: Option<Throttle>,
+}
+
+impl Rate {
+    /// Both together: the rate that allows more, and the greater of each number of the throttle.
+    #[must_use]
+    pub fn or_more(self, other: Self) -> Self {
+        let throttle = |one: Throttle, other: Throttle| Throttle {
+            interval: one.interval.max(other.interval),
+            retries: one.retries.max(other.retries),
+        };
+        Self {
+            allowance: either(self.allowance, other.allowance, Allowance::or_more),
+            throttle: either(self.throttle, other.throttle, throttle),
+        }
+    }
+}
+
+/// What there is of two, or both joined.
+fn either<T>(one: Option<T>, other: Option<T>, join: impl FnOnce(T, T) -> T) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(join(one, other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// What limits one caller on one API, and which counters are asked.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    limits: Limits,
+    rate_scope: Scope,
+    quota_scope: Scope,
+    endpoints: CountedEndpoints,
+}
+
+impl Plan {
+    /// These limits, counted below the scope of these names. APIs with the same names share a
+    /// counter; endpoints are counted on their own, and for each API.
+    #[must_use]
+    pub fn new(limits: Limits, endpoints: Endpoints, api: &str, names: &[&str]) -> Self {
+        Self {
+            limits,
+            rate_scope: Scope::new(&[&["rate"], names].concat()),
+            quota_scope: Scope::new(&[&["quota"], names].concat()),
+            endpoints: endpoints.counted_in(&[&[api], names].concat()),
+        }
+    }
+
+    /// Whether anything is limited.
+    #[must_use]
+    pub const fn limits_anything(&self) -> bool {
+        self.limits.rate.allowance.is_some()
+            || matches!(self.limits.quota, Quota::Limited(_))
+            || !self.endpoints.is_empty()
+    }
+
+    /// The limits, but for those of endpoints.
+    #[must_use]
+    pub const fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// The rate that counts for a request, and its counter: that of the endpoint, else the general.
+    pub(super) fn rate(&self, place: &Place<'_>) -> Option<(&'static str, Allowance, Scope)> {
+        if let Some((allowance, scope)) = self.endpoints.find(place) {
+            return Some(("endpoint", allowance, scope));
+        }
+        self.limits.rate.allowance.map(|allowance| ("rate", allowance, self.rate_scope))
+    }
+
+    pub(super) const fn throttle(&self) -> Option<Throttle> {
+        self.limits.rate.throttle
+    }
+
+    pub(super) const fn quota(&self) -> (Quota, Scope) {
+        (self.limits.quota, self.quota_scope)
+    }
+}
+
+/// The limits of an API that all its callers share, and which of their own do not count there.
+#[derive(Clone, Debug, Default)]
+pub struct ApiLimits {
+    rate: Option<(Allowance, Scope)>,
+    operations: CountedEndpoints,
+    skip_rate: bool,
+    skip_quota: bool,
+}
+
+impl ApiLimits {
+    /// A rate for the API of this organisation with this id, and rates of its operations, which count
+    /// instead of it.
+    #[must_use]
+    pub fn new(org_id: &str, api: &str, rate: Option<Allowance>, operations: Endpoints) -> Self {
+        let names = ["everybody", org_id, api];
+        Self {
+            rate: rate.map(|allowance| (allowance, Scope::new(&names))),
+            operations: operations.counted_in(&names),
+            skip_rate: false,
+            skip_quota: false,
+        }
+    }
+
+    /// The same without any rate (`skipRateLimit`), or without the quotas of callers (`skipQuota`).
+    #[must_use]
+    pub fn skipping(self, rate: bool, quota: bool) -> Self {
+        Self { skip_rate: rate, skip_quota: quota, ..self }
+    }
+
+    /// Whether anything is limited, whoever calls.
+    pub(super) const fn limits_everybody(&self) -> bool {
+        !self.skip_rate && (self.rate.is_some() || !self.operations.is_empty())
+    }
+
+    pub(super) const fn skips_rate(&self) -> bool {
+        self.skip_rate
+    }
+
+    pub(super) const fn skips_quota(&self) -> bool {
+        self.skip_quota
+    }
+
+    /// The rate that counts for a request, whoever calls, and its counter.
+    pub(super) fn rate(&self, place: &Place<'_>) -> Option<(Allowance, Scope)> {
+        self.operations.find(place).or(self.rate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn rates_together() {
+        let throttle =
+            |interval, retries| Some(Throttle { interval: Duration::from_secs(interval), retries });
+        let rate = |requests, throttle| Rate { allowance: Allowance::rate(requests, 60.0), throttle };
+        for (one, other, both) in [
+            (rate(2.0, None), rate(4.0, None), rate(4.0, None)),
+            (rate(2.0, None), rate(0.0, None), rate(2.0, None)),
+            (rate(0.0, None), rate(0.0, None), rate(0.0, None)),
+            (rate(2.0, throttle(1, 9)), rate(4.0, throttle(5, 2)), rate(4.0, throttle(5, 9))),
+            (rate(2.0, throttle(1, 9)), rate(4.0, None), rate(4.0, throttle(1, 9))),
+        ] {
+            assert_eq!((one.or_more(other), other.or_more(one)), (both, both));
+        }
+    }
+}

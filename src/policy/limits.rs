@@ -1,0 +1,262 @@
+//! What limits the callers who have several policies.
+//!
+//! The order of the policies does not matter: of limits for the same, the one that allows more
+//! counts. Which counter is asked follows from the policies as well: see [`names`].
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::Policy;
+use crate::limits::{Endpoints, Limits, Plan, Quota, Rate};
+
+/// What a policy limits.
+#[derive(Clone, Debug, Default)]
+pub struct PolicyLimits {
+    /// Its rate; nothing when its partitions say that it has none to give.
+    pub rate: Option<Rate>,
+    /// Its quota; nothing when its partitions say so.
+    pub quota: Option<Quota>,
+    /// Each of its APIs is counted on its own (the partition `per_api`).
+    pub per_api: bool,
+    /// The APIs of its access rights.
+    pub apis: Vec<ApiEntry>,
+}
+
+/// What a policy limits on one API.
+#[derive(Clone, Debug)]
+pub struct ApiEntry {
+    /// The API's id.
+    pub api: Arc<str>,
+    /// The limits of the API alone, with `per_api`; else those of the policy count.
+    pub limits: Option<Limits>,
+    /// The limits of its endpoints.
+    pub endpoints: Endpoints,
+}
+
+/// One policy's word on an API.
+type Word<'p> = (&'p Policy, &'p ApiEntry);
+
+/// What limits callers with these policies, by the APIs that they grant.
+pub(super) fn plans(policies: &[Arc<Policy>]) -> HashMap<Arc<str>, Plan> {
+    let mut words: HashMap<&Arc<str>, Vec<Word<'_>>> = HashMap::new();
+    for policy in policies {
+        for entry in &policy.limits.apis {
+            words.entry(&entry.api).or_default().push((policy, entry));
+        }
+    }
+    words.retain(|_, words| words.iter().any(|(policy, _)| policy.grants_anything()));
+    // For APIs about whose limits no policy that names them says anything.
+    let general = || policies.iter().map(|policy| &policy.limits).filter(|limits| !limits.per_api);
+    let inherited = Limits {
+        rate: general().filter_map(|limits| limits.rate).reduce(Rate::or_more).unwrap_or_default(),
+        quota: general().filter_map(|limits| limits.quota).reduce(Quota::or_more).unwrap_or_default(),
+    };
+    let mut owners = words.values().filter(|words| !is_per_api(words)).map(|words| owners(words));
+    let first = owners.next();
+    let shared = owners.all(|others| Some(others) == first);
+    let plan = |api: &Arc<str>, words: &[Word<'_>]| {
+        let limits = Limits {
+            rate: words.iter().filter_map(rate).reduce(Rate::or_more).unwrap_or(inherited.rate),
+            quota: words.iter().filter_map(quota).reduce(Quota::or_more).unwrap_or(inherited.quota),
+        };
+        let mut endpoints = Endpoints::default();
+        for (_, entry) in words {
+            endpoints.join(&entry.endpoints);
+        }
+        Plan::new(limits, endpoints, api, &names(api, words, shared))
+    };
+    words.iter().map(|(api, words)| (Arc::clone(api), plan(api, words))).collect()
+}
+
+fn rate((policy, entry): &Word<'_>) -> Option<Rate> {
+    entry.limits.map(|limits| limits.rate).or(policy.limits.rate)
+}
+
+fn quota((policy, entry): &Word<'_>) -> Option<Quota> {
+    entry.limits.map(|limits| limits.quota).or(policy.limits.quota)
+}
+
+fn is_per_api(words: &[Word<'_>]) -> bool {
+    words.iter().any(|(policy, _)| policy.limits.per_api)
+}
+
+/// The policies that grant an API, in the order of their ids.
+fn owners<'p>(words: &[Word<'p>]) -> Vec<&'p str> {
+    let granting = words.iter().filter(|(policy, _)| policy.grants_anything());
+    let mut ids: Vec<&str> = granting.map(|(policy, _)| &*policy.id).collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// The names of the counter of an API. APIs with the same names share it: all APIs of a session that
+/// are granted by the same policies; with `per_api` those that have no limit of their own, by policy.
+fn names<'p>(api: &'p str, words: &[Word<'p>], shared: bool) -> Vec<&'p str> {
+    let org_id = words.first().map_or("", |(policy, _)| &*policy.org_id);
+    if words.iter().any(|(_, entry)| entry.limits.is_some()) {
+        return vec!["api", org_id, api];
+    }
+    if let Some(id) = words.iter().filter(|(policy, _)| policy.limits.per_api).map(|(p, _)| &*p.id).min() {
+        return vec!["policy", org_id, id];
+    }
+    if shared {
+        return vec!["session", org_id];
+    }
+    let mut names = vec!["policies", org_id];
+    names.extend(owners(words));
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        access::ApiRight,
+        limits::{Allowance, ApiLimits, Asking, Caller, Limiter},
+    };
+
+    /// A policy of these APIs; numbers are requests in an hour, 0 for none.
+    struct Made(Policy);
+
+    fn limits(rate: f64, quota: i64) -> Limits {
+        Limits {
+            rate: Rate { allowance: Allowance::rate(rate, 3600.0), throttle: None },
+            quota: Quota::new(quota, 3600),
+        }
+    }
+
+    impl Made {
+        fn whole(id: &str, apis: &[&str], rate: f64, quota: i64) -> Self {
+            let limits = limits(rate, quota);
+            let entry =
+                |api: &&str| ApiEntry { api: (*api).into(), limits: None, endpoints: Endpoints::default() };
+            Self(Policy {
+                file: "p.json".into(),
+                id: id.into(),
+                org_id: "org".into(),
+                active: true,
+                rights: apis.iter().map(|api| ((*api).into(), ApiRight::Whole)).collect(),
+                tags: Vec::new(),
+                meta_data: serde_json::Map::new(),
+                limits: PolicyLimits {
+                    rate: Some(limits.rate),
+                    quota: Some(limits.quota),
+                    per_api: false,
+                    apis: apis.iter().map(entry).collect(),
+                },
+            })
+        }
+
+        fn only_rights(mut self) -> Self {
+            (self.0.limits.rate, self.0.limits.quota) = (None, None);
+            self
+        }
+
+        fn only_rate(mut self) -> Self {
+            self.0.limits.quota = None;
+            self.0.rights.clear();
+            self
+        }
+
+        fn only_quota(mut self) -> Self {
+            self.0.limits.rate = None;
+            self.0.rights.clear();
+            self
+        }
+
+        fn per_api(mut self, own: &[(&str, f64, i64)]) -> Self {
+            self.0.limits.per_api = true;
+            for entry in &mut self.0.limits.apis {
+                let own = own.iter().find(|(api, ..)| *api == &*entry.api);
+                entry.limits = own.map(|(_, rate, quota)| limits(*rate, *quota));
+            }
+            self
+        }
+
+        fn arc(&self) -> Arc<Policy> {
+            Arc::new(self.0.clone())
+        }
+    }
+
+    /// The limits on each API, whatever the order of the policies.
+    fn merged(policies: &[&Made]) -> Vec<(String, Limits)> {
+        let policies: Vec<_> = policies.iter().map(|made| made.arc()).collect();
+        let mut reversed = policies.clone();
+        reversed.reverse();
+        let [one, other] = [policies, reversed].map(|policies| {
+            let plans = plans(&policies);
+            let mut limits: Vec<_> =
+                plans.iter().map(|(api, plan)| (api.to_string(), plan.limits())).collect();
+            limits.sort_by(|a, b| a.0.cmp(&b.0));
+            limits
+        });
+        assert_eq!(one, other);
+        one
+    }
+
+    #[test]
+    fn of_several_limits_the_more_generous_counts_in_any_order() {
+        let whole = |id: &str, rate, quota| Made::whole(id, &["a"], rate, quota);
+        for (policies, expected) in [
+            (vec![whole("p", 3.0, 5)], limits(3.0, 5)),
+            (vec![whole("p", 3.0, 5), whole("q", 4.0, 2)], limits(4.0, 5)),
+            (vec![whole("p", 3.0, 5), whole("q", 0.0, 0)], limits(3.0, 5)),
+            (vec![whole("p", 3.0, 5), whole("q", 0.0, -1)], limits(3.0, -1)),
+            (vec![whole("p", 3.0, 5), whole("q", 9.0, 9).only_rights()], limits(3.0, 5)),
+            (vec![whole("p", 9.0, 9).only_rights()], limits(0.0, 0)),
+            (
+                vec![
+                    whole("p", 9.0, 9).only_rights(),
+                    whole("q", 2.0, 9).only_rate(),
+                    whole("r", 9.0, 7).only_quota(),
+                ],
+                limits(2.0, 7),
+            ),
+            (vec![whole("p", 3.0, 5).per_api(&[("a", 2.0, 1)]), whole("q", 1.0, 4)], limits(2.0, 4)),
+            (vec![whole("p", 3.0, 5).per_api(&[])], limits(3.0, 5)),
+            (vec![whole("p", 3.0, 5).per_api(&[("a", 0.0, 1)]), whole("q", 1.0, 0)], limits(1.0, 1)),
+        ] {
+            let policies: Vec<_> = policies.iter().collect();
+            assert_eq!(merged(&policies), [("a".to_owned(), expected)]);
+        }
+    }
+
+    #[test]
+    fn a_part_without_rights_limits_only_what_has_no_limit_of_its_own() {
+        let (whole, rights) =
+            (Made::whole("w", &["a"], 3.0, 0), Made::whole("r", &["b"], 9.0, 9).only_rights());
+        let rate = Made::whole("x", &[], 8.0, 0).only_rate();
+        let expected = [("a".to_owned(), limits(3.0, 0)), ("b".to_owned(), limits(8.0, 0))];
+        assert_eq!(merged(&[&whole, &rights, &rate]), expected);
+        // What only limits does not grant, and so has no plan.
+        assert_eq!(merged(&[&rate]), []);
+    }
+
+    /// Which of these APIs share a counter of one caller.
+    fn shared(policies: &[&Made], one: &str, other: &str) -> bool {
+        let policies: Vec<_> = policies.iter().map(|made| made.arc()).collect();
+        let (plans, api) = (plans(&policies), ApiLimits::default());
+        let now = std::time::Instant::now();
+        let limiter = Limiter::new(now);
+        let remaining = |id: &str| {
+            let caller = Some((Caller::new(None, "c"), &plans[id]));
+            let asking =
+                Asking { caller, api: &api, method: &http::Method::GET, paths: ["/", "/"], ambiguous: false };
+            limiter.admit(&asking, || now).unwrap().rate.unwrap().remaining
+        };
+        assert_eq!(remaining(one), 8);
+        remaining(other) == 7
+    }
+
+    #[test]
+    fn which_apis_share_a_counter() {
+        let whole = |id: &str, apis: &[&str]| Made::whole(id, apis, 9.0, 0);
+        let (ab, ba) = (whole("p", &["a", "b"]), whole("q", &["a", "b"]));
+        assert!(shared(&[&ab], "a", "b"));
+        assert!(shared(&[&ab, &ba], "a", "b"));
+        let (a, b) = (whole("p", &["a"]), whole("q", &["b"]));
+        assert!(!shared(&[&a, &b], "a", "b"));
+        assert!(!shared(&[&ab, &b], "a", "b"));
+        assert!(!shared(&[&whole("p", &["a", "b"]).per_api(&[("a", 9.0, 0), ("b", 9.0, 0)])], "a", "b"));
+        assert!(shared(&[&whole("p", &["a", "b"]).per_api(&[])], "a", "b"));
+        assert!(!shared(&[&whole("p", &["a", "b"]).per_api(&[("a", 9.0, 0)])], "a", "b"));
+    }
+}
