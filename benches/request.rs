@@ -7,7 +7,7 @@ use std::{hint::black_box, sync::Arc, time::Duration};
 use claimgate::{
     auth::Authenticator,
     gateway::Router,
-    jwks::{Fetch, FetchError, Fetched, Registry},
+    jwks::{Fetch, FetchError, Fetched, Registry, Wanted},
     jwt::{
         Algorithm, Ambiguity, Token, import_key,
         jwe::{
@@ -94,8 +94,8 @@ fn decrypt(c: &mut Criterion) {
 struct Nothing;
 
 impl Fetch for Nothing {
-    fn fetch<'a>(&'a self, _url: &'a str) -> Fetched<'a> {
-        Box::pin(async { Err(FetchError("nothing is fetched here".into())) })
+    fn fetch<'a>(&'a self, _wanted: Wanted<'a>) -> Fetched<'a> {
+        Box::pin(async { Err(FetchError::new("nothing is fetched here")) })
     }
 }
 

@@ -3,6 +3,8 @@
 //! `/hello` and `/ready` answer everybody who can reach the listener. Everything under `/tyk/` needs
 //! the secret in `x-tyk-authorization`; without a secret in the configuration nobody has it.
 
+mod jwks;
+
 use std::{
     net::{SocketAddr, TcpListener},
     sync::Arc,
@@ -11,11 +13,11 @@ use std::{
 use aws_lc_rs::{constant_time, digest};
 use axum::{
     Json, Router,
-    extract::{Path, Query, Request, State},
+    extract::{Query, Request, State},
     http::{HeaderMap, StatusCode},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
-    routing::{delete, get},
+    routing::get,
 };
 use hyper::body::Incoming;
 use serde::Deserialize;
@@ -50,8 +52,7 @@ pub(crate) async fn serve(
         .route("/reload", get(reload))
         .route("/reload/", get(reload))
         .route("/reload/group", get(reload))
-        .route("/cache/jwks", delete(invalidate_all))
-        .route("/cache/jwks/{api}", delete(invalidate))
+        .merge(jwks::routes())
         .fallback(|| async { (StatusCode::NOT_FOUND, "Not Found") })
         .layer(from_fn_with_state(admin.clone(), authorize));
     let app = Router::new()
@@ -120,14 +121,4 @@ async fn reload(State(admin): State<Admin>, Query(query): Query<ReloadQuery>) ->
         }
         Err(_) => status(StatusCode::INTERNAL_SERVER_ERROR, "error", "the reload ended unexpectedly"),
     }
-}
-
-async fn invalidate_all(State(admin): State<Admin>) -> Response {
-    admin.control.refetch_keys(None).await;
-    status(StatusCode::OK, "ok", "cache invalidated")
-}
-
-async fn invalidate(State(admin): State<Admin>, Path(api): Path<String>) -> Response {
-    admin.control.refetch_keys(Some(&api)).await;
-    status(StatusCode::OK, "ok", "cache invalidated")
 }

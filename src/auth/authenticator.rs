@@ -17,10 +17,10 @@ use super::{
     refused::without_identity,
 };
 use crate::{
-    jwks::{Found, KeySources, Missing, Parties},
+    jwks::{Found, KeySources, Missing, Parties, TokenType},
     jwt::{
-        Ambiguity, Checked, Claims, Error, Evidence, Key, Outcome, Reading, Rules, Token, json::Value,
-        jwe::Decryption,
+        Algorithm, Ambiguity, Checked, Claims, Error, Evidence, Key, Outcome, Reading, Rules, Token,
+        json::Value, jwe::Decryption,
     },
     policy::{Grant, PolicySet, Selection},
     refusal::{Profile, Reason, Refusal},
@@ -175,7 +175,7 @@ impl Authenticator {
         if !self.rules.algorithms.contains(algorithm) {
             return Err(Error::AlgorithmNotAllowed.into());
         }
-        let (found, claims) = self.claims(&token).await?;
+        let (found, claims) = self.claims(&token, algorithm).await?;
         let evidence = Evidence { header: token.header(), claims: &claims, now };
         let holds = self.rules.check(evidence, |checked| self.tell(checked))?;
         let session = self.session(&token, claims)?;
@@ -190,15 +190,20 @@ impl Authenticator {
     }
 
     /// The claims of a token with a good signature. A key that no source knows is asked for once.
-    async fn claims(&self, token: &Token<'_>) -> Result<(Found, Claims), Error> {
+    async fn claims(&self, token: &Token<'_>, algorithm: Algorithm) -> Result<(Found, Claims), Refusal> {
         let parties = if self.keys.are_bound() { parties(token)? } else { Parties::default() };
         let mut result = self.claims_with_known_keys(token, &parties)?;
-        if matches!(result, Err(Missing::Unknown | Missing::Unavailable)) && self.keys.refetch().await {
+        if matches!(result, Err(Missing::Unknown | Missing::Unavailable))
+            && self.keys.refetch(&parties, algorithm).await
+        {
             result = self.claims_with_known_keys(token, &parties)?;
         }
         result.map_err(|missing| match missing {
-            Missing::Unavailable => Error::KeysUnavailable,
-            Missing::Unknown | Missing::Unfit => Error::KeyUnknown,
+            Missing::Unavailable => {
+                let wait = self.keys.until_next_try(&parties, algorithm);
+                Refusal::from(Error::KeysUnavailable).retry_after(wait)
+            }
+            Missing::Unknown | Missing::Unfit => Error::KeyUnknown.into(),
         })
     }
 
@@ -234,7 +239,7 @@ impl Authenticator {
     }
 }
 
-/// Who a token says it is from and for.
+/// What a token says of itself: who it is from and for, and what it is.
 fn parties(token: &Token<'_>) -> Result<Parties, Error> {
     let claims = token.unverified_claims()?;
     let text = |value: &Value| value.as_str().map(String::from);
@@ -246,5 +251,6 @@ fn parties(token: &Token<'_>) -> Result<Parties, Error> {
         Some(Value::Array(audiences)) => audiences.iter().filter_map(text).collect(),
         audience => audience.and_then(text).into_iter().collect(),
     };
-    Ok(Parties { issuer: claims.get("iss").and_then(text), audiences })
+    let token_type = token.header().get("typ").and_then(Value::as_str).map(TokenType::new);
+    Ok(Parties { issuer: claims.get("iss").and_then(text), audiences, token_type })
 }

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{Authenticator, Place, Places};
 use crate::{
-    jwks::{Binding, KeySources, Registry, RemoteSource, Source, UrlError},
+    jwks::{Binding, FetchOptions, KeySources, Registry, RemoteSource, Source, UrlError},
     jwt::{
         Algorithm, Check, ClaimPath, KeyError, Requirement, Rules, SubjectClaims, import_key, jwe::Decryption,
     },
@@ -18,11 +18,18 @@ use crate::{
 /// `Authorization` header.
 pub struct Builder {
     rules: Rules,
-    urls: Vec<String>,
+    remotes: Vec<Remote>,
+    fetching: FetchOptions,
     keys: Vec<Zeroizing<Vec<u8>>>,
     places: Vec<Place>,
     decryption: Option<Decryption>,
     realm: String,
+}
+
+/// Where keys are fetched.
+enum Remote {
+    KeySet(String),
+    Issuer(String),
 }
 
 /// Without the keys, which may be secrets.
@@ -43,7 +50,7 @@ pub enum BuildError {
     NoAlgorithm,
     /// There is no key source.
     NoKeySource,
-    /// A text is no key set URL; the number is its place among them.
+    /// A text is no key set URL or issuer; the number is its place among them.
     Url(usize, UrlError),
     /// A key cannot be used; the number is its place among them.
     Key(usize, KeyError),
@@ -55,8 +62,8 @@ impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoAlgorithm => f.write_str("no algorithm is allowed; allow at least one"),
-            Self::NoKeySource => f.write_str("there is no key source; add a jwks_uri or a key"),
-            Self::Url(n, reason) => write!(f, "jwks_uri {n}: {reason}"),
+            Self::NoKeySource => f.write_str("there is no key source; add a jwks_uri, an issuer or a key"),
+            Self::Url(n, reason) => write!(f, "fetched key source {n}: {reason}"),
             Self::Key(n, reason) => write!(f, "key {n} cannot be used: {reason}"),
             Self::NamelessKeys => f.write_str(
                 "several keys have no kid, and nothing says which of them a token means; give a JWK set with a kid for each",
@@ -80,8 +87,10 @@ impl Authenticator {
     /// [`required_claims`](Builder::required_claims) says otherwise.
     pub fn builder(algorithms: impl IntoIterator<Item = Algorithm>) -> Builder {
         let rules = Rules::new(algorithms.into_iter().collect());
-        let (urls, keys, places) = (Vec::new(), Vec::new(), Vec::new());
-        Builder { rules, urls, keys, places, decryption: None, realm: "api".into() }.required_claims(["exp"])
+        let (remotes, keys, places) = (Vec::new(), Vec::new(), Vec::new());
+        let (fetching, decryption) = (FetchOptions::default(), None);
+        Builder { rules, remotes, fetching, keys, places, decryption, realm: "api".into() }
+            .required_claims(["exp"])
     }
 }
 
@@ -89,7 +98,22 @@ impl Builder {
     /// Adds a key set URL; several are merged and looked up by `kid`.
     #[must_use]
     pub fn jwks_uri(mut self, url: impl Into<String>) -> Self {
-        self.urls.push(url.into());
+        self.remotes.push(Remote::KeySet(url.into()));
+        self
+    }
+
+    /// Adds the key set that the metadata of an issuer names (RFC 8414, OpenID Connect Discovery). Its
+    /// keys verify tokens of this issuer alone, and no other source does.
+    #[must_use]
+    pub fn discover(mut self, issuer: impl Into<String>) -> Self {
+        self.remotes.push(Remote::Issuer(issuer.into()));
+        self
+    }
+
+    /// How key sets are fetched.
+    #[must_use]
+    pub fn fetching(mut self, options: FetchOptions) -> Self {
+        self.fetching = options;
         self
     }
 
@@ -184,9 +208,16 @@ impl Builder {
             return Err(BuildError::NoAlgorithm);
         }
         let mut sources: Vec<(Arc<Source>, Binding)> = Vec::new();
-        for (n, url) in self.urls.iter().enumerate() {
-            let remote = RemoteSource::new(url).map_err(|e| BuildError::Url(n, e))?;
-            sources.push((registry.remote(&remote), Binding::default()));
+        for (n, remote) in self.remotes.iter().enumerate() {
+            let options = self.fetching.clone();
+            let (remote, binding) = match remote {
+                Remote::KeySet(url) => (RemoteSource::key_set(url, options), Binding::default()),
+                Remote::Issuer(issuer) => {
+                    (RemoteSource::issuer(issuer, options), Binding::to_issuer(issuer.as_str()))
+                }
+            };
+            let remote = remote.map_err(|e| BuildError::Url(n, e))?;
+            sources.push((registry.remote(&remote), binding));
         }
         let mut nameless = 0;
         for (n, material) in self.keys.iter().enumerate() {

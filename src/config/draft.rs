@@ -6,6 +6,7 @@ use std::{
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _},
     path::PathBuf,
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -15,8 +16,9 @@ use zeroize::Zeroizing;
 
 use super::{Config, fields::CONFIG};
 use crate::{
-    definition::{self, Templates},
+    definition::{self, FetchSettings, Fetching, Templates},
     document::{Document, FieldPath, Finding, Findings, Severity},
+    jwks::{FetchOptions, RemoteSource},
     proxy::{self, TrustedProxies},
     refusal::{Overrides, Profile},
     secrets::{Secret, Secrets},
@@ -48,6 +50,17 @@ const SETTERS: &[(&str, Setter)] = &[
     ("timeouts.idle", |draft, text| duration(text).map(|time| draft.upstream_timeouts.idle = time)),
     ("timeouts.shutdown", |draft, text| duration(text).map(|time| draft.shutdown_timeout = time)),
     ("template_path", |draft, path| draft.path(path).map(|path| draft.template_path = Some(path))),
+    ("jwks.cacheTimeout", |draft, text| duration(text).map(|time| draft.key_set_life = time)),
+    ("jwks.ca", |draft, text| draft.fetching.set("ca", text)),
+    ("jwks.clientCertificate", |draft, text| draft.fetching.set("clientCertificate", text)),
+    ("jwks.clientKey", |draft, text| draft.fetching.set("clientKey", text)),
+    ("jwks.proxy", |draft, text| draft.fetching.set("proxy", text)),
+    ("jwks.plainHttp", |draft, text| draft.fetching.set("plainHttp", text)),
+    ("jwks.privateNetworks", |draft, text| draft.fetching.set("privateNetworks", text)),
+    ("jwks.timeout", |draft, text| draft.fetching.set("timeout", text)),
+    ("jwks.maxBytes", |draft, text| draft.fetching.set("maxBytes", text)),
+    ("jwks.maxKeys", |draft, text| draft.fetching.set("maxKeys", text)),
+    ("jwks.maxStale", |draft, text| draft.fetching.set("maxStale", text)),
     ("kv.file.base_path", |draft, path| draft.path(path).map(|path| draft.base_path = path)),
 ];
 
@@ -68,6 +81,8 @@ pub(super) struct Draft {
     header_timeout: Duration,
     upstream_timeouts: proxy::Timeouts,
     shutdown_timeout: Duration,
+    key_set_life: Duration,
+    fetching: FetchSettings,
     base_path: PathBuf,
     template_path: Option<PathBuf>,
     /// What the file says of errors; it is parsed when it is known where templates are.
@@ -96,6 +111,8 @@ impl Draft {
             shutdown_timeout: Duration::from_secs(30),
             template_path: None,
             error_overrides: None,
+            key_set_life: RemoteSource::DEFAULT_TIME_TO_LIVE,
+            fetching: FetchSettings::default(),
         }
     }
 
@@ -165,6 +182,10 @@ impl Draft {
                 "an empty secret opens the control API to everybody; set one".into(),
             ));
         }
+        let fetching = self.fetching.finish(&secrets).unwrap_or_else(|bad| {
+            findings.push(from(&format!("jwks.{}", bad.field), bad.message));
+            FetchOptions::default()
+        });
         let definitions = self.definitions.unwrap_or_else(|| self.beside.join("api-definitions"));
         if let Err(error) = fs::metadata(&definitions) {
             let message =
@@ -203,6 +224,7 @@ impl Draft {
             shutdown_timeout: self.shutdown_timeout,
             error_overrides,
             template_path,
+            fetching: Fetching { options: Arc::new(fetching), time_to_live: self.key_set_life },
             secrets,
         })
     }

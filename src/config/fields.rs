@@ -16,6 +16,7 @@ pub(super) static CONFIG: Section = Section {
         Field::honour("template_path", Shape::Text),
         Field::honour("access_log", Shape::Text),
         Field::honour("timeouts", Shape::Object(&TIMEOUTS)),
+        Field::honour("jwks", Shape::Object(&JWKS)),
         Field::honour("kv", Shape::Object(&KV)),
     ],
     unknown: Unknown::Error,
@@ -33,6 +34,23 @@ static TIMEOUTS: Section = Section {
         Field::honour("response", Shape::Text),
         Field::honour("idle", Shape::Text),
         Field::honour("shutdown", Shape::Text),
+    ],
+    unknown: Unknown::Error,
+};
+
+static JWKS: Section = Section {
+    fields: &[
+        Field::honour("cacheTimeout", Shape::Text),
+        Field::honour("ca", Shape::Text),
+        Field::honour("clientCertificate", Shape::Text),
+        Field::honour("clientKey", Shape::Text),
+        Field::honour("proxy", Shape::Text),
+        Field::honour("plainHttp", Shape::Text),
+        Field::honour("privateNetworks", Shape::Text),
+        Field::honour("timeout", Shape::Text),
+        Field::honour("maxBytes", Shape::Count),
+        Field::honour("maxKeys", Shape::Count),
+        Field::honour("maxStale", Shape::Text),
     ],
     unknown: Unknown::Error,
 };

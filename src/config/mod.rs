@@ -15,6 +15,7 @@ use std::{
 };
 
 use crate::{
+    definition::Fetching,
     document::{Document, Findings},
     proxy::{self, TrustedProxies},
     refusal::{Overrides, Profile},
@@ -54,6 +55,8 @@ pub struct Config {
     pub error_overrides: Overrides,
     /// The folder of templates of error bodies.
     pub template_path: PathBuf,
+    /// How key sets are fetched.
+    pub fetching: Fetching,
     /// Where references are resolved.
     pub secrets: Secrets,
 }

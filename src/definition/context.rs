@@ -1,6 +1,6 @@
 //! What the parsers of a definition share.
 
-use super::{Templates, source::KeyCache};
+use super::{Fetching, Templates, source::KeyCache};
 use crate::{
     document::{Document, FieldPath, Findings},
     secrets::Secrets,
@@ -14,6 +14,7 @@ pub(super) struct Context<'p> {
     pub(super) keys: &'p mut KeyCache,
     /// What rules for errors may name.
     pub(super) templates: &'p Templates,
+    pub(super) fetching: &'p Fetching,
 }
 
 impl<'p> Context<'p> {
@@ -23,8 +24,9 @@ impl<'p> Context<'p> {
         secrets: &'p Secrets,
         keys: &'p mut KeyCache,
         templates: &'p Templates,
+        fetching: &'p Fetching,
     ) -> Self {
-        Self { document, findings, secrets, keys, templates }
+        Self { document, findings, secrets, keys, templates, fetching }
     }
 
     pub(super) fn error(&mut self, at: &FieldPath, message: impl Into<String>) {

@@ -388,8 +388,27 @@ static DECRYPTION_KEY: Section = guarded(&[
 static BOUND_SOURCE: Section = guarded(&[
     Field::honour("url", Shape::Text),
     Field::honour("source", Shape::Text),
+    Field::honour("issuer", Shape::Text),
     Field::honour("issuers", Shape::Texts),
     Field::honour("audiences", Shape::Texts),
+    Field::honour("algorithms", Shape::Texts),
+    Field::honour("types", Shape::Texts),
+    Field::honour("cacheTimeout", Shape::Text),
+    Field::honour("fetch", Shape::Object(&FETCH)),
+]);
+
+static FETCH: Section = guarded(&[
+    Field::honour("ca", Shape::Text),
+    Field::honour("clientCertificate", Shape::Text),
+    Field::honour("clientKey", Shape::Text),
+    Field::honour("proxy", Shape::Text),
+    Field::honour("headers", Shape::Map(&Shape::Text)),
+    Field::honour("plainHttp", Shape::Text),
+    Field::honour("privateNetworks", Shape::Text),
+    Field::honour("timeout", Shape::Text),
+    Field::honour("maxBytes", Shape::Count),
+    Field::honour("maxKeys", Shape::Count),
+    Field::honour("maxStale", Shape::Text),
 ]);
 
 static CLAIMGATE_MIDDLEWARE: Section = guarded(&[Field::honour("global", Shape::Object(&CLAIMGATE_GLOBAL))]);

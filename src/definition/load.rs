@@ -4,7 +4,9 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use serde_json::Value;
 
-use super::{Definition, Templates, context::Context, fields::OPENAPI, raw::OpenApi, source::KeyCache};
+use super::{
+    Definition, Fetching, Templates, context::Context, fields::OPENAPI, raw::OpenApi, source::KeyCache,
+};
 use crate::{
     document::{Document, FieldPath, Finding, Findings},
     secrets::Secrets,
@@ -19,10 +21,11 @@ pub struct Loaded {
     pub findings: Findings,
 }
 
-/// Parses definitions, whose rules for errors may name `templates`.
+/// Parses definitions, whose rules for errors may name `templates`. `fetching` says how key sets are
+/// fetched where a definition does not.
 #[must_use]
-pub fn load(documents: &[Document], secrets: &Secrets, templates: &Templates) -> Loaded {
-    let mut loader = Loader::new(secrets, templates);
+pub fn load(documents: &[Document], secrets: &Secrets, templates: &Templates, fetching: &Fetching) -> Loaded {
+    let mut loader = Loader::new(secrets, templates, fetching);
     documents.iter().for_each(|document| loader.document(document));
     loader.loaded
 }
@@ -30,6 +33,7 @@ pub fn load(documents: &[Document], secrets: &Secrets, templates: &Templates) ->
 struct Loader<'l> {
     secrets: &'l Secrets,
     templates: &'l Templates,
+    fetching: &'l Fetching,
     keys: KeyCache,
     /// Which file has an API id, and which a place to listen.
     ids: HashMap<Arc<str>, PathBuf>,
@@ -38,10 +42,11 @@ struct Loader<'l> {
 }
 
 impl<'l> Loader<'l> {
-    fn new(secrets: &'l Secrets, templates: &'l Templates) -> Self {
+    fn new(secrets: &'l Secrets, templates: &'l Templates, fetching: &'l Fetching) -> Self {
         Self {
             secrets,
             templates,
+            fetching,
             keys: KeyCache::default(),
             ids: HashMap::new(),
             places: HashMap::new(),
@@ -69,7 +74,8 @@ impl<'l> Loader<'l> {
                 return findings.push(Finding::of_file(path, message));
             }
         };
-        let context = Context::new(document, findings, self.secrets, &mut self.keys, self.templates);
+        let (secrets, keys) = (self.secrets, &mut self.keys);
+        let context = Context::new(document, findings, secrets, keys, self.templates, self.fetching);
         let parsed = context.parse(raw);
         let Some(definition) = parsed.filter(|_| !self.loaded.findings.has_errors_in(document)) else {
             return;

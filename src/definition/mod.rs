@@ -11,6 +11,7 @@ mod claim_headers;
 mod context;
 mod decryption;
 mod duration;
+mod fetching;
 mod fields;
 mod limits;
 mod load;
@@ -25,11 +26,11 @@ mod sources;
 mod templates;
 mod transform;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
     auth::{Place, Security},
-    jwks::{Binding, RemoteSource},
+    jwks::{Binding, FetchOptions, RemoteSource},
     jwt::{KeySet, Rules, jwe::Decryption},
     limits::ApiLimits,
     middleware::{ClaimHeaders, CorsPolicy, HeaderRules, Operations, ResourceMetadata},
@@ -39,6 +40,7 @@ use crate::{
 };
 
 pub use duration::parse as parse_duration;
+pub use fetching::{BadSetting, FetchSettings};
 pub use load::{Loaded, load};
 pub use overrides::gateway_overrides;
 pub use templates::Templates;
@@ -119,6 +121,21 @@ pub struct JwtScheme {
     pub selection: Selection,
 }
 
+/// How key sets are fetched where a definition does not say otherwise.
+#[derive(Clone, Debug)]
+pub struct Fetching {
+    /// How.
+    pub options: Arc<FetchOptions>,
+    /// How long a set is used before it is fetched again.
+    pub time_to_live: Duration,
+}
+
+impl Default for Fetching {
+    fn default() -> Self {
+        Self { options: Arc::default(), time_to_live: RemoteSource::DEFAULT_TIME_TO_LIVE }
+    }
+}
+
 /// One place where keys come from.
 #[derive(Clone, Debug)]
 pub enum KeySource {
@@ -134,12 +151,5 @@ impl Definition {
         self.security.iter().flat_map(Security::distinct_schemes).map(|scheme| match &**scheme {
             SecurityScheme::Jwt(jwt) => jwt,
         })
-    }
-}
-
-impl KeySource {
-    /// Whether this is the key set at a URL.
-    fn is_at(&self, url: &str) -> bool {
-        matches!(self, Self::Remote(remote) if RemoteSource::new(url).is_ok_and(|own| own.url() == remote.url()))
     }
 }

@@ -321,8 +321,13 @@ mirrors! {
     struct BoundSource {
         url: String,
         source: String,
+        issuer: String,
         issuers: Vec<String>,
         audiences: Vec<String>,
+        algorithms: Vec<String>,
+        types: Vec<String>,
+        cache_timeout: Option<String>,
+        fetch: Option<Map<String, Value>>,
     }
 }
 

@@ -82,22 +82,28 @@ impl SchemeParser<'_, '_> {
             }
             return family.map(AlgorithmSet::of_family);
         };
-        let mut algorithms = Vec::new();
+        let algorithms = self.algorithm_list(&self.at_claimgate.member("algorithms"), names);
+        if names.is_empty() {
+            let at = self.at_claimgate.member("algorithms");
+            self.context.error(&at, "the list is empty, so nothing could sign; name at least one algorithm");
+        }
+        Some(algorithms).filter(|set| !set.is_empty())
+    }
+
+    /// The algorithms with these names.
+    pub(super) fn algorithm_list(&mut self, at: &FieldPath, names: &[String]) -> AlgorithmSet {
+        let mut algorithms = Vec::with_capacity(names.len());
         for (n, name) in names.iter().enumerate() {
             match Algorithm::from_name(name) {
                 Some(algorithm) => algorithms.push(algorithm),
                 None => {
                     let known: AlgorithmSet = Algorithm::ALL.into_iter().collect();
-                    let at = self.at_claimgate.member("algorithms").element(n);
-                    self.context.error(&at, format!("unknown algorithm; the known ones are {known}"));
+                    let message = format!("unknown algorithm; the known ones are {known}");
+                    self.context.error(&at.element(n), message);
                 }
             }
         }
-        if names.is_empty() {
-            let at = self.at_claimgate.member("algorithms");
-            self.context.error(&at, "the list is empty, so nothing could sign; name at least one algorithm");
-        }
-        Some(algorithms.into_iter().collect()).filter(|set: &AlgorithmSet| !set.is_empty())
+        algorithms.into_iter().collect()
     }
 
     fn rules(

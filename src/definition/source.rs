@@ -9,9 +9,7 @@ use base64::{
 };
 use zeroize::Zeroizing;
 
-use super::KeySource;
 use crate::{
-    jwks::RemoteSource,
     jwt::{AlgorithmSet, KeySet, import_key},
     secrets::{Secret, Secrets},
 };
@@ -27,6 +25,14 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIEN
 #[derive(Debug, Default)]
 pub(super) struct KeyCache(HashMap<(Vec<u8>, AlgorithmSet), Arc<KeySet>>);
 
+/// What a `source` turned out to be.
+pub(super) enum Described {
+    /// Keys.
+    Keys(Arc<KeySet>),
+    /// Where a key set is to be fetched.
+    Url(String),
+}
+
 /// Reads `source`: a key set URL; base64 of one, of a public key (PEM or DER), certificate, JWK, JWK
 /// set or shared secret; such a key itself, if it is text; or a reference to any of these. Base64 of
 /// a reference names the key material itself.
@@ -38,14 +44,14 @@ pub(super) fn parse(
     allowed: AlgorithmSet,
     secrets: &Secrets,
     keys: &mut KeyCache,
-) -> Result<KeySource, String> {
+) -> Result<Described, String> {
     let text = text(source, secrets)?;
     if is_url(&text) {
-        return remote(&text);
+        return Ok(Described::Url(text.trim().to_owned()));
     }
     let name = (digest::digest(&digest::SHA256, text.as_bytes()).as_ref().to_vec(), allowed);
     if let Some(known) = keys.0.get(&name) {
-        return Ok(KeySource::Fixed(Arc::clone(known)));
+        return Ok(Described::Keys(Arc::clone(known)));
     }
     let material = material(&text, secrets)?.ok_or(
         "this is neither a URL, nor base64, nor a reference; write the base64 of a key, or the URL of a key set",
@@ -53,12 +59,12 @@ pub(super) fn parse(
     if let Ok(url) = std::str::from_utf8(&material)
         && is_url(url)
     {
-        return remote(url.trim());
+        return Ok(Described::Url(url.trim().to_owned()));
     }
     let set = import_key(&material, allowed).map_err(|reason| format!("the key cannot be used: {reason}"))?;
     let set = Arc::new(set);
     keys.0.insert(name, Arc::clone(&set));
-    Ok(KeySource::Fixed(set))
+    Ok(Described::Keys(set))
 }
 
 /// Reads the `source` of a key that is not fetched: base64 of it, the key itself, if it is text, or a
@@ -82,10 +88,6 @@ fn text(source: &str, secrets: &Secrets) -> Result<Secret, String> {
     } else {
         Ok(Zeroizing::new(source.trim().to_owned()))
     }
-}
-
-fn remote(url: &str) -> Result<KeySource, String> {
-    RemoteSource::new(url).map(KeySource::Remote).map_err(|e| e.to_string())
 }
 
 /// The key material that a text holds, if it does.

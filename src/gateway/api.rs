@@ -7,7 +7,7 @@ use http::HeaderName;
 use crate::{
     auth::{Authentication, Authenticator, Grants, Method, Places, Security, VerifiedTokens},
     definition::{Definition, JwtScheme, KeySource, ListenPath, SecurityScheme},
-    jwks::{KeySources, Registry, Source},
+    jwks::{Endpoint, KeySources, Registry, Source},
     jwt::Reading,
     limits::ApiLimits,
     middleware::{ClaimHeaders, Cors, HeaderRules, Operation, Operations, ResourceMetadata},
@@ -55,8 +55,8 @@ pub(super) struct Context<'c> {
     pub(super) verified: &'c Arc<VerifiedTokens>,
     /// What errors of all APIs look like.
     pub(super) overrides: &'c Overrides,
-    /// How long key sets are used, by URL.
-    pub(super) lives: &'c HashMap<String, Duration>,
+    /// How long key sets are used.
+    pub(super) lives: &'c HashMap<Endpoint, Duration>,
 }
 
 impl Api {
@@ -154,7 +154,7 @@ fn authenticator(jwt: &JwtScheme, id: &Arc<str>, realm: &str, context: &Context<
     }
     let source = |source: &KeySource| match source {
         KeySource::Remote(remote) => {
-            let life = context.lives.get(remote.url()).copied().unwrap_or_else(|| remote.time_to_live());
+            let life = context.lives.get(remote.endpoint()).copied().unwrap_or_else(|| remote.time_to_live());
             context.registry.remote(&remote.clone().with_time_to_live(life))
         }
         KeySource::Fixed(keys) => Arc::new(Source::fixed(format!("the keys of {id}"), Arc::clone(keys))),

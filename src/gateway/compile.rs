@@ -11,7 +11,7 @@ use crate::{
     auth::{Authentication, VerifiedTokens},
     config::Config,
     definition::{Definition, KeySource},
-    jwks::{Registry, Source},
+    jwks::{Endpoint, Registry, Source},
     middleware::ResourceMetadata,
     refusal::{Overrides, Profile},
 };
@@ -24,6 +24,15 @@ pub struct Snapshot {
     pub(super) profile: Profile,
     /// What errors look like where no API answers. In Tyk rules do not reach so far.
     pub(super) overrides: Overrides,
+}
+
+/// A key source, and the APIs that use it.
+#[derive(Debug)]
+pub struct KeySourceInUse {
+    /// The source.
+    pub source: Arc<Source>,
+    /// Their ids.
+    pub apis: Vec<Arc<str>>,
 }
 
 /// What answers at a path.
@@ -87,6 +96,25 @@ impl Snapshot {
         self.apis.is_empty()
     }
 
+    /// The sources of the keys of one API, or of all, each with the APIs that use it; nothing if
+    /// there is no such API.
+    pub(super) fn key_sources(&self, api: Option<&str>) -> Option<Vec<KeySourceInUse>> {
+        if api.is_some_and(|api| !self.apis.iter().any(|own| *own.id == *api)) {
+            return None;
+        }
+        let uses = |api: &Api, source: &Arc<Source>| {
+            let mut own = api.authentication.iter().flat_map(Authentication::sources);
+            own.any(|own| Arc::ptr_eq(own, source))
+        };
+        let users = |source: &Arc<Source>| {
+            self.apis.iter().filter(|api| uses(api, source)).map(|api| Arc::clone(&api.id)).collect()
+        };
+        let in_use = |source: Arc<Source>| KeySourceInUse { apis: users(&source), source };
+        let mut sources: Vec<_> = self.sources(api).into_iter().map(in_use).collect();
+        sources.sort_by(|a, b| a.source.name().cmp(b.source.name()));
+        Some(sources)
+    }
+
     /// The sources of the keys of one API, or of all, each once.
     pub(super) fn sources(&self, api: Option<&str>) -> Vec<Arc<Source>> {
         let asked = |own: &&Arc<Api>| api.is_none_or(|api| *own.id == *api);
@@ -98,13 +126,13 @@ impl Snapshot {
     }
 }
 
-/// The shortest time to live that an API wants, by key set URL.
-fn times_to_live(definitions: &[Definition]) -> HashMap<String, Duration> {
+/// The shortest time to live that an API wants, by what tells key sets apart.
+fn times_to_live(definitions: &[Definition]) -> HashMap<Endpoint, Duration> {
     let mut lives = HashMap::new();
     for jwt in definitions.iter().filter(|d| d.served).flat_map(Definition::jwt_schemes) {
         for (source, _) in &jwt.sources {
             if let KeySource::Remote(remote) = source {
-                let life = lives.entry(remote.url().to_owned()).or_insert_with(|| remote.time_to_live());
+                let life = lives.entry(remote.endpoint().clone()).or_insert_with(|| remote.time_to_live());
                 *life = (*life).min(remote.time_to_live());
             }
         }

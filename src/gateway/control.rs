@@ -12,7 +12,10 @@ use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tracing::{error, info, warn};
 
-use super::{compile::Snapshot, documents::Documents};
+use super::{
+    compile::{KeySourceInUse, Snapshot},
+    documents::Documents,
+};
 use crate::{
     auth::VerifiedTokens,
     config::Config,
@@ -110,6 +113,12 @@ impl Control {
         self.published.store(Arc::new(snapshot));
         info!(apis, "definitions loaded again");
         Ok(())
+    }
+
+    /// The key sources of one API, or of all; nothing if no such API is served.
+    #[must_use]
+    pub fn key_sources(&self, api: Option<&str>) -> Option<Vec<KeySourceInUse>> {
+        self.published.load().key_sources(api)
     }
 
     /// Fetches the keys of one API, or of all, again, and waits a moment for them.

@@ -43,7 +43,8 @@ impl Documents {
     /// What they say; nothing if one of them has an error.
     pub(super) fn parse(&self, config: &Config, findings: &mut Findings) -> Option<Parsed> {
         findings.append(self.unread.clone());
-        let loaded = definition::load(&self.definitions, &config.secrets, &self.templates);
+        let (secrets, fetching) = (&config.secrets, &config.fetching);
+        let loaded = definition::load(&self.definitions, secrets, &self.templates, fetching);
         findings.append(loaded.findings);
         let (policies, found) = policy::load(&self.policies);
         findings.append(found);

@@ -12,7 +12,7 @@ mod router;
 mod target;
 mod worker;
 
-pub use compile::Snapshot;
+pub use compile::{KeySourceInUse, Snapshot};
 pub use control::Control;
 pub(crate) use control::tell;
 pub use documents::check;

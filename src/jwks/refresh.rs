@@ -9,24 +9,32 @@ use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use super::{
-    RemoteSource,
-    fetch::{Fetch, FetchError},
-    source::{MAX_AGE, Remote, Source},
+    address::NamedBy,
+    discovery,
+    fetch::{Document, Fetch, FetchError, Wanted},
+    remote::{Endpoint, Location},
+    source::{Remote, Source},
 };
 use crate::jwt::{KeySet, parse_jwks};
 
-/// The longest pause between tries while a source fails.
+/// The longest pause between tries of a source that has no keys, and of one that has.
 const MAX_BACK_OFF: Duration = Duration::from_secs(10);
+const MAX_BACK_OFF_WITH_KEYS: Duration = Duration::from_secs(60);
 const FIRST_BACK_OFF: Duration = Duration::from_millis(500);
+/// A set is used at least this long, however soon its server calls it stale.
+const MIN_TIME_TO_LIVE: Duration = Duration::from_secs(30);
 
-/// Fetches `url` again and again until the source is gone.
-pub(super) async fn keep_fresh(source: Weak<Source>, fetch: Arc<dyn Fetch>, url: String) {
+/// Fetches what is at `endpoint` again and again until the source is gone.
+pub(super) async fn keep_fresh(source: Weak<Source>, fetch: Arc<dyn Fetch>, endpoint: Endpoint) {
     let Some(wake) = source.upgrade().and_then(|source| Some(source.as_remote()?.wake.clone())) else {
         return;
     };
     let mut history = History::default();
     while let Some(strong) = source.upgrade() {
-        let pause = refresh(&strong, &*fetch, &url, &mut history).await;
+        let Some(remote) = strong.as_remote() else { return };
+        let number = remote.begin();
+        let pause = refresh(&strong, remote, &*fetch, &endpoint, &mut history).await;
+        remote.end(number, pause);
         drop(strong);
         // Either the pause ends or somebody wants the source now.
         let _ = timeout(pause, wake.notified()).await;
@@ -41,20 +49,42 @@ struct History {
 }
 
 /// One fetch; gives the pause before the next.
-async fn refresh(source: &Source, fetch: &dyn Fetch, url: &str, history: &mut History) -> Duration {
-    let number = source.as_remote().map(Remote::begin);
-    let result = match fetch.fetch(url).await {
-        Ok(body) => usable(&body),
+async fn refresh(
+    source: &Source,
+    remote: &Remote,
+    fetch: &dyn Fetch,
+    endpoint: &Endpoint,
+    history: &mut History,
+) -> Duration {
+    let options = &endpoint.options;
+    let document = timeout(options.timeout, document(endpoint, fetch)).await;
+    let result = match document.unwrap_or_else(|_| Err(FetchError::new("did not answer in time"))) {
+        Ok(Document { body, max_age }) => usable(&body, options.max_keys).map(|keys| (keys, max_age)),
         Err(error) => Err(error.into()),
     };
-    let pause = match result {
-        Ok(keys) => good(source, keys, history),
-        Err(fault) => failed(source, fault, history),
-    };
-    if let (Some(remote), Some(number)) = (source.as_remote(), number) {
-        remote.end(number);
+    match result {
+        Ok((keys, max_age)) => {
+            good(source, keys, history);
+            remote.note_success();
+            pause_after(remote.time_to_live(), max_age)
+        }
+        Err(fault) => {
+            remote.note_fault(fault.error.to_string());
+            failed(source, fault, options.max_stale, history)
+        }
     }
-    pause
+}
+
+/// What is at the place of a source.
+async fn document(endpoint: &Endpoint, fetch: &dyn Fetch) -> Result<Document, FetchError> {
+    let options = &endpoint.options;
+    match &endpoint.location {
+        Location::KeySet(url) => fetch.fetch(Wanted { url, named_by: NamedBy::Operator, options }).await,
+        Location::Issuer(issuer) => {
+            let (url, named_by) = discovery::key_set_of(issuer, fetch, options).await?;
+            fetch.fetch(Wanted { url: &url, named_by, options }).await
+        }
+    }
 }
 
 /// Why a fetch brought no set that can be used.
@@ -70,21 +100,22 @@ impl From<FetchError> for Fault {
     }
 }
 
-fn usable(body: &[u8]) -> Result<KeySet, Fault> {
-    let keys = parse_jwks(body).map_err(|e| FetchError(format!("the answer is not a key set: {e}")))?;
+fn usable(body: &[u8], max_keys: usize) -> Result<KeySet, Fault> {
+    let keys = parse_jwks(body, max_keys)
+        .map_err(|e| FetchError::new(format!("the answer is not a key set: {e}")))?;
     if !keys.keys().is_empty() {
         return Ok(keys);
     }
     Err(match keys.rejected().first() {
         Some(first) => {
-            let error = FetchError(format!("the key set has no usable key ({first})"));
+            let error = FetchError::new(format!("the key set has no usable key ({first})"));
             Fault { error, unusable: Some(Box::new(keys)) }
         }
-        None => FetchError("the key set is empty".into()).into(),
+        None => FetchError::new("the key set is empty").into(),
     })
 }
 
-fn good(source: &Source, keys: KeySet, history: &mut History) -> Duration {
+fn good(source: &Source, keys: KeySet, history: &mut History) {
     if history.failures > 0 || !history.was_good {
         info!(source = source.name(), keys = keys.keys().len(), "key set in use");
     }
@@ -96,13 +127,24 @@ fn good(source: &Source, keys: KeySet, history: &mut History) -> Duration {
     }
     source.replace(Some(keys));
     *history = History { was_good: true, ..History::default() };
-    let time_to_live = source.as_remote().map_or(RemoteSource::DEFAULT_TIME_TO_LIVE, Remote::time_to_live);
-    // Ahead of the end of the time to live, and not all sources at once.
-    time_to_live.mul_f64(0.9 - 0.1 * fastrand::f64())
 }
 
-fn failed(source: &Source, Fault { error, unusable }: Fault, history: &mut History) -> Duration {
-    let is_too_old = history.failing_since.get_or_insert_with(Instant::now).elapsed() >= MAX_AGE;
+/// How long a good set is used before the next one is fetched: what the server says, but neither so
+/// short that it is flooded nor longer than what is configured, for a key that was withdrawn must end.
+fn pause_after(time_to_live: Duration, max_age: Option<Duration>) -> Duration {
+    let shortest = MIN_TIME_TO_LIVE.min(time_to_live);
+    let time = max_age.map_or(time_to_live, |max_age| max_age.clamp(shortest, time_to_live));
+    // Ahead of its end, and not all sources at once.
+    time.mul_f64(0.9 - 0.1 * fastrand::f64())
+}
+
+fn failed(
+    source: &Source,
+    Fault { error, unusable }: Fault,
+    max_stale: Duration,
+    history: &mut History,
+) -> Duration {
+    let is_too_old = history.failing_since.get_or_insert_with(Instant::now).elapsed() >= max_stale;
     let keys_kept = history.was_good && source.keys().is_some() && !is_too_old;
     if history.failures == 0 {
         warn!(source = source.name(), %error, keys_kept, "key set cannot be used");
@@ -119,6 +161,34 @@ fn failed(source: &Source, Fault { error, unusable }: Fault, history: &mut Histo
         source.replace(unusable.map(|set| *set));
     }
     history.failures = history.failures.saturating_add(1);
-    let doubled = FIRST_BACK_OFF.saturating_mul(1 << history.failures.min(5));
-    doubled.min(MAX_BACK_OFF).mul_f64(0.5 + 0.5 * fastrand::f64())
+    let longest = if keys_kept { MAX_BACK_OFF_WITH_KEYS } else { MAX_BACK_OFF };
+    let doubled = FIRST_BACK_OFF.saturating_mul(1 << history.failures.min(7));
+    let pause = doubled.min(longest).mul_f64(0.5 + 0.5 * fastrand::f64());
+    let left =
+        max_stale.saturating_sub(history.failing_since.map_or(Duration::ZERO, |since| since.elapsed()));
+    // The end of a set that is kept is not put off by a pause.
+    if keys_kept { pause.min(left.max(FIRST_BACK_OFF)) } else { pause }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_may_ask_for_fresher_sets() {
+        let secs = Duration::from_secs;
+        for (time_to_live, max_age, expected) in [
+            (secs(240), None, secs(240)),
+            (secs(240), Some(secs(60)), secs(60)),
+            (secs(240), Some(secs(86_400)), secs(240)),
+            (secs(240), Some(secs(0)), secs(30)),
+            (secs(240), Some(Duration::MAX), secs(240)),
+            (secs(10), Some(secs(0)), secs(10)),
+            (secs(10), Some(secs(60)), secs(10)),
+        ] {
+            let pause = pause_after(time_to_live, max_age);
+            let range = expected.mul_f64(0.8)..=expected.mul_f64(0.9);
+            assert!(range.contains(&pause), "{time_to_live:?} {max_age:?} {pause:?}");
+        }
+    }
 }

@@ -14,16 +14,17 @@ use super::{
     RemoteSource,
     fetch::Fetch,
     refresh::keep_fresh,
+    remote::Endpoint,
     source::{Source, wait_for_all},
 };
 
-/// Keeps remote sources: one for each URL, refreshed in the background for as long as somebody holds
+/// Keeps remote sources: one for each place and way to fetch it, refreshed in the background for as long as somebody holds
 /// it.
 #[derive(Debug)]
 pub struct Registry {
     fetch: Arc<dyn Fetch>,
     tasks: Arc<Tasks>,
-    sources: Mutex<HashMap<String, Weak<Source>>>,
+    sources: Mutex<HashMap<Endpoint, Weak<Source>>>,
 }
 
 /// Where sources are refreshed. A thread of its own ends with the last who holds this.
@@ -58,21 +59,20 @@ impl Registry {
         Ok(Self::on(fetch, Tasks { handle, _thread: Some(sender) }))
     }
 
-    /// The source for this URL; a new one is fetched at once. The time to live is that of whoever asked
-    /// last: who has several users for one URL asks with the shortest.
+    /// The source at this place; a new one is fetched at once. The time to live is that of whoever asked
+    /// last: who has several users for one place asks with the shortest.
     #[must_use]
     pub fn remote(&self, remote: &RemoteSource) -> Arc<Source> {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(source) = sources.get(remote.url()).and_then(Weak::upgrade) {
+        if let Some(source) = sources.get(remote.endpoint()).and_then(Weak::upgrade) {
             source.set_time_to_live(remote.time_to_live());
             return source;
         }
         sources.retain(|_, source| source.strong_count() > 0);
         let source = Arc::new(Source::remote(remote, Arc::clone(&self.tasks)));
         let weak = Arc::downgrade(&source);
-        sources.insert(remote.url().to_owned(), weak.clone());
-        let (fetch, url) = (Arc::clone(&self.fetch), remote.url().to_owned());
-        self.tasks.handle.spawn(keep_fresh(weak, fetch, url));
+        sources.insert(remote.endpoint().clone(), weak.clone());
+        self.tasks.handle.spawn(keep_fresh(weak, Arc::clone(&self.fetch), remote.endpoint().clone()));
         source
     }
 

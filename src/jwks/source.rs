@@ -2,27 +2,23 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use arc_swap::{ArcSwapOption, Guard};
-use std::sync::Arc;
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, timeout},
 };
 
-use super::{RemoteSource, registry::Tasks};
+use super::{RemoteSource, registry::Tasks, remote::Location};
 use crate::jwt::KeySet;
 
 /// At most one fetch in this time is caused by key ids that a source does not know.
 pub const COOL_DOWN: Duration = Duration::from_secs(1);
-
-/// How long the last good set is used while a source fails.
-pub const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A place where keys come from: fixed, or fetched and refreshed.
 #[derive(Debug)]
@@ -41,12 +37,70 @@ pub struct Source {
 pub(super) struct Remote {
     /// What refreshes this source lives as long as it.
     _tasks: Arc<Tasks>,
+    is_discovered: bool,
     time_to_live: Mutex<Duration>,
     pub(super) wake: Arc<Notify>,
     /// How many fetches have begun, and how many of them have ended.
     begun: AtomicU64,
     ended: watch::Sender<u64>,
     asked: Mutex<Asked>,
+    history: Mutex<History>,
+}
+
+/// What an operator wants to know.
+#[derive(Debug, Default)]
+struct History {
+    /// The last good fetch.
+    good: Option<Instant>,
+    /// When the next fetch begins, unless somebody asks for it earlier.
+    next: Option<Instant>,
+    fault: Option<(Instant, String)>,
+    is_failing: bool,
+    faults: u64,
+}
+
+/// How a remote source is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceStatus {
+    /// Whether there are keys, and whether they are fresh.
+    pub state: SourceState,
+    /// Since the last good fetch.
+    pub age: Option<Duration>,
+    /// Until the next fetch; nothing while one is under way.
+    pub next: Option<Duration>,
+    /// Why the last fetch that failed did, and how long ago that was.
+    pub last_fault: Option<(Duration, String)>,
+    /// How many fetches failed so far.
+    pub faults: u64,
+}
+
+/// Whether a remote source has keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceState {
+    /// Nothing was fetched yet.
+    Pending,
+    /// The last fetch brought a good set.
+    Fresh,
+    /// The source fails, and its last good set is in use.
+    Stale,
+    /// The source has keys, and none of them can be used.
+    Unusable,
+    /// The source fails, and there are no keys.
+    Unavailable,
+}
+
+impl SourceState {
+    /// What the control API calls it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Fresh => "fresh",
+            Self::Stale => "stale",
+            Self::Unusable => "unusable",
+            Self::Unavailable => "unavailable",
+        }
+    }
 }
 
 /// The fetch that was last asked for because of an unknown key id.
@@ -70,27 +124,58 @@ impl Source {
 
     pub(super) fn remote(remote: &RemoteSource, tasks: Arc<Tasks>) -> Self {
         let name = remote.name();
+        let is_discovered = matches!(remote.endpoint().location, Location::Issuer(_));
         let remote = Remote {
             _tasks: tasks,
+            is_discovered,
             time_to_live: Mutex::new(remote.time_to_live()),
             wake: Arc::new(Notify::new()),
             begun: AtomicU64::new(0),
             ended: watch::Sender::new(0),
             asked: Mutex::default(),
+            history: Mutex::default(),
         };
         Self { name, keys: ArcSwapOption::empty(), generation: AtomicU64::new(0), remote: Some(remote) }
     }
 
-    /// What the source is called: its URL without query, or its place in the configuration.
+    /// What the source is called: its URL without query, its issuer, or its place in the configuration.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether its keys are where the metadata of an issuer says; its name is that issuer then.
+    #[must_use]
+    pub const fn is_discovered(&self) -> bool {
+        matches!(&self.remote, Some(remote) if remote.is_discovered)
     }
 
     /// The keys in use; nothing before the first good fetch.
     #[must_use]
     pub fn keys(&self) -> Guard<Option<Arc<KeySet>>> {
         self.keys.load()
+    }
+
+    /// How a remote source is doing; nothing for keys from the configuration.
+    #[must_use]
+    pub fn status(&self) -> Option<SourceStatus> {
+        let history = self.remote.as_ref()?.history();
+        let now = Instant::now();
+        let keys = self.keys();
+        let state = match (keys.as_ref().map(|keys| keys.keys().is_empty()), history.is_failing) {
+            (Some(true), _) => SourceState::Unusable,
+            (Some(false), true) => SourceState::Stale,
+            (Some(false), false) => SourceState::Fresh,
+            (None, true) => SourceState::Unavailable,
+            (None, false) => SourceState::Pending,
+        };
+        Some(SourceStatus {
+            state,
+            age: history.good.map(|at| now.duration_since(at)),
+            next: history.next.map(|at| at.saturating_duration_since(now)),
+            last_fault: history.fault.as_ref().map(|(at, why)| (now.duration_since(*at), why.clone())),
+            faults: history.faults,
+        })
     }
 
     /// The number of times that other keys came into use.
@@ -131,11 +216,37 @@ impl Source {
 
 impl Remote {
     pub(super) fn begin(&self) -> u64 {
+        self.history().next = None;
         self.begun.fetch_add(1, Ordering::AcqRel).saturating_add(1)
     }
 
-    pub(super) fn end(&self, number: u64) {
+    /// The fetch of this number has ended; the next begins after this pause.
+    pub(super) fn end(&self, number: u64, pause: Duration) {
+        self.history().next = Instant::now().checked_add(pause);
         self.ended.send_replace(number);
+    }
+
+    pub(super) fn note_success(&self) {
+        let mut history = self.history();
+        history.good = Some(Instant::now());
+        history.is_failing = false;
+    }
+
+    pub(super) fn note_fault(&self, reason: String) {
+        let mut history = self.history();
+        history.fault = Some((Instant::now(), reason));
+        history.is_failing = true;
+        history.faults = history.faults.saturating_add(1);
+    }
+
+    /// How long it is until the next fetch begins; nothing while one is under way.
+    pub(super) fn until_next(&self) -> Duration {
+        let next = self.history().next;
+        next.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()))
+    }
+
+    fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn time_to_live(&self) -> Duration {

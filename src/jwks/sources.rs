@@ -78,11 +78,7 @@ impl KeySources {
     ) -> Result<(Found, T), Missing> {
         let (mut unavailable, mut unknown) = (false, false);
         let mut nameless = None;
-        let is_taken = self.0.iter().any(|(_, binding)| binding.names(parties));
-        for (n, (source, binding)) in self.0.iter().enumerate() {
-            if !binding.admits(parties, is_taken) {
-                continue;
-            }
+        for (n, source) in self.admitted(parties, algorithm) {
             // Read before the keys: if they change in between, the verdict is stale at once.
             let found = Found { source: n, generation: source.generation(), otherwise: None };
             let keys = source.keys();
@@ -111,18 +107,30 @@ impl KeySources {
         Ok((Found { otherwise, ..found }, use_key(key)))
     }
 
+    /// The sources that may verify such a token, each with its place.
+    fn admitted<'s>(
+        &'s self,
+        parties: &'s Parties,
+        algorithm: Algorithm,
+    ) -> impl Iterator<Item = (usize, &'s Source)> {
+        let is_taken = self.0.iter().any(|(_, binding)| binding.names(parties));
+        let admits = move |binding: &Binding| binding.admits(parties, algorithm, is_taken);
+        let all = self.0.iter().enumerate();
+        all.filter(move |(_, (_, binding))| admits(binding)).map(|(n, (source, _))| (n, &**source))
+    }
+
     /// Whether the keys that a verdict rests on are still the ones in use.
     #[must_use]
     pub fn still(&self, found: Found) -> bool {
         self.0.get(found.source).is_some_and(|(source, _)| source.generation() == found.generation)
     }
 
-    /// Fetches the sources again because of a key that none of them knows, within their cool-down,
-    /// and waits a moment for the result. False when nothing was fetched.
-    pub async fn refetch(&self) -> bool {
+    /// Fetches the sources that may verify such a token again, because none of them knows its key: within
+    /// their cool-down, and waits a moment for the result. False when nothing was fetched.
+    pub async fn refetch(&self, parties: &Parties, algorithm: Algorithm) -> bool {
         let asked: Vec<_> = self
-            .iter()
-            .filter_map(|source| source.as_remote())
+            .admitted(parties, algorithm)
+            .filter_map(|(_, source)| source.as_remote())
             .filter_map(|remote| Some((remote, remote.ask_for_unknown()?)))
             .collect();
         if asked.is_empty() {
@@ -130,5 +138,14 @@ impl KeySources {
         }
         wait_for_all(asked, PATIENCE).await;
         true
+    }
+
+    /// How long it is until the next try of a source that may verify such a token and has no keys; a
+    /// try that is under way may still bring some.
+    #[must_use]
+    pub fn until_next_try(&self, parties: &Parties, algorithm: Algorithm) -> Duration {
+        let without_keys = self.admitted(parties, algorithm).filter(|(_, source)| source.keys().is_none());
+        let times = without_keys.filter_map(|(_, source)| Some(source.as_remote()?.until_next()));
+        times.min().unwrap_or(Duration::ZERO)
     }
 }

@@ -9,20 +9,21 @@ use super::{
     json::{self, Object, Value},
 };
 
-/// How many members of a set are looked at; the rest of a longer one is left out, as rejected.
+/// How many members of a set in the configuration are looked at.
 const MAX_KEYS: usize = 1000;
 
 pub(super) const PSS: [Algorithm; 3] = [Algorithm::PS256, Algorithm::PS384, Algorithm::PS512];
 
 /// The usable keys of a JWK set that was fetched. A member that cannot be used, of an unknown `kty`
-/// for instance, costs only itself (RFC 7517 section 5).
+/// for instance, costs only itself (RFC 7517 section 5). The first `max_keys` members are looked at;
+/// the rest of a longer set is left out, as rejected.
 ///
 /// # Errors
 /// [`KeyError`] when the octets are not a JWK set at all.
-pub fn parse_jwks(octets: &[u8]) -> Result<KeySet, KeyError> {
+pub fn parse_jwks(octets: &[u8], max_keys: usize) -> Result<KeySet, KeyError> {
     let value = json::parse_tolerant(octets).map_err(|e| KeyError::new(e.to_string()))?;
     let object = value.as_object().ok_or_else(|| KeyError::new("it is no JSON object"))?;
-    set(object, Key::fetched)
+    set(object, max_keys, Key::fetched)
 }
 
 /// A JWK or a JWK set in the configuration; nothing, if the octets are neither.
@@ -30,7 +31,7 @@ pub(super) fn parse_local(octets: &[u8]) -> Option<Result<KeySet, KeyError>> {
     let value = json::parse_tolerant(octets).ok()?;
     let object = value.as_object()?;
     if object.get("keys").is_some() {
-        return Some(set(object, |key| key));
+        return Some(set(object, MAX_KEYS, |key| key));
     }
     object.get("kty")?;
     Some(key(object).map(|key| match key.kid() {
@@ -40,22 +41,22 @@ pub(super) fn parse_local(octets: &[u8]) -> Option<Result<KeySet, KeyError>> {
     }))
 }
 
-fn set(object: &Object, origin: fn(Key) -> Key) -> Result<KeySet, KeyError> {
+fn set(object: &Object, max_keys: usize, origin: fn(Key) -> Key) -> Result<KeySet, KeyError> {
     if object.is_ambiguous() {
         return Err(KeyError::new(json::JsonError::Duplicate.to_string()));
     }
     let members =
         object.get("keys").and_then(Value::as_array).ok_or_else(|| KeyError::new("it has no list `keys`"))?;
     let (mut keys, mut rejected) = (Vec::new(), Vec::new());
-    for (n, member) in members.iter().enumerate().take(MAX_KEYS) {
+    for (n, member) in members.iter().enumerate().take(max_keys) {
         let imported = member.as_object().ok_or_else(|| KeyError::new("it is no JSON object")).and_then(key);
         match imported {
             Ok(key) => keys.push(origin(key)),
             Err(reason) => rejected.push(RejectedKey { name: name(n, member), reason: reason.0 }),
         }
     }
-    if members.len() > MAX_KEYS {
-        let name = format!("from key {MAX_KEYS} on");
+    if members.len() > max_keys {
+        let name = format!("from key {max_keys} on");
         rejected.push(RejectedKey { name, reason: "the set is too long".into() });
     }
     Ok(KeySet::new(keys, rejected))
@@ -190,7 +191,7 @@ mod tests {
     const N: &str = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw";
 
     fn set_of(members: &str) -> KeySet {
-        parse_jwks(format!("{{\"keys\":[{members}]}}").as_bytes()).unwrap()
+        parse_jwks(format!("{{\"keys\":[{members}]}}").as_bytes(), 10).unwrap()
     }
 
     #[test]
@@ -269,7 +270,7 @@ mod tests {
             "<html>",
             r#"{"keys":[],"keys":[]}"#,
         ] {
-            assert!(parse_jwks(text.as_bytes()).is_err(), "{text}");
+            assert!(parse_jwks(text.as_bytes(), 10).is_err(), "{text}");
         }
         assert_eq!(set_of("").keys().len(), 0);
     }

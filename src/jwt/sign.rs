@@ -266,7 +266,7 @@ mod tests {
             let again = SigningKey::from_text(&text, Some(algorithm)).unwrap();
             let token = again.sign(&json!({}), &json!({ "sub": "alice" })).unwrap();
             let set = match key.public_jwk(None) {
-                Some(jwk) => parse_jwks(json!({ "keys": [jwk] }).to_string().as_bytes()).unwrap(),
+                Some(jwk) => parse_jwks(json!({ "keys": [jwk] }).to_string().as_bytes(), 1).unwrap(),
                 None => import_key(&STANDARD.decode(text.trim()).unwrap(), algorithm.into()).unwrap(),
             };
             assert_eq!(verify(&token, &set, algorithm), Ok(()), "{algorithm}");

@@ -1,6 +1,6 @@
 //! A refusal as an HTTP response.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -106,6 +106,16 @@ impl Refusal {
     #[must_use]
     pub fn with_fields(reason: Reason, fields: HeaderMap) -> Self {
         Self { reason, detail: None, fields: Some(Box::new(fields)) }
+    }
+
+    /// The same, with the time after which it makes sense to come again, in whole seconds and at least
+    /// one (RFC 9110 section 10.2.3).
+    #[must_use]
+    pub fn retry_after(mut self, time: Duration) -> Self {
+        let started = u64::from(time.subsec_nanos() > 0);
+        let seconds = time.as_secs().saturating_add(started).max(1);
+        self.fields.get_or_insert_default().insert(RETRY_AFTER, seconds.into());
+        self
     }
 
     /// Why.
@@ -273,6 +283,10 @@ mod tests {
             (StatusCode::SERVICE_UNAVAILABLE, "5")
         );
         assert!(!unavailable.headers().contains_key(WWW_AUTHENTICATE));
+        for (millis, seconds) in [(0, "1"), (1, "1"), (1000, "1"), (1001, "2"), (59_500, "60")] {
+            let refusal = Refusal::from(Reason::KeysUnavailable).retry_after(Duration::from_millis(millis));
+            assert_eq!(response(&refusal, Profile::Rfc, None).headers()[RETRY_AFTER], seconds);
+        }
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use claimgate::jwt::Algorithm;
 use serde_json::{Value, json};
 
-use crate::support::{Gateway, Request, Server, Setup, api, claims, key, key_named, merge, provider, scheme};
+use crate::support::{
+    Gateway, Request, Server, Setup, api, claims, key, key_named, merge, provider, respond, scheme,
+};
 
 const PUBLIC: [Algorithm; 10] = [
     Algorithm::RS256,
@@ -154,4 +156,49 @@ fn one_provider_is_down_from_the_start() {
     assert!(refused.header("retry-after").is_some());
     gateway.log_with("key set cannot be used");
     assert!(upstream.recorded().is_empty());
+}
+
+/// RFC 9864 gave Ed25519 a name of its own; old and new tokens meet old and new sets.
+#[test]
+fn eddsa_and_ed25519_are_two_names_of_one_algorithm() {
+    let upstream = Server::up();
+    let key = key(Algorithm::EdDSA);
+    let set = |alg: Value| {
+        let mut jwk = key.public_jwk(Some("one")).unwrap();
+        merge(&mut jwk, json!({ "alg": alg }));
+        let body = json!({ "keys": [jwk] }).to_string();
+        Server::start(move |_, stream| respond(stream, "200 OK", "application/json", body.as_bytes()))
+    };
+    let sets = [("old", set(json!("EdDSA"))), ("new", set(json!("Ed25519"))), ("bare", set(Value::Null))];
+    let wrong = set(json!("Ed448"));
+    let protected = |id: &str, idp: &Server, name: &str| {
+        let mut document = api(id, &upstream, scheme(json!({ "jwksURIs": [{ "url": idp.url() }] })));
+        let own = json!({ "algorithms": [name] });
+        merge(
+            &mut document,
+            json!({ "x-claimgate": { "server": { "authentication": { "securitySchemes": { "jwt": own } } } } }),
+        );
+        document
+    };
+    let mut setup = Setup::new().api(&protected("wrong", &wrong, "EdDSA"));
+    for (id, idp) in &sets {
+        for name in ["EdDSA", "Ed25519"] {
+            setup = setup.api(&protected(&format!("{id}-{name}"), idp, name));
+        }
+    }
+    let gateway = setup.start();
+    for alg in ["EdDSA", "Ed25519"] {
+        let token = key.sign(&json!({ "kid": "one", "alg": alg }), &claims(json!({}))).unwrap();
+        for (id, _) in &sets {
+            for name in ["EdDSA", "Ed25519"] {
+                let answer = gateway.send(&Request::get(format!("/{id}-{name}/")).bearer(&token));
+                assert_eq!(answer.status, 200, "{alg} {id} {name}");
+            }
+        }
+        assert_eq!(gateway.send(&Request::get("/wrong/").bearer(&token)).status, 401);
+    }
+    for alg in ["ed25519", "Ed448", "eddsa"] {
+        let token = key.sign(&json!({ "kid": "one", "alg": alg }), &claims(json!({}))).unwrap();
+        assert_eq!(gateway.send(&Request::get("/old-EdDSA/").bearer(&token)).status, 401, "{alg}");
+    }
 }

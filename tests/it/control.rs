@@ -22,6 +22,8 @@ fn everything_else_needs_the_secret() {
         ("GET", "/tyk/reload/group"),
         ("DELETE", "/tyk/cache/jwks"),
         ("DELETE", "/tyk/cache/jwks/a"),
+        ("GET", "/tyk/cache/jwks"),
+        ("POST", "/tyk/cache/jwks/a"),
         ("GET", "/tyk/apis/"),
         ("GET", "/tyk/../tyk/reload"),
     ] {

@@ -304,6 +304,48 @@ fn three_usable_keys_among_five_hundred() {
     assert_eq!(log.lines().filter(|line| line.contains("rejected=")).count(), 1);
 }
 
+/// Keys that were published for something else, or only as a certificate, verify nothing.
+#[test]
+fn keys_for_another_purpose_verify_nothing() {
+    let upstream = Server::up();
+    let (good, partner) = (key(Algorithm::ES256), private());
+    let with = |kid: &str, key: &SigningKey, extra: Value| {
+        let mut jwk = key.public_jwk(Some(kid)).unwrap();
+        crate::support::merge(&mut jwk, extra);
+        jwk
+    };
+    let certificate = include_str!("../data/partner-certificate.pem");
+    let der: String = certificate.lines().filter(|line| !line.starts_with("-----")).collect();
+    let keys = [
+        with("good", &good, json!({})),
+        with("enc", &good, json!({ "use": "enc" })),
+        with("wrap", &good, json!({ "key_ops": ["wrapKey"] })),
+        with("oaep", &partner, json!({ "alg": "RSA-OAEP" })),
+        json!({ "kty": "RSA", "kid": "x5c", "x5c": [der] }),
+        // The key counts, and the certificate beside it is not looked at.
+        with("both", &partner, json!({ "x5c": ["AAAA"] })),
+    ];
+    let body = json!({ "keys": keys }).to_string();
+    let idp = Server::start(move |_, stream| respond(stream, "200 OK", "application/json", body.as_bytes()));
+    let both = json!({ "algorithms": ["ES256", "RS256"] });
+    let mut document = api("a", &upstream, with_set(&idp.url()));
+    crate::support::merge(
+        &mut document,
+        json!({ "x-claimgate": { "server": { "authentication": { "securitySchemes": { "jwt": both } } } } }),
+    );
+    let gateway = Setup::new().api(&document).start();
+    for (kid, key, expected) in [
+        ("good", &*good, 200),
+        ("both", &partner, 200),
+        ("enc", &good, 401),
+        ("wrap", &good, 401),
+        ("oaep", &partner, 401),
+        ("x5c", &partner, 401),
+    ] {
+        assert_eq!(status(&gateway, "/a/", &token(key, json!({ "kid": kid }))), expected, "{kid}");
+    }
+}
+
 #[test]
 fn a_token_without_kid_needs_a_set_with_one_fitting_key() {
     let upstream = Server::up();
@@ -366,6 +408,79 @@ fn one_provider_does_not_speak_for_another() {
             );
         }
     }
+}
+
+/// What the control API tells of the key sets, of one API or of all.
+#[track_caller]
+fn told(gateway: &Gateway, method: &'static str, path: &str) -> Vec<Value> {
+    let answer = gateway.admin(Request::new(method, path));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let report: Value = serde_json::from_slice(&answer.body).unwrap();
+    report["sources"].as_array().unwrap().clone()
+}
+
+#[test]
+fn an_operator_sees_how_key_sets_are_doing() {
+    let upstream = Server::up();
+    let (one, two) = (key_named("first", Algorithm::ES256), key_named("second", Algorithm::ES256));
+    let good = Changing::start();
+    let weak = json!({ "kty": "RSA", "kid": "weak", "n": "AQAB", "e": "AQAB" });
+    let body = json!({ "keys": [one.public_jwk(Some("one")), weak] }).to_string();
+    *good.body.lock().unwrap() = Some(body);
+    let bad = Changing::start();
+    let url = format!("{}/keys?secret=hush", good.server.url());
+    let gateway = Setup::new()
+        .api(&api("a", &upstream, with_set(&url)))
+        .api(&api("b", &upstream, with_set(&url)))
+        .api(&api("c", &upstream, with_set(&bad.server.url())))
+        .api(&api("d", &upstream, scheme(json!({ "source": public_pem(), "signingMethod": "rsa" }))))
+        .start();
+    let all = told(&gateway, "GET", "/tyk/cache/jwks");
+    assert_eq!(all.len(), 2, "keys from the configuration are not fetched: {all:?}");
+    let source = &told(&gateway, "GET", "/tyk/cache/jwks/a")[0];
+    assert_eq!(source["url"], format!("{}/keys", good.server.url()));
+    assert_eq!(source["apis"], json!(["a", "b"]));
+    assert_eq!((&source["state"], &source["faults"]), (&json!("fresh"), &json!(0)));
+    assert_eq!(source["keys"], json!([{ "kid": "one", "algorithms": ["ES256"] }]));
+    assert_eq!(source["rejected"][0]["key"], "key 1 (kid \"weak\")");
+    assert!(source["rejected"][0]["reason"].as_str().unwrap().contains("2048"), "{source}");
+    assert!(source["age_seconds"].as_u64().unwrap() < 60);
+    let next = source["next_refresh_seconds"].as_u64().unwrap();
+    assert!((130..=216).contains(&next), "{next}");
+    assert_eq!(source["last_fault"], Value::Null);
+
+    let source = &told(&gateway, "GET", "/tyk/cache/jwks/c")[0];
+    assert_eq!((&source["state"], &source["age_seconds"]), (&json!("unavailable"), &Value::Null));
+    assert_eq!(source["last_fault"]["reason"], "answered 500 Internal Server Error");
+    bad.serve(&[("two", &two)]);
+    let source = &told(&gateway, "POST", "/tyk/cache/jwks/c")[0];
+    assert_eq!((&source["state"], &source["keys"][0]["kid"]), (&json!("fresh"), &json!("two")));
+    assert!(source["faults"].as_u64().unwrap() > 0, "what went wrong is still told: {source}");
+
+    good.fail();
+    let all = told(&gateway, "POST", "/tyk/cache/jwks");
+    let states: Vec<&Value> = all.iter().map(|source| &source["state"]).collect();
+    assert!(states.contains(&&json!("stale")) && states.contains(&&json!("fresh")), "{all:?}");
+    gets_in(&gateway, "/a/", &token(&one, json!({ "kid": "one" })));
+    assert!(told(&gateway, "GET", "/tyk/cache/jwks/d").is_empty());
+    assert_eq!(gateway.admin(Request::get("/tyk/cache/jwks/unknown")).status, 404);
+    assert_eq!(gateway.admin_without_secret(&Request::get("/tyk/cache/jwks")).status, 403);
+    assert!(!gateway.stop().1.contains("hush"));
+}
+
+#[test]
+fn a_provider_may_ask_for_fresher_sets() {
+    let upstream = Server::up();
+    let body = json!({ "keys": [key(Algorithm::ES256).public_jwk(Some("one"))] }).to_string();
+    let idp = Server::start(move |_, stream| {
+        let length = body.len();
+        let head =
+            format!("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).is_ok()
+    });
+    let gateway = Setup::new().api(&api("a", &upstream, with_set(&idp.url()))).start();
+    let next = told(&gateway, "GET", "/tyk/cache/jwks")[0]["next_refresh_seconds"].as_u64().unwrap();
+    assert!((20..=54).contains(&next), "{next}");
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn verifies(token: &str, set: &Value) -> bool {
         return false;
     }
     let verify = || -> Result<(), Error> {
-        let set = parse_jwks(set.to_string().as_bytes()).map_err(|_| Error::KeyUnknown)?;
+        let set = parse_jwks(set.to_string().as_bytes(), 1000).map_err(|_| Error::KeyUnknown)?;
         let token = Token::parse(token, usize::MAX)?;
         let algorithm = token.algorithm()?;
         let key = set.find(token.kid(), algorithm, algorithm.into(), Ambiguity::Refuse);

@@ -1,0 +1,99 @@
+//! The key sets of APIs: what they hold, how they are doing, and fetching them again.
+
+use std::time::Duration;
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde_json::{Value, json};
+
+use super::{Admin, status};
+use crate::{
+    gateway::KeySourceInUse,
+    jwks::{Source, SourceStatus},
+    jwt::{Key, RejectedKey},
+};
+
+/// `/cache/jwks` for all APIs, `/cache/jwks/{api}` for one. `DELETE` is Tyk's; `POST` does the same and
+/// answers as `GET` does.
+pub(super) fn routes() -> Router<Admin> {
+    Router::new()
+        .route("/cache/jwks", get(show_all).post(refresh_all).delete(invalidate_all))
+        .route("/cache/jwks/{api}", get(show).post(refresh).delete(invalidate))
+}
+
+async fn show_all(State(admin): State<Admin>) -> Response {
+    report(admin.control.key_sources(None))
+}
+
+async fn show(State(admin): State<Admin>, Path(api): Path<String>) -> Response {
+    report(admin.control.key_sources(Some(&api)))
+}
+
+async fn refresh_all(State(admin): State<Admin>) -> Response {
+    admin.control.refetch_keys(None).await;
+    show_all(State(admin)).await
+}
+
+async fn refresh(State(admin): State<Admin>, Path(api): Path<String>) -> Response {
+    admin.control.refetch_keys(Some(&api)).await;
+    show(State(admin), Path(api)).await
+}
+
+async fn invalidate_all(State(admin): State<Admin>) -> Response {
+    admin.control.refetch_keys(None).await;
+    status(StatusCode::OK, "ok", "cache invalidated")
+}
+
+async fn invalidate(State(admin): State<Admin>, Path(api): Path<String>) -> Response {
+    admin.control.refetch_keys(Some(&api)).await;
+    status(StatusCode::OK, "ok", "cache invalidated")
+}
+
+fn report(sources: Option<Vec<KeySourceInUse>>) -> Response {
+    let Some(sources) = sources else { return status(StatusCode::NOT_FOUND, "error", "API not found") };
+    // What has no status is not fetched.
+    let described = |in_use: KeySourceInUse| Some(describe(&in_use, &in_use.source.status()?));
+    let sources: Vec<Value> = sources.into_iter().filter_map(described).collect();
+    Json(json!({ "sources": sources })).into_response()
+}
+
+fn describe(in_use: &KeySourceInUse, status: &SourceStatus) -> Value {
+    let KeySourceInUse { source, apis } = in_use;
+    let keys = source.keys();
+    let (usable, rejected) = keys.as_ref().map_or((&[][..], &[][..]), |keys| (keys.keys(), keys.rejected()));
+    let fault = status.last_fault.as_ref();
+    json!({
+        name(source): source.name(),
+        "apis": apis.iter().map(|api| &**api).collect::<Vec<&str>>(),
+        "state": status.state.name(),
+        "keys": usable.iter().map(key).collect::<Vec<_>>(),
+        "rejected": rejected.iter().map(refused).collect::<Vec<_>>(),
+        "age_seconds": status.age.map(seconds),
+        "next_refresh_seconds": status.next.map(seconds),
+        "faults": status.faults,
+        "last_fault": fault.map(|(ago, why)| json!({ "reason": why, "seconds_ago": seconds(*ago) })),
+    })
+}
+
+/// What a source is called by: its URL, or its issuer.
+const fn name(source: &Source) -> &'static str {
+    if source.is_discovered() { "issuer" } else { "url" }
+}
+
+fn key(key: &Key) -> Value {
+    let algorithms: Vec<&str> = key.algorithms().iter().map(|algorithm| algorithm.name()).collect();
+    json!({ "kid": key.kid(), "algorithms": algorithms })
+}
+
+fn refused(rejected: &RejectedKey) -> Value {
+    json!({ "key": rejected.name, "reason": rejected.reason })
+}
+
+const fn seconds(time: Duration) -> u64 {
+    time.as_secs()
+}
