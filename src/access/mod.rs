@@ -1,10 +1,11 @@
-//! May this caller use this API, path and method?
+//! May this caller use this API, path and method, and has it the scopes for that?
 //!
 //! A policy grants APIs, and for an API either everything or a list of URLs with methods. A granted
 //! URL starts where the path starts, with or without the listen path, and ends where a segment
 //! ends: `/orders` grants `/orders` and `/orders/7`, but neither `/orders-internal` nor
 //! `/private/orders`. A method must be listed exactly; HEAD is not GET.
 
+mod scopes;
 mod urls;
 
 use std::{collections::HashMap, sync::Arc};
@@ -13,6 +14,7 @@ use http::Method;
 
 use crate::refusal::Reason;
 
+pub use scopes::{MissingScopes, RequiredScopes, SchemeScopes, is_scope};
 pub use urls::UrlRule;
 
 /// What a caller may do on one API.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use http::HeaderMap;
 
-use super::{Authenticator, Places, Requirement, Security};
+use super::{Authenticator, Credential, Places, Requirement, Security};
 use crate::{
     jwks::Source,
     refusal::{Profile, Reason, Refusal},
@@ -121,6 +121,14 @@ impl Authentication {
             }
         }
         Err(refused)
+    }
+
+    /// Whether a request carries anything that could be a credential of one of the schemes, be it good
+    /// or not.
+    #[must_use]
+    pub fn has_credential(&self, headers: &HeaderMap, query: Option<&str>) -> bool {
+        let carries = |method: &Arc<Method>| method.places().locate(headers, query) != Credential::Nothing;
+        self.security.distinct_schemes().into_iter().any(carries)
     }
 
     /// Takes the credentials of all schemes out of the headers.

@@ -24,7 +24,7 @@ use crate::{
     },
     policy::{Grant, PolicySet, Selection},
     refusal::{Profile, Reason, Refusal},
-    session::Session,
+    session::{ScopeCheck, Session},
 };
 
 /// Decides who the token of a request is from.
@@ -41,6 +41,7 @@ pub struct Authenticator {
     profile: Profile,
     realm: Box<str>,
     keeps_payloads: bool,
+    scope_check: Option<Arc<ScopeCheck>>,
     verified: Arc<VerifiedTokens>,
 }
 
@@ -76,6 +77,7 @@ impl Authenticator {
             profile,
             realm: realm.into(),
             keeps_payloads: false,
+            scope_check: None,
             verified: Arc::default(),
         }
     }
@@ -97,6 +99,12 @@ impl Authenticator {
     pub const fn keeping_payloads(mut self) -> Self {
         self.keeps_payloads = true;
         self
+    }
+
+    /// Sessions check the scopes of their token like this.
+    #[must_use]
+    pub fn checking_scopes(self, check: ScopeCheck) -> Self {
+        Self { scope_check: Some(Arc::new(check)), ..self }
     }
 
     /// Where tokens are looked for.
@@ -235,7 +243,7 @@ impl Authenticator {
             None => Arc::new(Grant::default()),
         };
         let payload = self.keeps_payloads.then(|| token.encoded_payload());
-        Ok(Session::new(&subject, token.header().clone(), claims, grant, payload))
+        Ok(Session::new(&subject, token.header().clone(), claims, grant, payload, self.scope_check.clone()))
     }
 }
 

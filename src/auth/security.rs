@@ -1,7 +1,7 @@
 //! What must be met to come in, in the words of OpenAPI: one of several security requirements, each
 //! of which is one or more schemes.
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
 /// Schemes that a caller must all pass; one of them gives the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,8 +61,13 @@ impl<S> Security<S> {
         Some(Self { first: requirements.next()?, others: requirements.collect() })
     }
 
+    /// The requirements, in order.
+    pub fn requirements(&self) -> impl Iterator<Item = &Requirement<S>> {
+        iter::once(&self.first).chain(&self.others)
+    }
+
     fn schemes(&self) -> impl Iterator<Item = &S> {
-        self.first.schemes().chain(self.others.iter().flat_map(Requirement::schemes))
+        self.requirements().flat_map(Requirement::schemes)
     }
 
     /// The same requirements of something else.

@@ -197,10 +197,7 @@ static RESOURCE_METADATA: Section = section(&[
     Field::honour("resource", Shape::Text),
     Field::honour("authorizationServers", Shape::Texts),
     Field::honour("scopesSupported", Shape::Texts),
-    Field::warn(
-        "autoDeriveScopes",
-        "scopes are not derived from the document yet; list them in scopesSupported",
-    ),
+    Field::honour("autoDeriveScopes", Shape::Bool),
 ]);
 
 /// A JWT scheme.
@@ -361,8 +358,12 @@ static CLAIMGATE: Section = guarded(&[
 static CLAIMGATE_SERVER: Section =
     guarded(&[Field::honour("authentication", Shape::Object(&CLAIMGATE_AUTHENTICATION))]);
 
-static CLAIMGATE_AUTHENTICATION: Section =
-    guarded(&[Field::honour("securitySchemes", Shape::Map(&Shape::Object(&CLAIMGATE_SCHEME)))]);
+static CLAIMGATE_AUTHENTICATION: Section = guarded(&[
+    Field::honour("securitySchemes", Shape::Map(&Shape::Object(&CLAIMGATE_SCHEME))),
+    Field::honour("optionalSecurity", Shape::Object(&CLAIMGATE_SWITCH)),
+]);
+
+static CLAIMGATE_SWITCH: Section = guarded(&[Field::honour("enabled", Shape::Bool)]);
 
 static CLAIMGATE_SCHEME: Section = guarded(&[
     Field::honour("algorithms", Shape::Texts),
@@ -370,7 +371,11 @@ static CLAIMGATE_SCHEME: Section = guarded(&[
     Field::honour("maxTokenSize", Shape::Count),
     Field::honour("keySources", Shape::List(&Shape::Object(&BOUND_SOURCE))),
     Field::honour("decryption", Shape::Object(&DECRYPTION)),
+    Field::honour("scopeCheck", Shape::Object(&SCOPE_CHECK)),
 ]);
+
+static SCOPE_CHECK: Section =
+    guarded(&[Field::honour("enabled", Shape::Bool), Field::honour("claimNames", Shape::Texts)]);
 
 static DECRYPTION: Section = guarded(&[
     Field::honour("keys", Shape::List(&Shape::Object(&DECRYPTION_KEY))),
@@ -411,7 +416,13 @@ static FETCH: Section = guarded(&[
     Field::honour("maxStale", Shape::Text),
 ]);
 
-static CLAIMGATE_MIDDLEWARE: Section = guarded(&[Field::honour("global", Shape::Object(&CLAIMGATE_GLOBAL))]);
+static CLAIMGATE_MIDDLEWARE: Section = guarded(&[
+    Field::honour("global", Shape::Object(&CLAIMGATE_GLOBAL)),
+    Field::honour("operations", Shape::Map(&Shape::Object(&CLAIMGATE_OPERATION))),
+]);
+
+static CLAIMGATE_OPERATION: Section =
+    guarded(&[Field::honour("optionalAuthentication", Shape::Object(&CLAIMGATE_SWITCH))]);
 
 static CLAIMGATE_GLOBAL: Section = guarded(&[
     Field::honour("claimHeaders", Shape::List(&Shape::Object(&CLAIM_HEADER))),

@@ -2,7 +2,7 @@
 
 use super::{
     context::Context,
-    duration,
+    duration, operations,
     raw::{self, Tyk},
 };
 use crate::{
@@ -25,7 +25,7 @@ pub(super) fn limits(
         let at = at_middleware.members(&["operations", id, "rateLimit"]);
         // An id without a path has been told of with the operation.
         let Some(allowance) = allowance(context, &at, &operation.rate_limit) else { continue };
-        let Some((method, path)) = super::parse::operation_path(paths, id) else { continue };
+        let Some((method, path)) = operations::find(paths, id) else { continue };
         if let Err(reason) = operations.add_template(method, path, allowance) {
             context.error(&at, reason.to_string());
         }

@@ -15,11 +15,13 @@ mod fetching;
 mod fields;
 mod limits;
 mod load;
+mod operations;
 mod overrides;
 mod parse;
 mod places;
 mod raw;
 mod scheme;
+mod scopes;
 mod security;
 mod source;
 mod sources;
@@ -31,7 +33,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use crate::{
     auth::{Place, Security},
     jwks::{Binding, FetchOptions, RemoteSource},
-    jwt::{KeySet, Rules, jwe::Decryption},
+    jwt::{KeySet, Rules, ScopeClaims, jwe::Decryption},
     limits::ApiLimits,
     middleware::{ClaimHeaders, CorsPolicy, HeaderRules, Operations, ResourceMetadata},
     policy::Selection,
@@ -107,6 +109,8 @@ pub enum SecurityScheme {
 /// A JWT scheme: where tokens are, what they must be, and what they give.
 #[derive(Debug)]
 pub struct JwtScheme {
+    /// Its name in the document.
+    pub name: Box<str>,
     /// Where the token is looked for, in Tyk's order.
     pub places: Vec<Place>,
     /// What the token must be. How strictly it is read is the gateway's choice, not the definition's.
@@ -119,6 +123,8 @@ pub struct JwtScheme {
     pub decryption: Option<Arc<Decryption>>,
     /// Which policies apply.
     pub selection: Selection,
+    /// Where the scopes are that operations ask for, if they are checked.
+    pub scope_check: Option<ScopeClaims>,
 }
 
 /// How key sets are fetched where a definition does not say otherwise.
@@ -148,8 +154,12 @@ pub enum KeySource {
 impl Definition {
     /// The JWT schemes that are required.
     pub fn jwt_schemes(&self) -> impl Iterator<Item = &JwtScheme> {
-        self.security.iter().flat_map(Security::distinct_schemes).map(|scheme| match &**scheme {
-            SecurityScheme::Jwt(jwt) => jwt,
-        })
+        self.security.iter().flat_map(jwt_schemes)
     }
+}
+
+fn jwt_schemes(security: &Security<Arc<SecurityScheme>>) -> impl Iterator<Item = &JwtScheme> {
+    security.distinct_schemes().into_iter().map(|scheme| match &**scheme {
+        SecurityScheme::Jwt(jwt) => jwt,
+    })
 }

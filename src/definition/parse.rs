@@ -2,22 +2,21 @@
 
 use std::sync::Arc;
 
-use http::Method;
-use serde_json::Value;
-
 use super::{
     Definition, ListenPath,
     claim_headers::ClaimHeadersParser,
     context::Context,
     limits,
+    operations::OperationsParser,
     overrides::{self, RuleParser},
     raw::{self, OpenApi, Tyk},
+    scopes::Demands,
     security::SecurityParser,
     transform,
 };
 use crate::{
     document::FieldPath,
-    middleware::{CorsPolicy, Operation, Operations, PathTemplate, ResourceMetadata},
+    middleware::{CorsPolicy, ResourceMetadata},
     proxy::Upstream,
     refusal::Overrides,
 };
@@ -27,8 +26,8 @@ impl Context<'_> {
     /// The definition; nothing if it cannot be one. The findings say whether it may be served.
     pub(super) fn parse(mut self, raw: OpenApi) -> Option<Definition> {
         let OpenApi { paths, components, security, tyk, claimgate, .. } = raw;
-        let raw::Claimgate { server: refined, middleware: raw::ClaimgateMiddleware { global: of_claims } } =
-            claimgate;
+        let raw::Claimgate { server: refined_server, middleware: refined_middleware } = claimgate;
+        let refined = refined_server.authentication;
         let tyk = tyk?;
         let at = FieldPath::top().member("x-tyk-api-gateway");
         let id = self.id(&at, &tyk.info);
@@ -42,11 +41,13 @@ impl Context<'_> {
             authentication,
             openapi: &components.security_schemes,
             security: security.as_deref(),
-            refined: &refined.authentication.security_schemes,
+            refined: &refined.security_schemes,
             org_id: &tyk.info.org_id,
             paths: &paths,
         }
         .parse();
+        let required = admission.as_ref().and_then(|admission| admission.security.as_ref());
+        let demands = Demands::new(security.as_deref(), &paths, required);
         let context_variables = context_variables(&tyk);
         let at_middleware = at.member("middleware");
         let at_global = at_middleware.member("global");
@@ -63,16 +64,22 @@ impl Context<'_> {
             &global.transform_response_headers,
             context_variables,
         );
-        let operations = self.operations(
-            &at_middleware.member("operations"),
-            &tyk.middleware.operations,
-            &paths,
+        let operations = OperationsParser {
+            context: &mut self,
+            paths: &paths,
             context_variables,
-        );
+            is_protected: required.is_some(),
+            optional_security: refined.optional_security.enabled,
+            demands: &demands,
+        }
+        .parse(&tyk.middleware.operations, &refined_middleware.operations);
         let at_claimgate = FieldPath::top().member("x-claimgate");
         let claim_headers =
             ClaimHeadersParser { context: &mut self, at: at_claimgate.members(&["middleware", "global"]) }
-                .parse(&of_claims, &request_headers, &operations);
+                .parse(&refined_middleware.global, &request_headers, &operations);
+        let told = &authentication.protected_resource_metadata;
+        let derived = if told.auto_derive_scopes { demands.derived() } else { Vec::new() };
+        let metadata = told.enabled.then(|| metadata(told, derived));
         let admission = admission?;
         let limits = limits::limits(&mut self, &at, &tyk, &paths);
         Some(Definition {
@@ -90,7 +97,7 @@ impl Context<'_> {
             request_headers,
             response_headers,
             claim_headers,
-            metadata: metadata(&authentication.protected_resource_metadata),
+            metadata,
             cors: global.cors.enabled.then(|| cors(&global.cors)),
             operations,
             overrides: self.error_overrides(&at.member("errorOverrides"), &tyk.error_overrides),
@@ -180,77 +187,13 @@ impl Context<'_> {
             }
         }
     }
-
-    fn operations(
-        &mut self,
-        at: &FieldPath,
-        operations: &[(String, raw::Operation)],
-        paths: &serde_json::Map<String, Value>,
-        context_variables: bool,
-    ) -> Operations {
-        let mut parsed = Vec::with_capacity(operations.len());
-        for (id, operation) in operations {
-            let at = at.member(id);
-            let Some((method, path)) = operation_path(paths, id) else {
-                self.warning(
-                    &at,
-                    "no path of this document has an operation with this id; the block has no effect",
-                );
-                continue;
-            };
-            let path = match PathTemplate::new(path) {
-                Ok(path) => path,
-                Err(reason) => {
-                    self.error(&FieldPath::top().members(&["paths", path]), reason.to_string());
-                    continue;
-                }
-            };
-            let mut headers =
-                |field: &str, raw| transform::headers(self, &at.member(field), raw, context_variables);
-            let request_headers = headers("transformRequestHeaders", &operation.transform_request_headers);
-            let response_headers = headers("transformResponseHeaders", &operation.transform_response_headers);
-            parsed.push(Operation {
-                method,
-                path,
-                ignore_authentication: operation.ignore_authentication.enabled,
-                request_headers,
-                response_headers,
-                mock: transform::mock(self, &at.member("mockResponse"), &operation.mock_response),
-            });
-        }
-        if parsed.is_empty() {
-            return Operations::default();
-        }
-        let declared: Vec<_> = paths.keys().filter_map(|path| PathTemplate::new(path).ok()).collect();
-        Operations::new(parsed, &declared)
-    }
 }
 
-/// The method and path of the operation with this id.
-pub(super) fn operation_path<'p>(
-    paths: &'p serde_json::Map<String, Value>,
-    id: &str,
-) -> Option<(Method, &'p str)> {
-    const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
-    paths.iter().find_map(|(path, item)| {
-        let has_id = |method: &&&str| {
-            item.get(**method).and_then(|operation| operation.get("operationId")).and_then(Value::as_str)
-                == Some(id)
-        };
-        let method = METHODS.iter().find(has_id)?;
-        Some((Method::from_bytes(method.to_ascii_uppercase().as_bytes()).ok()?, path.as_str()))
-    })
-}
-
-fn metadata(raw: &raw::ProtectedResourceMetadata) -> Option<ResourceMetadata> {
-    raw.enabled.then(|| {
-        ResourceMetadata::new(
-            &raw.well_known_path,
-            &raw.resource,
-            &raw.authorization_servers,
-            &raw.scopes_supported,
-        )
-    })
+/// The scopes that are listed come before those that are derived from the document.
+fn metadata(raw: &raw::ProtectedResourceMetadata, derived: Vec<String>) -> ResourceMetadata {
+    let mut scopes = raw.scopes_supported.clone();
+    scopes.extend(derived.into_iter().filter(|scope| !raw.scopes_supported.contains(scope)));
+    ResourceMetadata::new(&raw.well_known_path, &raw.resource, &raw.authorization_servers, &scopes)
 }
 
 fn cors(cors: &raw::Cors) -> CorsPolicy {

@@ -154,6 +154,7 @@ mirrors! {
         resource: String,
         authorization_servers: Vec<String>,
         scopes_supported: Vec<String>,
+        auto_derive_scopes: bool,
     }
 
     struct Scheme {
@@ -268,6 +269,12 @@ mirrors! {
 
     struct ClaimgateMiddleware {
         global: ClaimgateGlobal,
+        #[serde(deserialize_with = "members")]
+        operations: Members<ClaimgateOperation>,
+    }
+
+    struct ClaimgateOperation {
+        optional_authentication: Switch,
     }
 
     struct ClaimgateGlobal {
@@ -295,6 +302,7 @@ mirrors! {
     struct ClaimgateAuthentication {
         #[serde(deserialize_with = "members")]
         security_schemes: Members<ClaimgateScheme>,
+        optional_security: Switch,
     }
 
     struct ClaimgateScheme {
@@ -303,6 +311,12 @@ mirrors! {
         max_token_size: Option<u64>,
         key_sources: Vec<BoundSource>,
         decryption: Option<Decryption>,
+        scope_check: Option<ScopeCheck>,
+    }
+
+    struct ScopeCheck {
+        enabled: Option<bool>,
+        claim_names: Vec<String>,
     }
 
     struct Decryption {

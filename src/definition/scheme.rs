@@ -7,14 +7,15 @@ use crate::{
     auth::Place,
     document::FieldPath,
     jwt::{
-        Algorithm, AlgorithmSet, Check, ClaimPath, ClaimRule, Expect, Family, Mode, Requirement, Rules, Skew,
-        SubjectClaims, json,
+        Algorithm, AlgorithmSet, Check, ClaimPath, ClaimRule, Expect, Family, Mode, Requirement, Rules,
+        ScopeClaims, Skew, SubjectClaims, json,
     },
     policy::{Scopes, Selection},
 };
 
 pub(super) struct SchemeParser<'s, 'p> {
     pub(super) context: &'s mut Context<'p>,
+    pub(super) name: &'s str,
     pub(super) at: FieldPath,
     pub(super) at_claimgate: FieldPath,
     pub(super) org_id: &'s str,
@@ -37,13 +38,16 @@ impl SchemeParser<'_, '_> {
             let message = "nothing selects a policy for a token, so nobody gets in; add defaultPolicies, basePolicyClaims or scopes";
             self.context.warning(&self.at, message);
         }
+        let scope_check = refined.scope_check.as_ref().and_then(|raw| self.scope_check(raw));
         algorithms.is_some().then_some(JwtScheme {
+            name: self.name.into(),
             places,
             rules,
             bounds_token_size: refined.max_token_size.is_some(),
             sources: sources?,
             decryption: decryption.map(Arc::new),
             selection,
+            scope_check,
         })
     }
 
@@ -254,6 +258,24 @@ impl SchemeParser<'_, '_> {
         }
     }
 
+    /// Where the scopes of a token are, if those that operations ask for are checked.
+    fn scope_check(&mut self, raw: &raw::ScopeCheck) -> Option<ScopeClaims> {
+        let at = self.at_claimgate.member("scopeCheck");
+        let Some(enabled) = raw.enabled else {
+            let message = "it must be said whether scopes are checked; write enabled: true or enabled: false";
+            self.context.error(&at, message);
+            return None;
+        };
+        let names = match &*raw.claim_names {
+            [] => &["scope".to_owned(), "scp".to_owned()],
+            names => names,
+        };
+        if names.iter().any(String::is_empty) {
+            self.context.error(&at.member("claimNames"), "a claim has a name; write it, or remove the text");
+        }
+        enabled.then(|| ScopeClaims::new(names))
+    }
+
     fn scopes(&mut self, scopes: &raw::ScopesBlock) -> Option<Scopes> {
         if scopes.scope_to_policy_mapping.is_empty() {
             return None;
@@ -266,8 +288,9 @@ impl SchemeParser<'_, '_> {
             }
             mapping.push((entry.scope.clone(), Arc::from(entry.policy_id.as_str())));
         }
-        let claims = scopes.claims.iter().chain(Some(&scopes.claim_name)).filter(|name| !name.is_empty());
-        Some(Scopes::new(claims.map(|name| ClaimPath::lenient(name)).collect(), mapping))
+        let named = scopes.claims.iter().chain(Some(&scopes.claim_name)).filter(|name| !name.is_empty());
+        let claims = ScopeClaims::new(named.map(String::as_str).chain(["scope"]));
+        Some(Scopes::new(claims, mapping))
     }
 }
 

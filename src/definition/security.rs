@@ -220,6 +220,7 @@ impl<'s> SecurityParser<'s, '_> {
         let refined = self.refined.iter().find(|(own, _)| own == name).map(|(_, refined)| refined);
         let parser = SchemeParser {
             context: self.context,
+            name,
             at: at.clone(),
             at_claimgate: at_refined(name),
             org_id: self.org_id,

@@ -10,10 +10,11 @@ use crate::{
     jwks::{Endpoint, KeySources, Registry, Source},
     jwt::Reading,
     limits::ApiLimits,
-    middleware::{ClaimHeaders, Cors, HeaderRules, Operation, Operations, ResourceMetadata},
+    middleware::{ClaimHeaders, Cors, HeaderRules, NeedsToken, Operation, Operations, ResourceMetadata},
     policy::PolicySet,
     proxy::Upstream,
-    refusal::{Overrides, Profile},
+    refusal::{Overrides, Profile, Refusal},
+    session::{ScopeCheck, Session},
 };
 
 /// The longest token in profile `tyk`, where only the head of a request bounds it.
@@ -103,9 +104,30 @@ impl Api {
         if ambiguous { None } else { self.operations.find(method, path) }
     }
 
-    /// Whether requests of this operation, which was found for such a request, need no token.
-    pub(super) fn is_open(&self, operation: &Operation, method: &http::Method, path: &str) -> bool {
-        self.operations.is_open(operation, method, path)
+    /// Whether requests of this operation, which was found for such a request, need a token.
+    pub(super) fn needs_token(
+        &self,
+        found: Option<&Operation>,
+        method: &http::Method,
+        path: &str,
+    ) -> NeedsToken {
+        found.map_or(NeedsToken::Always, |operation| self.operations.needs_token(operation, method, path))
+    }
+
+    /// Whether the token of a caller has the scopes for such a request.
+    pub(super) fn check_scopes(
+        &self,
+        session: &Session,
+        method: &http::Method,
+        path: &str,
+        ambiguous: bool,
+    ) -> Result<(), Refusal> {
+        let Some(check) = session.scope_check() else { return Ok(()) };
+        let has = |scope: &str| check.claims.contain(session.claims(), scope);
+        let mut asked = self.operations.scopes(method, path, ambiguous);
+        asked
+            .try_for_each(|scopes| scopes.check(&check.scheme, has))
+            .map_err(|lacking| Refusal::insufficient_scope(lacking.required, lacking.missing))
     }
 }
 
@@ -138,7 +160,11 @@ fn method(
 ) -> Method {
     match scheme {
         SecurityScheme::Jwt(jwt) => {
-            let authenticator = authenticator(jwt, id, realm, context);
+            let mut authenticator = authenticator(jwt, id, realm, context);
+            if let Some(claims) = jwt.scope_check.clone() {
+                authenticator =
+                    authenticator.checking_scopes(ScopeCheck { scheme: jwt.name.clone(), claims });
+            }
             Method::Jwt(if keeps_payloads { authenticator.keeping_payloads() } else { authenticator })
         }
     }

@@ -24,10 +24,10 @@ use super::{
 };
 use crate::{
     access::Wanted,
-    auth,
+    auth::{self, Authentication},
     limits::{Asking, Limiter, Pass},
     lookalikes,
-    middleware::{Facts, HeaderRules, NotForwardable, Operation, ResourceMetadata, Verdict},
+    middleware::{Facts, HeaderRules, NeedsToken, NotForwardable, Operation, ResourceMetadata, Verdict},
     proxy::{Body, BodyError, ClientBody, Forwarding, Sender, TrustedProxies},
     refusal::{Asked, Manner, Overrides, Profile, Reason, Refusal, Space},
     session::Session,
@@ -228,17 +228,9 @@ impl<'e> Exchange<'e> {
             return Ok(Admitted::Answer(metadata.response()));
         }
         let operation = api.operation(&parts.method, below, self.target.ambiguous);
-        let is_open = || operation.is_some_and(|operation| api.is_open(operation, &parts.method, below));
         let session = match &api.authentication {
-            Some(authentication) if !is_open() => {
-                let session = authentication.authenticate(&parts.headers, self.target.query).await?;
-                session.rights().check(&Wanted {
-                    api: &api.id,
-                    method: &parts.method,
-                    paths: [&self.target.path, below],
-                    ambiguous: self.target.ambiguous,
-                })?;
-                Some(session)
+            Some(authentication) if self.is_due(authentication, parts, operation) => {
+                Some(self.authenticate(authentication, parts).await?)
             }
             _ => None,
         };
@@ -264,6 +256,30 @@ impl<'e> Exchange<'e> {
             ambiguous: self.target.ambiguous,
         };
         limit::admit(&self.worker.limiter, &self.worker.held, &asking).await
+    }
+
+    /// Whether a request of this operation must show who it is from.
+    fn is_due(&self, authentication: &Authentication, parts: &Parts, operation: Option<&Operation>) -> bool {
+        let below = self.target.path_below(self.taken);
+        match self.api.needs_token(operation, &parts.method, below) {
+            NeedsToken::Always => true,
+            NeedsToken::IfThereIsOne => authentication.has_credential(&parts.headers, self.target.query),
+            NeedsToken::Never => false,
+        }
+    }
+
+    /// The session of the caller, who may do what is asked for.
+    async fn authenticate(&self, authentication: &Authentication, parts: &Parts) -> Result<Session, Refusal> {
+        let session = authentication.authenticate(&parts.headers, self.target.query).await?;
+        let below = self.target.path_below(self.taken);
+        session.rights().check(&Wanted {
+            api: &self.api.id,
+            method: &parts.method,
+            paths: [&self.target.path, below],
+            ambiguous: self.target.ambiguous,
+        })?;
+        self.api.check_scopes(&session, &parts.method, below, self.target.ambiguous)?;
+        Ok(session)
     }
 
     async fn forward(

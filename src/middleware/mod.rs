@@ -14,5 +14,5 @@ pub use cors::{Cors, CorsPolicy, Verdict};
 pub use headers::{HeaderRules, NameError, Rendered, field as header_field};
 pub use metadata::ResourceMetadata;
 pub use mock::MockResponse;
-pub use operation::{Operation, Operations, PathTemplate, TemplateError};
+pub use operation::{NeedsToken, Operation, Operations, PathTemplate, TemplateError};
 pub use template::{Facts, NotForwardable, Template};

@@ -1,10 +1,11 @@
 //! Operations of the OpenAPI document that are configured on their own.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, iter};
 
 use http::Method;
 
 use super::{HeaderRules, MockResponse};
+use crate::access::SchemeScopes;
 
 /// What happens to requests of one operation.
 #[derive(Clone, Debug)]
@@ -13,8 +14,10 @@ pub struct Operation {
     pub method: Method,
     /// Its path, below the listen path.
     pub path: PathTemplate,
-    /// Requests need no token (`ignoreAuthentication`).
-    pub ignore_authentication: bool,
+    /// Whether its requests need a token.
+    pub authentication: NeedsToken,
+    /// The scopes that it asks for itself; without them those of all other requests.
+    pub scopes: Option<SchemeScopes>,
     /// Changes to the request's headers, after those of the API.
     pub request_headers: HeaderRules,
     /// Changes to the answer's headers, before those of the API.
@@ -23,9 +26,27 @@ pub struct Operation {
     pub mock: Option<MockResponse>,
 }
 
+/// Whether requests of an operation need a token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NeedsToken {
+    /// They do.
+    #[default]
+    Always,
+    /// One that carries a token needs a good one (`optionalAuthentication`).
+    IfThereIsOne,
+    /// Nobody looks (`ignoreAuthentication`).
+    Never,
+}
+
 /// The paths of an API and their operations.
 #[derive(Clone, Debug, Default)]
-pub struct Operations(Vec<PathItem>);
+pub struct Operations {
+    paths: Vec<PathItem>,
+    /// The scopes that all requests need whose operation asks for none itself.
+    scopes: SchemeScopes,
+    /// Whether one does.
+    have_scopes: bool,
+}
 
 #[derive(Clone, Debug)]
 struct PathItem {
@@ -57,53 +78,94 @@ impl fmt::Display for TemplateError {
 
 impl Operations {
     /// These operations, and all paths that the document declares: where one of them is meant, no
-    /// templated path is.
+    /// templated path is. `scopes` is what requests need whose operation asks for none itself.
     #[must_use]
-    pub fn new(operations: Vec<Operation>, declared: &[PathTemplate]) -> Self {
+    pub fn new(operations: Vec<Operation>, declared: &[PathTemplate], scopes: SchemeScopes) -> Self {
         // A path without parameters is matched before its templated counterparts (OpenAPI 3.0,
         // Paths Object), and one that says more of a segment before one that says less.
         let key = |path: &PathTemplate| (path.rank(), path.clone());
         let mut items: BTreeMap<_, Vec<Operation>> = BTreeMap::new();
         items.extend(declared.iter().map(|path| (key(path), Vec::new())));
+        let have_scopes = operations.iter().any(|operation| operation.scopes.is_some());
         for operation in operations {
             items.entry(key(&operation.path)).or_default().push(operation);
         }
-        Self(items.into_iter().map(|((_, path), operations)| PathItem { path, operations }).collect())
+        let paths = items.into_iter().map(|((_, path), operations)| PathItem { path, operations });
+        Self { paths: paths.collect(), scopes, have_scopes }
     }
 
-    /// The operation of a request, by its whole decoded path. HEAD asks for what GET would, so it
-    /// follows GET unless the document says otherwise (RFC 9110 section 9.3.2).
+    /// The operation of a request, by its whole decoded path.
     #[must_use]
     pub fn find(&self, method: &Method, path: &str) -> Option<&Operation> {
-        let item = self.0.iter().find(|item| item.path.matches(path, Reading::Exact))?;
-        let of = |method: &Method| item.operations.iter().find(|operation| operation.method == method);
-        of(method).or_else(|| if method == Method::HEAD { of(&Method::GET) } else { None })
+        self.item(path)?.operation(method)
     }
 
-    /// Whether requests of an operation that was found for this method and path need no token: it says
-    /// so, for the method that is written and no other, and no server could take the path for another
-    /// one of the document.
+    fn item(&self, path: &str) -> Option<&PathItem> {
+        self.paths.iter().find(|item| item.path.matches(path, Reading::Exact))
+    }
+
+    /// Whether requests of an operation that was found for this method and path need a token: what the
+    /// operation says counts for the method that is written and no other, and only if no server could
+    /// take the path for another one of the document.
     #[must_use]
-    pub fn is_open(&self, operation: &Operation, method: &Method, path: &str) -> bool {
-        let rank = operation.path.rank();
-        let could_be_meant =
-            |item: &&PathItem| item.path.matches(path, Reading::Loose) && item.path.rank() <= rank;
-        operation.ignore_authentication
-            && operation.method == method
-            && self.0.iter().filter(could_be_meant).all(|item| item.path == operation.path)
+    pub fn needs_token(&self, operation: &Operation, method: &Method, path: &str) -> NeedsToken {
+        let rank = Some(operation.path.rank());
+        let could_be_meant = |item: &&PathItem| item.could_be_meant(path, rank);
+        let mut meant = self.paths.iter().filter(could_be_meant);
+        match operation.authentication {
+            NeedsToken::Always => NeedsToken::Always,
+            loose if operation.method == method && meant.all(|item| item.path == operation.path) => loose,
+            NeedsToken::IfThereIsOne | NeedsToken::Never => NeedsToken::Always,
+        }
+    }
+
+    /// The scopes that a request needs, each of them: those of its operation, and those of every other
+    /// one that a server could take its path for; of a path that is `ambiguous`, those of all.
+    pub fn scopes(
+        &self,
+        method: &Method,
+        path: &str,
+        ambiguous: bool,
+    ) -> impl Iterator<Item = &SchemeScopes> {
+        let found = if ambiguous { None } else { self.item(path) };
+        let rank = found.map(|item| item.path.rank());
+        let others = self.paths.iter().filter(|_| self.have_scopes);
+        let meant = others.filter(move |item| ambiguous || item.could_be_meant(path, rank));
+        iter::once(found).chain(meant.map(Some)).map(move |item| {
+            let own = item.and_then(|item| item.operation(method)?.scopes.as_ref());
+            own.unwrap_or(&self.scopes)
+        })
     }
 
     /// Those that are configured on their own.
     pub fn iter(&self) -> impl Iterator<Item = &Operation> {
-        self.0.iter().flat_map(|item| &item.operations)
+        self.paths.iter().flat_map(|item| &item.operations)
     }
 }
+
+impl PathItem {
+    /// Whether some server could take a path for this one, which leaves open no more than `rank` does.
+    fn could_be_meant(&self, path: &str, rank: Option<Rank>) -> bool {
+        rank.is_none_or(|rank| self.path.rank() <= rank) && self.path.matches(path, Reading::Loose)
+    }
+
+    /// The operation of this method. HEAD asks for what GET would, so it follows GET unless the document
+    /// says otherwise (RFC 9110 section 9.3.2).
+    fn operation(&self, method: &Method) -> Option<&Operation> {
+        let of = |method: &Method| self.operations.iter().find(|operation| operation.method == method);
+        of(method).or_else(|| if method == Method::HEAD { of(&Method::GET) } else { None })
+    }
+}
+
+/// How much a path leaves open: the number of its parameters, and of those that are a whole segment.
+type Rank = (usize, usize);
 
 /// How literally a path is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reading {
     Exact,
-    /// As servers do that ignore letter case, parameters behind `;`, and spaces and dots at the end.
+    /// As servers do that ignore letter case, parameters behind `;`, spaces and dots at the end of a
+    /// segment, and a slash at the end of the path.
     Loose,
 }
 
@@ -140,14 +202,17 @@ impl PathTemplate {
     /// Whether a decoded path is one of these.
     fn matches(&self, path: &str, reading: Reading) -> bool {
         let Some(path) = path.strip_prefix('/') else { return false };
+        let (own, path) = match (reading, &*self.0) {
+            (Reading::Exact, own) => (own, path),
+            (Reading::Loose, own) => (without_end(own), path.strip_suffix('/').unwrap_or(path)),
+        };
         let mut asked = path.split('/');
         let fits = |segment: &Segment, text| segment.matches(reading.of_segment(text), reading);
-        self.0.iter().all(|segment| asked.next().is_some_and(|text| fits(segment, text)))
+        own.iter().all(|segment| asked.next().is_some_and(|text| fits(segment, text)))
             && asked.next().is_none()
     }
 
-    /// How much is left open: the number of parameters, and of those that are a whole segment.
-    fn rank(&self) -> (usize, usize) {
+    fn rank(&self) -> Rank {
         let parameters = || {
             self.0.iter().filter_map(|segment| match segment {
                 Segment::Parameter(before, after) => Some(before.is_empty() && after.is_empty()),
@@ -155,6 +220,14 @@ impl PathTemplate {
             })
         };
         (parameters().count(), parameters().filter(|is_whole| *is_whole).count())
+    }
+}
+
+/// The segments of a path without the empty one that a slash at its end makes.
+fn without_end(segments: &[Segment]) -> &[Segment] {
+    match segments {
+        [rest @ .., Segment::Literal(last)] if last.is_empty() && !rest.is_empty() => rest,
+        all => all,
     }
 }
 
@@ -184,6 +257,7 @@ impl Segment {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::RequiredScopes;
 
     #[test]
     fn paths_are_exact() {
@@ -207,11 +281,12 @@ mod tests {
         }
     }
 
-    fn operation(method: Method, path: &str, ignore_authentication: bool) -> Operation {
+    fn operation(method: Method, path: &str, is_open: bool) -> Operation {
         Operation {
             method,
             path: PathTemplate::new(path).unwrap(),
-            ignore_authentication,
+            authentication: if is_open { NeedsToken::Never } else { NeedsToken::Always },
+            scopes: None,
             request_headers: HeaderRules::default(),
             response_headers: HeaderRules::default(),
             mock: None,
@@ -219,7 +294,8 @@ mod tests {
     }
 
     fn is_open(operations: &Operations, method: &Method, path: &str) -> bool {
-        operations.find(method, path).is_some_and(|operation| operations.is_open(operation, method, path))
+        let found = operations.find(method, path);
+        found.is_some_and(|own| operations.needs_token(own, method, path) == NeedsToken::Never)
     }
 
     #[test]
@@ -227,9 +303,10 @@ mod tests {
         let operations = Operations::new(
             vec![operation(Method::GET, "/{x}", true), operation(Method::GET, "/private", false)],
             &[],
+            SchemeScopes::default(),
         );
-        assert!(!operations.find(&Method::GET, "/private").unwrap().ignore_authentication);
-        assert!(operations.find(&Method::GET, "/other").unwrap().ignore_authentication);
+        assert!(!is_open(&operations, &Method::GET, "/private"));
+        assert!(is_open(&operations, &Method::GET, "/other"));
         assert!(operations.find(&Method::HEAD, "/other").is_some());
         assert!(operations.find(&Method::POST, "/other").is_none());
     }
@@ -239,7 +316,7 @@ mod tests {
         let get = |path: &str, open| operation(Method::GET, path, open);
         let opens = |operations: Vec<Operation>, declared: &[&str], path: &str| {
             let declared: Vec<_> = declared.iter().map(|path| PathTemplate::new(path).unwrap()).collect();
-            is_open(&Operations::new(operations, &declared), &Method::GET, path)
+            is_open(&Operations::new(operations, &declared, SchemeScopes::default()), &Method::GET, path)
         };
         let files = || vec![get("/files/{name}", true), get("/files/{name}.json", false)];
         assert!(opens(files(), &[], "/files/a.txt"));
@@ -259,6 +336,7 @@ mod tests {
         let operations = Operations::new(
             vec![operation(Method::GET, "/users/{id}", true), operation(Method::GET, "/users/admin", false)],
             &[PathTemplate::new("/users/me").unwrap()],
+            SchemeScopes::default(),
         );
         let is_open = |method: Method, path: &str| is_open(&operations, &method, path);
         assert!(is_open(Method::GET, "/users/7") && is_open(Method::GET, "/users/administrator"));
@@ -268,5 +346,60 @@ mod tests {
         {
             assert!(!is_open(Method::GET, &format!("/users/{path}")), "{path}");
         }
+    }
+    fn scopes(scope: &str) -> SchemeScopes {
+        SchemeScopes::new([("jwt".into(), RequiredScopes::one_of(vec![vec![scope.into()]]))])
+    }
+
+    /// What a request needs, of some operations and of an API whose other requests need `all`.
+    fn needed(method: &Method, path: &str, ambiguous: bool) -> Vec<String> {
+        let asks = |method: Method, path: &str, scope: &str| Operation {
+            scopes: Some(scopes(scope)),
+            ..operation(method, path, false)
+        };
+        let operations = Operations::new(
+            vec![
+                asks(Method::GET, "/users/{id}", "read"),
+                asks(Method::GET, "/users/me", "me"),
+                asks(Method::POST, "/users/", "write"),
+                asks(Method::GET, "/v1;x/y", "odd"),
+            ],
+            &[PathTemplate::new("/users/free").unwrap()],
+            scopes("all"),
+        );
+        let mut needed: Vec<String> = operations
+            .scopes(method, path, ambiguous)
+            .map(|scopes| scopes.check("jwt", |_| false).unwrap_err().required)
+            .collect();
+        needed.sort();
+        needed.dedup();
+        needed
+    }
+
+    #[test]
+    fn a_path_that_can_be_read_differently_needs_the_scopes_of_every_reading() {
+        let get = |path: &str| needed(&Method::GET, path, false);
+        for (path, expected) in [
+            ("/users/7", &["read"][..]),
+            ("/users/me", &["me"]),
+            ("/users/free", &["all"]),
+            ("/elsewhere", &["all"]),
+            ("/users/ME", &["me", "read"]),
+            ("/users/me;x=1", &["me", "read"]),
+            ("/users/FREE", &["all", "read"]),
+            // No path of the document, to whoever reads it exactly.
+            ("/Users/7", &["all", "read"]),
+            ("/users/7/", &["all", "read"]),
+            ("/users/me/", &["all", "me", "read"]),
+            ("/users/me ", &["me", "read"]),
+            ("/v1;x/y", &["odd"]),
+        ] {
+            assert_eq!(get(path), expected, "{path}");
+        }
+        assert_eq!(needed(&Method::HEAD, "/users/7", false), ["read"]);
+        assert_eq!(needed(&Method::POST, "/users/", false), ["write"]);
+        assert_eq!(needed(&Method::POST, "/users", false), ["all", "write"]);
+        assert_eq!(needed(&Method::POST, "/users/7", false), ["all"]);
+        assert_eq!(needed(&Method::GET, "/users/a/me", true), ["all", "me", "odd", "read"]);
     }
 }

@@ -265,7 +265,7 @@ mod tests {
             panic!()
         };
         let grant = Grant { meta_data, ..Grant::default() };
-        Session::new("alice", token.header().clone(), claims, Arc::new(grant), None)
+        Session::new("alice", token.header().clone(), claims, Arc::new(grant), None, None)
     }
 
     fn render(template: &str, claims: &serde_json::Value, context: bool) -> Result<String, NotForwardable> {

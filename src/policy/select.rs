@@ -1,14 +1,13 @@
 //! Which policies apply to a token.
 
 use std::{
-    borrow::Cow,
     collections::{HashMap, HashSet},
     sync::Arc,
 };
 
 use super::{Grant, Policy, PolicySet};
 use crate::{
-    jwt::{ClaimPath, Claims, json::Value},
+    jwt::{ClaimPath, Claims, ScopeClaims, json::Value},
     refusal::{Reason, Refusal},
 };
 
@@ -28,17 +27,15 @@ pub struct Selection {
 /// The mapping of scopes to policies.
 #[derive(Clone, Debug)]
 pub struct Scopes {
-    claims: Vec<ClaimPath>,
+    claims: ScopeClaims,
     /// The policy and its place in the configuration, by scope.
     mapping: HashMap<Box<str>, (usize, Arc<str>)>,
 }
 
 impl Scopes {
-    /// Scopes are read from the first of `claims` that exists, else from `scope`. A scope that is
-    /// mapped twice has the later policy.
+    /// The policies of the scopes in these claims. A scope that is mapped twice has the later policy.
     #[must_use]
-    pub fn new(mut claims: Vec<ClaimPath>, mapping: Vec<(String, Arc<str>)>) -> Self {
-        claims.push(ClaimPath::lenient("scope"));
+    pub fn new(claims: ScopeClaims, mapping: Vec<(String, Arc<str>)>) -> Self {
         let numbered = mapping.into_iter().enumerate();
         Self { claims, mapping: numbered.map(|(n, (scope, id))| (scope.into(), (n, id))).collect() }
     }
@@ -48,32 +45,12 @@ impl Scopes {
         self.mapping.values().map(|(_, id)| id)
     }
 
-    /// The scopes of a token; nothing if it has no claim for them.
-    fn of_token<'c>(&self, claims: &'c Claims) -> Vec<Cow<'c, str>> {
-        let mut scopes = Vec::new();
-        match self.claims.iter().find_map(|path| path.find(claims)) {
-            // One scope for each single space, as in Tyk: the empty text is one empty scope.
-            Some(Value::String(text)) => scopes.extend(text.split(' ').map(Cow::Borrowed)),
-            Some(value @ Value::Array(_)) => flatten(value, &mut scopes),
-            _ => {}
-        }
-        scopes
-    }
-
     /// The policies of these scopes, in the order of the configuration, each once.
-    fn policies_of(&self, scopes: &[Cow<'_, str>]) -> Vec<&Arc<str>> {
-        let mut found: Vec<_> = scopes.iter().filter_map(|scope| self.mapping.get(&**scope)).collect();
+    fn policies_of(&self, scopes: &[&str]) -> Vec<&Arc<str>> {
+        let mut found: Vec<_> = scopes.iter().filter_map(|scope| self.mapping.get(*scope)).collect();
         found.sort_by_key(|(n, _)| *n);
         let mut seen = HashSet::new();
         found.into_iter().map(|(_, id)| id).filter(|id| seen.insert(&***id)).collect()
-    }
-}
-
-fn flatten<'c>(value: &'c Value, scopes: &mut Vec<Cow<'c, str>>) {
-    match value {
-        Value::String(scope) => scopes.push(scope.into()),
-        Value::Array(elements) => elements.iter().for_each(|element| flatten(element, scopes)),
-        _ => {}
     }
 }
 
@@ -99,7 +76,7 @@ impl Selection {
     /// The [`Refusal`] that says why nothing is granted.
     pub fn grant(&self, claims: &Claims, set: &PolicySet) -> Result<Arc<Grant>, Refusal> {
         let base = self.base_policies(claims, set)?;
-        let scopes = self.scopes.as_ref().map(|scopes| (scopes, scopes.of_token(claims)));
+        let scopes = self.scopes.as_ref().map(|scopes| (scopes, scopes.claims.of(claims)));
         let (policies, without_rights) = match scopes {
             Some((scopes, of_token)) if !of_token.is_empty() => {
                 (self.with_scopes(base, &scopes.policies_of(&of_token), set)?, Reason::ScopePolicyUnknown)
@@ -214,7 +191,7 @@ mod tests {
             org_id: "".into(),
             base_claims: vec![ClaimPath::lenient("pol")],
             scopes: Some(Scopes::new(
-                Vec::new(),
+                ScopeClaims::new(["scope"]),
                 mapping.iter().map(|(scope, id)| ((*scope).into(), (*id).into())).collect(),
             )),
             defaults: vec!["gold".into()],

@@ -18,6 +18,8 @@ pub struct Refusal {
     detail: Option<Box<str>>,
     /// What the answer says besides, in profile `rfc`.
     fields: Option<Box<HeaderMap>>,
+    /// The scopes that would do, for challenges (RFC 6750 section 3).
+    scope: Option<Box<str>>,
 }
 
 /// The protection space of an API, as challenges name it.
@@ -53,7 +55,7 @@ impl Asked {
 
 impl From<Reason> for Refusal {
     fn from(reason: Reason) -> Self {
-        Self { reason, detail: None, fields: None }
+        Self { reason, detail: None, scope: None, fields: None }
     }
 }
 
@@ -99,13 +101,19 @@ impl Refusal {
     /// A refusal whose text in profile `tyk` repeats `detail`.
     #[must_use]
     pub fn with_detail(reason: Reason, detail: impl Into<Box<str>>) -> Self {
-        Self { reason, detail: Some(detail.into()), fields: None }
+        Self { reason, detail: Some(detail.into()), scope: None, fields: None }
     }
 
     /// A refusal whose answer has these fields as well in profile `rfc`.
     #[must_use]
     pub fn with_fields(reason: Reason, fields: HeaderMap) -> Self {
-        Self { reason, detail: None, fields: Some(Box::new(fields)) }
+        Self { reason, detail: None, scope: None, fields: Some(Box::new(fields)) }
+    }
+
+    /// The token lacks some of the scopes that are needed; both with spaces between.
+    #[must_use]
+    pub fn insufficient_scope(required: impl Into<Box<str>>, missing: impl Into<Box<str>>) -> Self {
+        Self { scope: Some(required.into()), ..Self::with_detail(Reason::ScopeInsufficient, missing) }
     }
 
     /// The same, with the time after which it makes sense to come again, in whole seconds and at least
@@ -168,7 +176,9 @@ impl Refusal {
             Challenge::Error => {
                 let error = row.error;
                 let description = row.description.trim_end_matches('.');
-                challenge(manner.space, &format!(", error=\"{error}\", error_description=\"{description}\""))
+                let scope = self.scope.as_deref().map(scope).unwrap_or_default();
+                let parameters = format!(", error=\"{error}\", error_description=\"{description}\"{scope}");
+                challenge(manner.space, &parameters)
             }
         };
         if let Some(challenge) = challenge {
@@ -178,6 +188,9 @@ impl Refusal {
     }
 
     fn tyk(&self, manner: &Manner<'_>, message: &str) -> Response<Bytes> {
+        if let Some(required) = &self.scope {
+            return self.tyk_of_scopes(manner.space, message, required);
+        }
         let status = self.reason.row().tyk_status;
         let mut response = match self.reason {
             Reason::NotFound | Reason::BadRequest | Reason::BodyBroken => {
@@ -193,6 +206,27 @@ impl Refusal {
         }
         response
     }
+
+    /// The one answer of Tyk with members and a challenge of its own (5.14, `scopeCheck`).
+    fn tyk_of_scopes(&self, space: Space<'_>, message: &str, required: &str) -> Response<Bytes> {
+        let row = self.reason.row();
+        let error = row.error;
+        let body = serde_json::json!({ "error": error, "error_description": message, "scope": required });
+        let mut response = answer(row.tyk_status, ("application/json", format!("{body}\n")));
+        let (description, scope) = (quotable(message), scope(required));
+        let metadata = space.metadata.map(resource_metadata).unwrap_or_default();
+        let challenge =
+            format!("Bearer error=\"{error}\", error_description=\"{description}\"{scope}{metadata}");
+        if let Ok(challenge) = HeaderValue::try_from(challenge) {
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+/// The parameter of a challenge (RFC 6750 section 3); nothing where no scopes would do.
+fn scope(required: &str) -> String {
+    if required.is_empty() { String::new() } else { format!(", scope=\"{}\"", quotable(required)) }
 }
 
 /// A challenge without an error (RFC 6750 section 3.1).
@@ -298,6 +332,31 @@ mod tests {
         assert_eq!(
             shown(Profile::Tyk),
             "{\n    \"error\": \"Key not authorized: invalid issuer claim: https://evil.example\"\n}"
+        );
+    }
+
+    #[test]
+    fn scopes_that_are_missing() {
+        let refusal = Refusal::insufficient_scope("orders:read orders:write", "orders:write");
+        let rfc = response(&refusal, Profile::Rfc, None);
+        assert_eq!(rfc.status(), 403);
+        assert_eq!(
+            rfc.headers()[WWW_AUTHENTICATE],
+            "Bearer realm=\"orders\", error=\"insufficient_scope\", error_description=\"The access token lacks a \
+             scope that is needed here\", scope=\"orders:read orders:write\""
+        );
+        let tyk = response(&refusal, Profile::Tyk, Some("text/xml"));
+        assert_eq!(tyk.status(), 403);
+        assert_eq!(tyk.headers()[CONTENT_TYPE], "application/json");
+        assert_eq!(
+            tyk.headers()[WWW_AUTHENTICATE],
+            "Bearer error=\"insufficient_scope\", error_description=\"missing required scope: orders:write\", \
+             scope=\"orders:read orders:write\""
+        );
+        assert_eq!(
+            tyk.body(),
+            "{\"error\":\"insufficient_scope\",\"error_description\":\"missing required scope: orders:write\",\
+             \"scope\":\"orders:read orders:write\"}\n"
         );
     }
 

@@ -161,6 +161,8 @@ reasons! {
     ApiNotGranted,
     /// The policies do not grant this path or method.
     PathNotGranted,
+    /// The token lacks a scope that the operation asks for.
+    ScopeInsufficient,
     /// The caller is over the rate of its policies.
     RateExceeded,
     /// The caller has used up the quota of its policies.
@@ -461,6 +463,15 @@ impl Reason {
                 "This caller may not use this resource.",
                 "Access to this resource has been disallowed",
             ),
+            Self::ScopeInsufficient => Row {
+                error: "insufficient_scope",
+                challenge: Challenge::Error,
+                ..forbidden(
+                    "scope_insufficient",
+                    "The access token lacks a scope that is needed here.",
+                    "missing required scope: {}",
+                )
+            },
             Self::RateExceeded => Row {
                 status: 429,
                 error: "rate_limit_exceeded",
@@ -528,7 +539,11 @@ impl Reason {
         is_refused
             && !matches!(
                 self,
-                Self::IdentityMissing | Self::IdentityEmpty | Self::ScopeMissing | Self::ScopeUnmapped
+                Self::IdentityMissing
+                    | Self::IdentityEmpty
+                    | Self::ScopeMissing
+                    | Self::ScopeUnmapped
+                    | Self::ScopeInsufficient
             )
     }
 

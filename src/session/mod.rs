@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     access::Rights,
-    jwt::{Claims, json::Object},
+    jwt::{Claims, ScopeClaims, json::Object},
     limits::{Caller, Plan},
     policy::{Grant, Policy},
 };
@@ -28,8 +28,18 @@ struct Inner {
     claims: Claims,
     grant: Arc<Grant>,
     payload: Option<Box<str>>,
+    scope_check: Option<Arc<ScopeCheck>>,
     /// Made when limits ask for it first.
     caller: OnceLock<Caller>,
+}
+
+/// How the scopes of a token are checked.
+#[derive(Debug)]
+pub struct ScopeCheck {
+    /// The scheme that the token passed, by its name in the document.
+    pub scheme: Box<str>,
+    /// Where its scopes are.
+    pub claims: ScopeClaims,
 }
 
 /// Who the caller is. A subject is unique only within its issuer (OpenID Connect Core section 5.7),
@@ -43,8 +53,8 @@ pub struct Identity<'s> {
 }
 
 impl Session {
-    /// The session of a caller with this name, JOSE header, claims and grant, and with the payload of
-    /// the token where somebody wants it.
+    /// The session of a caller with this name, JOSE header, claims and grant; with the payload of the
+    /// token where somebody wants it, and the check of its scopes where there is one.
     #[must_use]
     pub(crate) fn new(
         subject: &str,
@@ -52,10 +62,10 @@ impl Session {
         claims: Claims,
         grant: Arc<Grant>,
         payload: Option<&str>,
+        scope_check: Option<Arc<ScopeCheck>>,
     ) -> Self {
-        let payload = payload.map(Into::into);
-        let caller = OnceLock::new();
-        Self(Arc::new(Inner { subject: subject.into(), header, claims, grant, payload, caller }))
+        let (subject, payload, caller) = (subject.into(), payload.map(Into::into), OnceLock::new());
+        Self(Arc::new(Inner { subject, header, claims, grant, payload, scope_check, caller }))
     }
 
     /// Who the caller is.
@@ -100,6 +110,12 @@ impl Session {
     #[must_use]
     pub fn payload(&self) -> Option<&str> {
         self.0.payload.as_deref()
+    }
+
+    /// How the scopes of the token are checked, if they are.
+    #[must_use]
+    pub fn scope_check(&self) -> Option<&ScopeCheck> {
+        self.0.scope_check.as_deref()
     }
 
     /// The end of the session, in seconds since the epoch: that of the token.

@@ -62,6 +62,64 @@ fn wrong_middleware_of_ours() -> Vec<(Value, String, &'static str)> {
     wrong
 }
 
+/// And in what operations demand.
+fn wrong_demands() -> Vec<(Value, String, &'static str)> {
+    let checked = |changes: Value, field: &str, said| {
+        let check = json!({ "jwt": { "scopeCheck": { "enabled": true } } });
+        let mut document =
+            json!({ "x-claimgate": { "server": { "authentication": { "securitySchemes": check } } } });
+        merge(&mut document, changes);
+        (document, field.to_owned(), said)
+    };
+    let security = |security: Value, field: &str, said| {
+        let paths = json!({ "/x": { "get": { "operationId": "x", "security": security } } });
+        checked(json!({ "paths": paths }), &format!("paths./x.get.security{field}"), said)
+    };
+    let refined = |operations: Value, field: &str, said| {
+        let paths = json!({ "/x": { "get": { "operationId": "x" } } });
+        let ignored = json!({ "x": { "ignoreAuthentication": { "enabled": true } } });
+        let document = json!({
+            "paths": paths,
+            "x-tyk-api-gateway": { "middleware": { "operations": ignored } },
+            "x-claimgate": { "middleware": { "operations": operations } },
+        });
+        (document, format!("x-claimgate.middleware.operations.{field}"), said)
+    };
+    let scheme = "x-claimgate.server.authentication.securitySchemes.jwt";
+    let scope_check = |check: Value, field: &str, said| {
+        let check = json!({ "jwt": { "scopeCheck": check } });
+        let document =
+            json!({ "x-claimgate": { "server": { "authentication": { "securitySchemes": check } } } });
+        (document, format!("{scheme}.scopeCheck{field}"), said)
+    };
+    vec![
+        security(json!({ "jwt": ["read"] }), "", "a list of requirements"),
+        security(json!(["jwt"]), "", "a list of requirements"),
+        security(json!([{ "jwt": "read" }]), "[0].jwt", "a list of scopes"),
+        security(json!([{ "jwt": ["read write"] }]), "[0].jwt[0]", "one word"),
+        security(json!([{ "jwt": ["read"], "other": ["x"] }]), "[0]", "scopes of several schemes"),
+        checked(json!({ "security": [{ "jwt": [""] }] }), "security[0].jwt[0]", "one word"),
+        checked(json!({ "paths": { "/x": { "$ref": "#/y" } } }), "paths./x", "behind a reference"),
+        refined(
+            json!({ "x": { "optionalAuthentication": { "enabled": true } } }),
+            "x.optionalAuthentication",
+            "switch one of the two off",
+        ),
+        refined(
+            json!({ "y": { "optionalAuthentication": { "enabled": true } } }),
+            "y",
+            "no path of this document",
+        ),
+        refined(
+            json!({ "x": { "ignoreAuthentication": { "enabled": true } } }),
+            "x.ignoreAuthentication",
+            "unknown field",
+        ),
+        scope_check(json!({ "claimNames": ["scp"] }), "", "whether scopes are checked"),
+        scope_check(json!({ "enabled": true, "claimNames": [""] }), ".claimNames", "a claim has a name"),
+    ]
+}
+
 #[expect(clippy::too_many_lines, reason = "a table")]
 /// Changes to a good definition, the field that is named, and a part of what is said.
 fn wrong_fields() -> Vec<(Value, String, &'static str)> {
@@ -278,7 +336,9 @@ fn wrong_fields() -> Vec<(Value, String, &'static str)> {
 #[test]
 fn a_wrong_field_is_told_with_its_place_and_nothing_starts() {
     let upstream = Server::up();
-    for (change, field, said) in wrong_fields().into_iter().chain(wrong_middleware_of_ours()) {
+    for (change, field, said) in
+        wrong_fields().into_iter().chain(wrong_middleware_of_ours()).chain(wrong_demands())
+    {
         let mut document = protected(&upstream);
         merge(&mut document, change.clone());
         // One field a line, as people write it.

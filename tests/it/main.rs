@@ -26,6 +26,7 @@ mod key_sources;
 mod layer;
 mod limits;
 mod middleware;
+mod operations;
 mod outage;
 mod policies;
 mod proxying;

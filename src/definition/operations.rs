@@ -1,0 +1,200 @@
+//! The operations of a document: what Tyk's extension and ours say of each, and what it asks itself.
+
+use std::collections::HashMap;
+
+use http::Method;
+use serde_json::{Map, Value};
+
+use super::{context::Context, raw, scopes::Demands, transform};
+use crate::{
+    document::FieldPath,
+    middleware::{HeaderRules, NeedsToken, Operation, Operations, PathTemplate},
+};
+
+/// An operation as the OpenAPI part declares it.
+pub(super) struct Declared<'d> {
+    method: Method,
+    path: &'d str,
+    id: Option<&'d str>,
+    /// The requirements of its own, and where they stand.
+    pub(super) security: Option<&'d Value>,
+    pub(super) at_security: FieldPath,
+}
+
+/// The operations of these paths, in their order.
+pub(super) fn declared(paths: &Map<String, Value>) -> Vec<Declared<'_>> {
+    const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+    let operations = paths.iter().flat_map(|(path, item)| {
+        let of_method = move |name: &&'static str| Some((path, *name, item.get(*name)?.as_object()?));
+        METHODS.iter().filter_map(of_method)
+    });
+    operations
+        .filter_map(|(path, name, operation)| {
+            Some(Declared {
+                method: Method::from_bytes(name.to_ascii_uppercase().as_bytes()).ok()?,
+                path,
+                id: operation.get("operationId").and_then(Value::as_str),
+                security: operation.get("security"),
+                at_security: FieldPath::top().members(&["paths", path, name, "security"]),
+            })
+        })
+        .collect()
+}
+
+/// The method and path of the operation with this id.
+pub(super) fn find<'d>(paths: &'d Map<String, Value>, id: &str) -> Option<(Method, &'d str)> {
+    let operation = declared(paths).into_iter().find(|operation| operation.id == Some(id))?;
+    Some((operation.method, operation.path))
+}
+
+impl Declared<'_> {
+    /// Whether its own requirements let requests without a token pass (OpenAPI 3.0, Operation Object and
+    /// Security Requirement Object).
+    fn needs_no_token(&self) -> bool {
+        let is_empty = |requirement: &Value| requirement.as_object().is_some_and(Map::is_empty);
+        let list = self.security.and_then(Value::as_array);
+        list.is_some_and(|list| list.is_empty() || list.iter().any(is_empty))
+    }
+}
+
+pub(super) struct OperationsParser<'o, 'p> {
+    pub(super) context: &'o mut Context<'p>,
+    pub(super) paths: &'o Map<String, Value>,
+    pub(super) context_variables: bool,
+    /// Whether callers must pass a scheme at all.
+    pub(super) is_protected: bool,
+    /// Requirements that ask for nothing let requests without a token pass (`optionalSecurity`).
+    pub(super) optional_security: bool,
+    pub(super) demands: &'o Demands<'o>,
+}
+
+/// What is said of one operation, and where.
+struct Blocks<'b> {
+    tyk: Option<(FieldPath, &'b raw::Operation)>,
+    refined: Option<(FieldPath, &'b raw::ClaimgateOperation)>,
+}
+
+impl OperationsParser<'_, '_> {
+    pub(super) fn parse(
+        mut self,
+        tyk: &[(String, raw::Operation)],
+        refined: &[(String, raw::ClaimgateOperation)],
+    ) -> Operations {
+        let scopes = self.demands.of_api(self.context);
+        let declared = declared(self.paths);
+        let mut blocks = self.blocks(&declared, tyk, refined);
+        let mut parsed = Vec::new();
+        for operation in &declared {
+            let blocks = operation.id.and_then(|id| blocks.remove(id));
+            parsed.extend(self.operation(operation, blocks.as_ref()));
+        }
+        if parsed.is_empty() {
+            return Operations::new(parsed, &[], scopes);
+        }
+        let declared: Vec<_> = self.paths.keys().filter_map(|path| PathTemplate::new(path).ok()).collect();
+        Operations::new(parsed, &declared, scopes)
+    }
+
+    /// The blocks by operation id. One that the document does not declare is a mistake.
+    fn blocks<'b>(
+        &mut self,
+        declared: &[Declared<'b>],
+        tyk: &'b [(String, raw::Operation)],
+        refined: &'b [(String, raw::ClaimgateOperation)],
+    ) -> HashMap<&'b str, Blocks<'b>> {
+        let ids = declared.iter().filter_map(|operation| operation.id);
+        let mut blocks: HashMap<&str, Blocks<'_>> =
+            ids.map(|id| (id, Blocks { tyk: None, refined: None })).collect();
+        let at = FieldPath::top().members(&["x-tyk-api-gateway", "middleware", "operations"]);
+        for (id, block) in tyk {
+            match blocks.get_mut(&**id) {
+                Some(own) => own.tyk = Some((at.member(id), block)),
+                None => {
+                    let message =
+                        "no path of this document has an operation with this id; the block has no effect";
+                    self.context.warning(&at.member(id), message);
+                }
+            }
+        }
+        let at = FieldPath::top().members(&["x-claimgate", "middleware", "operations"]);
+        for (id, block) in refined {
+            match blocks.get_mut(&**id) {
+                Some(own) => own.refined = Some((at.member(id), block)),
+                None => {
+                    let message = "no path of this document has an operation with this id; correct it";
+                    self.context.error(&at.member(id), message);
+                }
+            }
+        }
+        blocks
+    }
+
+    /// The operation; nothing if it is like all others.
+    fn operation(&mut self, declared: &Declared<'_>, blocks: Option<&Blocks<'_>>) -> Option<Operation> {
+        let authentication = self.authentication(declared, blocks);
+        let scopes = self.demands.of_operation(self.context, declared);
+        let tyk = blocks.and_then(|blocks| blocks.tyk.as_ref());
+        if tyk.is_none() && scopes.is_none() && authentication == NeedsToken::Always {
+            return None;
+        }
+        let path = match PathTemplate::new(declared.path) {
+            Ok(path) => path,
+            Err(reason) => {
+                let at = FieldPath::top().members(&["paths", declared.path]);
+                self.context.error(&at, reason.to_string());
+                return None;
+            }
+        };
+        let mut operation = Operation {
+            method: declared.method.clone(),
+            path,
+            authentication,
+            scopes,
+            request_headers: HeaderRules::default(),
+            response_headers: HeaderRules::default(),
+            mock: None,
+        };
+        if let Some((at, block)) = tyk {
+            let mut headers = |field: &str, raw| {
+                transform::headers(self.context, &at.member(field), raw, self.context_variables)
+            };
+            operation.request_headers = headers("transformRequestHeaders", &block.transform_request_headers);
+            operation.response_headers =
+                headers("transformResponseHeaders", &block.transform_response_headers);
+            operation.mock = transform::mock(self.context, &at.member("mockResponse"), &block.mock_response);
+        }
+        Some(operation)
+    }
+
+    /// Whether its requests need a token. Only an extension says that they do not: what the document
+    /// itself says of it opens nothing in Tyk.
+    fn authentication(&mut self, declared: &Declared<'_>, blocks: Option<&Blocks<'_>>) -> NeedsToken {
+        let tyk = blocks.and_then(|blocks| blocks.tyk.as_ref());
+        let refined = blocks.and_then(|blocks| blocks.refined.as_ref());
+        let is_ignored = tyk.is_some_and(|(_, block)| block.ignore_authentication.enabled);
+        let optional = refined.filter(|(_, block)| block.optional_authentication.enabled);
+        if let Some((at, _)) = optional {
+            let at = at.member("optionalAuthentication");
+            if is_ignored {
+                let message = "ignoreAuthentication is on for this operation, so nobody would look at its tokens; switch one of the two off";
+                self.context.error(&at, message);
+            } else if !self.is_protected {
+                let message =
+                    "everybody may use this API, and nobody looks at its tokens; this has no effect";
+                self.context.warning(&at, message);
+            }
+        }
+        let needs_none = declared.needs_no_token();
+        if is_ignored {
+            NeedsToken::Never
+        } else if optional.is_some() || (needs_none && self.optional_security) {
+            NeedsToken::IfThereIsOne
+        } else {
+            if needs_none && self.is_protected {
+                let message = "the document asks for no token here, and the gateway does, as Tyk would; if requests without one are meant to pass, write optionalAuthentication for this operation in x-claimgate, or optionalSecurity for all that say so";
+                self.context.warning(&declared.at_security, message);
+            }
+            NeedsToken::Always
+        }
+    }
+}
