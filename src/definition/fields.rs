@@ -372,6 +372,18 @@ static CLAIMGATE_SCHEME: Section = guarded(&[
     Field::honour("keySources", Shape::List(&Shape::Object(&BOUND_SOURCE))),
     Field::honour("decryption", Shape::Object(&DECRYPTION)),
     Field::honour("scopeCheck", Shape::Object(&SCOPE_CHECK)),
+    Field::honour("claimsToPolicies", Shape::Object(&CLAIMS_TO_POLICIES)),
+]);
+
+static CLAIMS_TO_POLICIES: Section = guarded(&[
+    Field::honour("rules", Shape::List(&Shape::Object(&POLICY_RULE))),
+    Field::honour("noMatch", Shape::Text),
+]);
+
+static POLICY_RULE: Section = guarded(&[
+    Field::honour("claim", Shape::Text),
+    Field::honour("values", Shape::List(&Shape::Any)),
+    Field::honour("policies", Shape::Texts),
 ]);
 
 static SCOPE_CHECK: Section =

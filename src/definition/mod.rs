@@ -23,6 +23,7 @@ mod raw;
 mod scheme;
 mod scopes;
 mod security;
+mod selection;
 mod source;
 mod sources;
 mod templates;

@@ -312,6 +312,18 @@ mirrors! {
         key_sources: Vec<BoundSource>,
         decryption: Option<Decryption>,
         scope_check: Option<ScopeCheck>,
+        claims_to_policies: Option<ClaimsToPolicies>,
+    }
+
+    struct ClaimsToPolicies {
+        rules: Vec<PolicyRule>,
+        no_match: Option<String>,
+    }
+
+    struct PolicyRule {
+        claim: String,
+        values: Vec<Value>,
+        policies: Vec<String>,
     }
 
     struct ScopeCheck {

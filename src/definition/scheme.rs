@@ -10,7 +10,6 @@ use crate::{
         Algorithm, AlgorithmSet, Check, ClaimPath, ClaimRule, Expect, Family, Mode, Requirement, Rules,
         ScopeClaims, Skew, SubjectClaims, json,
     },
-    policy::{Scopes, Selection},
 };
 
 pub(super) struct SchemeParser<'s, 'p> {
@@ -33,9 +32,9 @@ impl SchemeParser<'_, '_> {
         let sources = self.sources(scheme, refined, algorithms);
         let rules = self.rules(scheme, refined, algorithms.unwrap_or_default());
         let decryption = self.decryption(refined.decryption.as_ref());
-        let selection = self.selection(scheme);
+        let selection = self.selection(scheme, refined);
         if !selection.is_configured() {
-            let message = "nothing selects a policy for a token, so nobody gets in; add defaultPolicies, basePolicyClaims or scopes";
+            let message = "nothing selects a policy for a token, so nobody gets in; add defaultPolicies, basePolicyClaims or scopes, or claimsToPolicies in x-claimgate";
             self.context.warning(&self.at, message);
         }
         let scope_check = refined.scope_check.as_ref().and_then(|raw| self.scope_check(raw));
@@ -235,29 +234,6 @@ impl SchemeParser<'_, '_> {
         parsed
     }
 
-    fn selection(&mut self, scheme: &raw::Scheme) -> Selection {
-        let base = if scheme.base_policy_claims.is_empty() {
-            std::slice::from_ref(&scheme.policy_field_name)
-        } else {
-            &scheme.base_policy_claims
-        };
-        Selection {
-            org_id: self.org_id.into(),
-            base_claims: base
-                .iter()
-                .filter(|claim| !claim.is_empty())
-                .map(|claim| ClaimPath::lenient(claim))
-                .collect(),
-            scopes: self.scopes(&scheme.scopes),
-            defaults: scheme
-                .default_policies
-                .iter()
-                .filter(|id| !id.is_empty())
-                .map(|id| id.as_str().into())
-                .collect(),
-        }
-    }
-
     /// Where the scopes of a token are, if those that operations ask for are checked.
     fn scope_check(&mut self, raw: &raw::ScopeCheck) -> Option<ScopeClaims> {
         let at = self.at_claimgate.member("scopeCheck");
@@ -275,27 +251,10 @@ impl SchemeParser<'_, '_> {
         }
         enabled.then(|| ScopeClaims::new(names))
     }
-
-    fn scopes(&mut self, scopes: &raw::ScopesBlock) -> Option<Scopes> {
-        if scopes.scope_to_policy_mapping.is_empty() {
-            return None;
-        }
-        let mut mapping = Vec::new();
-        for (n, entry) in scopes.scope_to_policy_mapping.iter().enumerate() {
-            if entry.scope.is_empty() || entry.policy_id.is_empty() {
-                let at = self.at.members(&["scopes", "scopeToPolicyMapping"]).element(n);
-                self.context.error(&at, "an entry needs a scope and a policyId; add what is missing");
-            }
-            mapping.push((entry.scope.clone(), Arc::from(entry.policy_id.as_str())));
-        }
-        let named = scopes.claims.iter().chain(Some(&scopes.claim_name)).filter(|name| !name.is_empty());
-        let claims = ScopeClaims::new(named.map(String::as_str).chain(["scope"]));
-        Some(Scopes::new(claims, mapping))
-    }
 }
 
 /// A value of the definition, as it would stand in a claim.
-fn claim_value(value: &serde_json::Value) -> json::Value {
+pub(super) fn claim_value(value: &serde_json::Value) -> json::Value {
     // What serde_json writes is JSON without duplicates.
     json::parse(value.to_string().as_bytes()).map_or(json::Value::Null, |parsed| parsed.value)
 }

@@ -68,7 +68,8 @@ fn warn_about_references(definitions: &[Definition], policies: &PolicySet, findi
         definitions.iter().flat_map(|definition| definition.jwt_schemes().map(move |jwt| (definition, jwt)));
     for (definition, jwt) in schemes {
         let scopes = || jwt.selection.scopes.iter().flat_map(policy::Scopes::policies);
-        let ids = || jwt.selection.defaults.iter().chain(scopes());
+        let rules = || jwt.selection.rules.iter().flat_map(policy::PolicyRules::policies);
+        let ids = || jwt.selection.defaults.iter().chain(scopes()).chain(rules());
         let grants = |policy: &Policy| policy.rights.iter().any(|(api, _)| *api == definition.id);
         let org_id = &jwt.selection.org_id;
         let nothing_grants = !ids().filter_map(|id| policies.get(org_id, id)).any(|policy| grants(policy));

@@ -1,18 +1,21 @@
 //! Security policies: what callers are granted, and which policies a token selects.
 //!
 //! [`load`] reads policy documents into a [`PolicySet`]. A [`Selection`] is how an API chooses
-//! policies for a token: by a claim, by scopes, or by default. Several policies make one [`Grant`],
-//! merged once for each combination and kept: what it allows, and how often.
+//! policies for a token: by a claim that names them, by rules about other claims, by scopes, or by
+//! default. Several policies make one [`Grant`], merged once for each combination and kept: what it
+//! allows, and how often.
 
 mod document;
 mod grant;
 mod limits;
 mod raw;
+mod rules;
 mod select;
 mod set;
 
 pub use document::load;
 pub use grant::{Grant, Policy};
 pub use limits::{ApiEntry, PolicyLimits};
+pub use rules::{NoMatch, PolicyRule, PolicyRules};
 pub use select::{Scopes, Selection};
 pub use set::PolicySet;

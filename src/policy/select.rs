@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Grant, Policy, PolicySet};
+use super::{Grant, NoMatch, Policy, PolicyRules, PolicySet};
 use crate::{
     jwt::{ClaimPath, Claims, ScopeClaims, json::Value},
     refusal::{Reason, Refusal},
@@ -18,6 +18,8 @@ pub struct Selection {
     pub org_id: Box<str>,
     /// The claims that name a policy, in order (`basePolicyClaims`, older: `policyFieldName`).
     pub base_claims: Vec<ClaimPath>,
+    /// How other claims become policies.
+    pub rules: Option<PolicyRules>,
     /// How scopes become policies.
     pub scopes: Option<Scopes>,
     /// What applies when the token names nothing (`defaultPolicies`).
@@ -64,24 +66,30 @@ impl Selection {
     /// Whether anything at all could select a policy.
     #[must_use]
     pub fn is_configured(&self) -> bool {
-        !self.base_claims.is_empty() || self.scopes.is_some() || !self.defaults.is_empty()
+        let of_token = !self.base_claims.is_empty() || self.rules.is_some() || self.scopes.is_some();
+        of_token || !self.defaults.is_empty()
     }
 
     /// What the policies that apply to a token grant.
     ///
-    /// Scopes come first and replace the defaults; a policy that the token names applies with them.
-    /// A policy that is not active refuses, whatever the others grant.
+    /// What the token names by itself, by rules and by scopes applies together, in this order, and
+    /// replaces the defaults. A policy that is not active refuses, whatever the others grant.
     ///
     /// # Errors
     /// The [`Refusal`] that says why nothing is granted.
     pub fn grant(&self, claims: &Claims, set: &PolicySet) -> Result<Arc<Grant>, Refusal> {
-        let base = self.base_policies(claims, set)?;
+        let mut named = self.base_policies(claims, set)?;
+        named.extend(self.rule_policies(claims, set)?);
+        let named = each_once(named);
         let scopes = self.scopes.as_ref().map(|scopes| (scopes, scopes.claims.of(claims)));
         let (policies, without_rights) = match scopes {
             Some((scopes, of_token)) if !of_token.is_empty() => {
-                (self.with_scopes(base, &scopes.policies_of(&of_token), set)?, Reason::ScopePolicyUnknown)
+                (self.with_scopes(named, &scopes.policies_of(&of_token), set)?, Reason::ScopePolicyUnknown)
             }
-            _ if !base.is_empty() => (base, Reason::PolicyWithoutRights),
+            _ if !named.is_empty() => (named, Reason::PolicyWithoutRights),
+            _ if self.rules.as_ref().is_some_and(|rules| rules.no_match == NoMatch::Deny) => {
+                return Err(Reason::PolicyRuleUnmatched.into());
+            }
             _ => (self.default_policies(set)?, Reason::PolicyWithoutRights),
         };
         let grant = set.grant(&policies);
@@ -112,6 +120,17 @@ impl Selection {
         let Some(ids) = ids else { return Ok(Vec::new()) };
         let known = ids.iter().map(|id| set.get(&self.org_id, id)).collect::<Option<Vec<_>>>();
         known.map(each_once).ok_or_else(|| Reason::PolicyUnknown.into())
+    }
+
+    /// The policies of the rules that match; nothing if none does. Of those one must be known.
+    fn rule_policies<'s>(
+        &self,
+        claims: &Claims,
+        set: &'s PolicySet,
+    ) -> Result<Vec<&'s Arc<Policy>>, Refusal> {
+        let ids = self.rules.as_ref().map(|rules| rules.policies_of(claims)).unwrap_or_default();
+        let known: Vec<_> = ids.iter().filter_map(|id| set.get(&self.org_id, id)).collect();
+        if known.is_empty() && !ids.is_empty() { Err(Reason::PolicyUnknown.into()) } else { Ok(known) }
     }
 
     fn with_scopes<'s>(
@@ -151,8 +170,8 @@ mod tests {
     use super::*;
     use crate::{
         access::ApiRight,
-        jwt::{Algorithm, Token, import_key, sign::SigningKey},
-        policy::PolicyLimits,
+        jwt::{Algorithm, Token, import_key, json, sign::SigningKey},
+        policy::{PolicyLimits, PolicyRule},
     };
 
     fn policy(id: &str, active: bool, apis: &[&str]) -> Policy {
@@ -190,6 +209,7 @@ mod tests {
         Selection {
             org_id: "".into(),
             base_claims: vec![ClaimPath::lenient("pol")],
+            rules: None,
             scopes: Some(Scopes::new(
                 ScopeClaims::new(["scope"]),
                 mapping.iter().map(|(scope, id)| ((*scope).into(), (*id).into())).collect(),
@@ -225,6 +245,51 @@ mod tests {
             let expected = expected.map(|ids| ids.into_iter().map(String::from).collect());
             assert_eq!(select(&selection(), &token), expected, "{token}");
         }
+    }
+
+    fn rules(no_match: NoMatch) -> PolicyRules {
+        let rule = |claim: &str, values: &str, policies: &[&str]| {
+            let Value::Array(values) = json::parse(values.as_bytes()).unwrap().value else { panic!() };
+            let policies = policies.iter().map(|id| (*id).into()).collect();
+            PolicyRule { claim: ClaimPath::lenient(claim), values, policies }
+        };
+        let rules = vec![
+            rule("realm.roles", r#"["admin", "operator"]"#, &["silver", "gold"]),
+            rule("realm.roles", r#"["reader"]"#, &["gold"]),
+            rule("level", "[3, true]", &["gold", "unknown"]),
+            rule("lost", r#"["x"]"#, &["unknown"]),
+        ];
+        PolicyRules { rules, no_match }
+    }
+
+    #[test]
+    fn what_rules_about_claims_select() {
+        use serde_json::json;
+        let deny = Selection { rules: Some(rules(NoMatch::Deny)), ..selection() };
+        let roles = |roles| json!({ "realm": { "roles": roles } });
+        for (token, expected) in [
+            (roles(json!("operator")), Ok(vec!["silver", "gold"])),
+            (roles(json!(["x", "reader"])), Ok(vec!["gold"])),
+            (roles(json!(["reader", "admin"])), Ok(vec!["silver", "gold"])),
+            (json!({ "level": 3.0 }), Ok(vec!["gold"])),
+            (json!({ "level": true }), Ok(vec!["gold"])),
+            (json!({ "level": "3" }), Err(Reason::PolicyRuleUnmatched)),
+            (roles(json!(["Reader", "admin operator", ["reader"]])), Err(Reason::PolicyRuleUnmatched)),
+            (json!({}), Err(Reason::PolicyRuleUnmatched)),
+            (json!({ "lost": "x" }), Err(Reason::PolicyUnknown)),
+            // What else the token names applies with them.
+            (json!({ "pol": "silver", "level": 3 }), Ok(vec!["silver", "gold"])),
+            (json!({ "pol": "silver" }), Ok(vec!["silver"])),
+            (json!({ "scope": "write", "level": 3 }), Ok(vec!["gold", "silver"])),
+            (json!({ "scope": "openid", "level": 3 }), Ok(vec!["gold"])),
+            (json!({ "pol": "off", "level": 3 }), Err(Reason::PolicyInactive)),
+        ] {
+            let expected = expected.map(|ids| ids.into_iter().map(String::from).collect());
+            assert_eq!(select(&deny, &token), expected, "{token}");
+        }
+        let defaults = Selection { rules: Some(rules(NoMatch::Defaults)), ..selection() };
+        assert_eq!(select(&defaults, &json!({})), Ok(vec!["gold".into()]));
+        assert_eq!(select(&defaults, &json!({ "lost": "x" })), Err(Reason::PolicyUnknown));
     }
 
     #[test]

@@ -141,12 +141,15 @@ reasons! {
     IdentityMissing,
     /// The claim that names the caller is empty.
     IdentityEmpty,
-    /// The policy claim names a policy that does not exist, or the first of several defaults does.
+    /// The policy claim names a policy that does not exist, or the first of several defaults or all of
+    /// those of the rules that match do.
     PolicyUnknown,
     /// The only default policy does not exist.
     DefaultPolicyUnknown,
     /// Nothing selects a policy.
     PolicyNone,
+    /// No rule about claims selects a policy.
+    PolicyRuleUnmatched,
     /// Scopes would select a policy, and the token has none.
     ScopeMissing,
     /// No scope of the token maps to a policy.
@@ -421,6 +424,7 @@ impl Reason {
             Self::PolicyNone => {
                 forbidden("policy_none", NO_POLICY, "key not authorized: no matching policy found")
             }
+            Self::PolicyRuleUnmatched => Row { code: "policy_rule_unmatched", ..Self::PolicyNone.row() },
             Self::ScopeMissing => Row {
                 code: "scope_missing",
                 tyk_message: Self::PolicyNone.row().tyk_message,

@@ -92,7 +92,34 @@ fn wrong_demands() -> Vec<(Value, String, &'static str)> {
             json!({ "x-claimgate": { "server": { "authentication": { "securitySchemes": check } } } });
         (document, format!("{scheme}.scopeCheck{field}"), said)
     };
+    let rule = |changes: Value, field: &str, said| {
+        let mut rule = json!({ "claim": "roles", "values": ["a"], "policies": ["all"] });
+        merge(&mut rule, changes);
+        let rules = json!({ "jwt": { "claimsToPolicies": { "rules": [rule] } } });
+        let document =
+            json!({ "x-claimgate": { "server": { "authentication": { "securitySchemes": rules } } } });
+        (document, format!("{scheme}.claimsToPolicies.rules[0]{field}"), said)
+    };
+    let rules = |rules: Value, field: &str, said| {
+        let rules = json!({ "jwt": { "claimsToPolicies": rules } });
+        let document =
+            json!({ "x-claimgate": { "server": { "authentication": { "securitySchemes": rules } } } });
+        (document, format!("{scheme}.claimsToPolicies{field}"), said)
+    };
     vec![
+        rule(json!({ "claim": null }), "", "names no claim"),
+        rule(json!({ "values": [] }), "", "names no values"),
+        rule(json!({ "policies": null }), "", "selects nothing"),
+        rule(json!({ "policies": [""] }), ".policies[0]", "a policy has an id"),
+        rule(json!({ "values": ["a "] }), ".values[0]", "compared exactly"),
+        rule(json!({ "values": [["a"]] }), ".values[0]", "a text, a number"),
+        rule(json!({ "policyId": "all" }), ".policyId", "unknown field"),
+        rules(json!({ "rules": [] }), "", "there is no rule"),
+        rules(
+            json!({ "rules": [{ "claim": "r", "values": ["a"], "policies": ["all"] }], "noMatch": "allow" }),
+            ".noMatch",
+            "deny or defaults",
+        ),
         security(json!({ "jwt": ["read"] }), "", "a list of requirements"),
         security(json!(["jwt"]), "", "a list of requirements"),
         security(json!([{ "jwt": "read" }]), "[0].jwt", "a list of scopes"),

@@ -250,6 +250,33 @@ fn claims_become_headers() {
 }
 
 #[test]
+fn operations_say_what_they_demand() {
+    let world = World::new();
+    let token = |changes| world.login.token("rs256", "library", changes);
+    let send = |method, path: &str, token: Option<&str>| {
+        let request = Request::new(method, path).header("X-User", "root").header("X_Groups", "librarians");
+        let request = token.iter().fold(request, |request, token| request.bearer(token));
+        let status = world.gateway.send(&request).status;
+        let seen = world.upstream.recorded().pop().filter(|_| status == 200);
+        (status, seen.map(|seen| [seen.values("x-user").join("+"), seen.values("x-groups").join("+")]))
+    };
+    let told = |user: &str, groups: &str| (200, Some([user.to_owned(), groups.to_owned()]));
+    assert_eq!(send("GET", "/library/books", None), told("", ""));
+    assert_eq!(send("GET", "/library/books", Some("nonsense")).0, 401);
+    let member = token(json!({ "library": { "member": true }, "scope": "books:read books:write" }));
+    assert_eq!(send("GET", "/library/books", Some(&member)), told("alice", "none"));
+    assert_eq!(send("PUT", "/library/books/7", Some(&member)).0, 403);
+    let librarian = |scope| token(json!({ "groups": ["staff", "librarians"], "scope": scope }));
+    assert_eq!(send("PUT", "/library/books/7", Some(&librarian("books:write"))).0, 403);
+    for scope in ["books:read books:write", "library:admin"] {
+        let changed = send("PUT", "/library/books/7", Some(&librarian(scope)));
+        assert_eq!(changed, told("alice", "staff librarians"));
+    }
+    assert_eq!(send("GET", "/library/shelves", Some(&librarian("library:admin"))).0, 403);
+    assert_eq!(send("GET", "/library/books", Some(&token(json!({ "scope": "books:read" })))).0, 403);
+}
+
+#[test]
 fn encrypted_tokens() {
     let world = World::new();
     let signed = world.login.token("rs256", "statements", json!({}));

@@ -195,3 +195,46 @@ fn a_claim_cannot_break_out_of_its_header() {
     }
     assert!(upstream.recorded().is_empty());
 }
+
+#[test]
+fn by_rules_about_claims() {
+    let upstream = Server::up();
+    let start = |no_match: Option<&str>| {
+        let mut document = api(
+            "a",
+            &upstream,
+            scheme(
+                json!({ "source": "env://SECRET", "signingMethod": "hmac", "defaultPolicies": ["narrow"] }),
+            ),
+        );
+        let mut rules = json!({ "rules": [
+            { "claim": "realm_access.roles", "values": ["reader", "admin"], "policies": ["reader"] },
+            { "claim": "groups", "values": ["guests"], "policies": ["narrow"] },
+            { "claim": "level", "values": [3], "policies": ["gone"] },
+        ] });
+        merge(&mut rules, json!({ "noMatch": no_match }));
+        let scheme = json!({ "jwt": { "claimsToPolicies": rules } });
+        merge(
+            &mut document,
+            json!({ "x-claimgate": { "server": { "authentication": { "securitySchemes": scheme } } } }),
+        );
+        setup().api(&document)
+    };
+    let deny = start(None);
+    let said = String::from_utf8(deny.check().stdout).unwrap();
+    assert!(said.contains("the policy gone, which this API selects, does not exist"), "{said}");
+    let deny = deny.start();
+    granted(&deny, json!({ "realm_access": { "roles": ["x", "admin"] } }));
+    granted(&deny, json!({ "realm_access": { "roles": "reader" }, "groups": ["guests"] }));
+    refused(&deny, get(json!({ "groups": ["guests"] })), "path_not_granted");
+    refused(&deny, get(json!({ "groups": ["guests admin", "Guests"] })), "policy_rule_unmatched");
+    refused(&deny, get(json!({ "realm_access.roles": ["other"] })), "policy_rule_unmatched");
+    refused(&deny, get(json!({})), "policy_rule_unmatched");
+    refused(&deny, get(json!({ "level": 3 })), "policy_unknown");
+    assert_eq!(upstream.recorded().len(), 2);
+    let defaults = start(Some("defaults")).start();
+    refused(&defaults, get(json!({})), "path_not_granted");
+    refused(&defaults, get(json!({ "level": 3 })), "policy_unknown");
+    let orders = Request::get("/a/orders").bearer(&token(json!({})));
+    assert_eq!(defaults.send(&orders).status, 200);
+}

@@ -1,0 +1,108 @@
+//! Which policies the claims of a token select.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{
+    raw,
+    scheme::{SchemeParser, claim_value},
+};
+use crate::{
+    document::FieldPath,
+    jwt::{ClaimPath, ScopeClaims},
+    policy::{NoMatch, PolicyRule, PolicyRules, Scopes, Selection},
+};
+
+impl SchemeParser<'_, '_> {
+    pub(super) fn selection(&mut self, scheme: &raw::Scheme, refined: &raw::ClaimgateScheme) -> Selection {
+        let base = if scheme.base_policy_claims.is_empty() {
+            std::slice::from_ref(&scheme.policy_field_name)
+        } else {
+            &scheme.base_policy_claims
+        };
+        Selection {
+            org_id: self.org_id.into(),
+            base_claims: base
+                .iter()
+                .filter(|claim| !claim.is_empty())
+                .map(|claim| ClaimPath::lenient(claim))
+                .collect(),
+            rules: refined.claims_to_policies.as_ref().map(|raw| self.policy_rules(raw)),
+            scopes: self.scopes(&scheme.scopes),
+            defaults: scheme
+                .default_policies
+                .iter()
+                .filter(|id| !id.is_empty())
+                .map(|id| id.as_str().into())
+                .collect(),
+        }
+    }
+
+    fn policy_rules(&mut self, raw: &raw::ClaimsToPolicies) -> PolicyRules {
+        let at = self.at_claimgate.member("claimsToPolicies");
+        if raw.rules.is_empty() {
+            self.context.error(&at, "there is no rule, so no token could match one; add rules");
+        }
+        let no_match = match raw.no_match.as_deref() {
+            None | Some("deny") => NoMatch::Deny,
+            Some("defaults") => NoMatch::Defaults,
+            Some(_) => {
+                self.context.error(&at.member("noMatch"), "write deny or defaults");
+                NoMatch::Deny
+            }
+        };
+        let at = at.member("rules");
+        let rules = raw.rules.iter().enumerate().map(|(n, rule)| self.policy_rule(&at.element(n), rule));
+        PolicyRules { rules: rules.collect(), no_match }
+    }
+
+    fn policy_rule(&mut self, at: &FieldPath, raw: &raw::PolicyRule) -> PolicyRule {
+        for (is_missing, message) in [
+            (raw.claim.is_empty(), "the rule names no claim; say which one decides"),
+            (raw.values.is_empty(), "the rule names no values, so no token could match it; add some"),
+            (raw.policies.is_empty(), "the rule selects nothing; name policies"),
+        ] {
+            if is_missing {
+                self.context.error(at, message);
+            }
+        }
+        for (n, _) in raw.policies.iter().enumerate().filter(|(_, id)| id.is_empty()) {
+            self.context.error(&at.member("policies").element(n), "a policy has an id; write it");
+        }
+        for (n, value) in raw.values.iter().enumerate() {
+            let message = match value {
+                Value::String(text) if text.is_empty() || text.trim() != text => {
+                    "values are compared exactly, and this one is empty, or begins or ends with a space; correct it"
+                }
+                Value::String(_) | Value::Number(_) | Value::Bool(_) => continue,
+                Value::Null | Value::Array(_) | Value::Object(_) => {
+                    "a value is a text, a number, true or false; correct it"
+                }
+            };
+            self.context.error(&at.member("values").element(n), message);
+        }
+        PolicyRule {
+            claim: ClaimPath::lenient(&raw.claim),
+            values: raw.values.iter().map(claim_value).collect(),
+            policies: raw.policies.iter().map(|id| Arc::from(id.as_str())).collect(),
+        }
+    }
+
+    fn scopes(&mut self, scopes: &raw::ScopesBlock) -> Option<Scopes> {
+        if scopes.scope_to_policy_mapping.is_empty() {
+            return None;
+        }
+        let mut mapping = Vec::new();
+        for (n, entry) in scopes.scope_to_policy_mapping.iter().enumerate() {
+            if entry.scope.is_empty() || entry.policy_id.is_empty() {
+                let at = self.at.members(&["scopes", "scopeToPolicyMapping"]).element(n);
+                self.context.error(&at, "an entry needs a scope and a policyId; add what is missing");
+            }
+            mapping.push((entry.scope.clone(), Arc::from(entry.policy_id.as_str())));
+        }
+        let named = scopes.claims.iter().chain(Some(&scopes.claim_name)).filter(|name| !name.is_empty());
+        let claims = ScopeClaims::new(named.map(String::as_str).chain(["scope"]));
+        Some(Scopes::new(claims, mapping))
+    }
+}
