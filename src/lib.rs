@@ -59,6 +59,9 @@
 
 // In reading order: from the running process down to what knows nothing of the others. A module uses
 // only those below it.
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod node;
 mod admin;
 pub mod gateway;

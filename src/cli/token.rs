@@ -123,6 +123,7 @@ fn jwks(files: &[String], alg: Option<&str>) -> Result<String, String> {
     for file in files {
         let (path, kid) = named(file);
         let jwk = match alg.and_then(KeyManagement::from_name) {
+            Some(algorithm) if algorithm.is_shared() => None,
             Some(algorithm) => {
                 let keys = import_decryption_keys(text(path)?.as_bytes(), kid, Some(algorithm));
                 keys.map_err(|e| format!("{path}: {e}"))?.first().and_then(DecryptionKey::public_jwk)

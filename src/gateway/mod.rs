@@ -17,4 +17,6 @@ pub use control::Control;
 pub(crate) use control::tell;
 pub use documents::check;
 pub use router::Router;
+#[cfg(any(fuzzing, test))]
+pub(crate) use target::fuzz as fuzz_target;
 pub(crate) use worker::Worker;

@@ -269,6 +269,33 @@ fn climbs(path: &str) -> bool {
     read.split('/').any(is_dots)
 }
 
+/// Reads a text as the target of a request, for `fuzzing`: a path that is taken has nothing to clean, a
+/// clean one is not cleaned again, and every place of it can be asked for.
+#[cfg(any(fuzzing, test))]
+pub(crate) fn fuzz(text: &str) {
+    let parts = |target: &str| {
+        let request = http::Request::builder().uri(target).header(HOST, "x").body(());
+        request.map(|request| request.into_parts().0)
+    };
+    let Ok(own) = parts(text) else { return };
+    match Target::new(&own.uri.clone(), &own) {
+        Ok(target) => {
+            assert!(!is_unclean(&target.path), "{text}");
+            for taken in 0..=target.path.len().saturating_add(1) {
+                assert!(!target.path_below(taken).is_empty() && !target.raw_below(taken).is_empty());
+            }
+        }
+        Err(BadTarget::Unclean(clean)) => {
+            assert!(clean.starts_with('/') && !clean.starts_with("//"), "{clean}");
+            if let Ok(parts) = parts(&clean) {
+                let again = Target::new(&parts.uri, &parts);
+                assert!(!matches!(again, Err(BadTarget::Unclean(_))), "{text} leads to {clean} and on");
+            }
+        }
+        Err(BadTarget::Invalid) => {}
+    }
+}
+
 fn with_query(path: &str, query: Option<&str>) -> String {
     query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
 }

@@ -134,6 +134,9 @@ fn encrypted_tokens_for_tests_of_ones_own() {
         let output = command.output().unwrap();
         assert!(!output.status.success() && text(&output.stderr).contains(said), "{}", text(&output.stderr));
     }
+    let shared = ["token", "jwks", "decrypt.key", "--alg", "A128KW"];
+    let output = binary().current_dir(folder.path()).args(shared).output().unwrap();
+    assert!(text(&output.stderr).contains("a shared secret, which has no public key"));
 }
 
 #[test]

@@ -86,6 +86,12 @@ impl KeyManagement {
         Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
     }
 
+    /// Whether both sides have the same key, so that none of it is public.
+    #[must_use]
+    pub const fn is_shared(self) -> bool {
+        matches!(self, Self::Kw(_) | Self::GcmKw(_) | Self::Dir)
+    }
+
     /// The `alg` value.
     #[must_use]
     pub const fn name(self) -> &'static str {

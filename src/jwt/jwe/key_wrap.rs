@@ -28,8 +28,10 @@ pub(super) fn unwrap(size: AesSize, key: &[u8], wrapped: &[u8]) -> Option<Zeroiz
         cipher.decrypt(&mut block, DecryptionContext::None).ok()?;
         (*check, *half) = parts(&block)?;
     }
+    // Made before the check, so that a wrong key takes as long as a right one.
+    let unwrapped = Zeroizing::new(rest.concat());
     verify_slices_are_equal(check, &INITIAL).ok()?;
-    Some(Zeroizing::new(rest.concat()))
+    Some(unwrapped)
 }
 
 /// The other way.
