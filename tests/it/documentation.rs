@@ -57,7 +57,7 @@ fn errors() -> String {
          [`errorOverrides`](definitions.md#errors) may name the reason by.\n\n\
          Besides these there are answers without a body: 301 to the clean path, 400 for a head that cannot be parsed, 414 and 431\n\
          for one that is too large. A refusal by a limit says in `Retry-After` when to come back, if that is of use. `client_closed` is answered to nobody: it is what the access log has for a client that left.\n\n\
-         This page is made from the table in `src/refusal/table.rs`; a test keeps it so.\n\n\
+         This page is made from the table in `src/refusal/table.rs`, and `tests/it/every_error.rs` meets every row from outside.\n\n\
          | reason code | `rfc` | `error` | `error_description` | `tyk` | Tyk's text | flag |\n\
          |---|---|---|---|---|---|---|\n",
     );

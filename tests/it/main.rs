@@ -19,6 +19,7 @@ mod documentation;
 mod documents;
 mod encrypted_tokens;
 mod error_overrides;
+mod every_error;
 mod examples;
 mod http_corpus;
 mod key_fetching;

@@ -1,0 +1,454 @@
+//! `docs/errors.md`, row by row: every reason is met from outside, in both profiles, and the answer
+//! is the one that its row promises. Who adds a reason adds how it is met to [`WAYS`].
+
+use std::{
+    collections::HashMap,
+    fs,
+    io::Write as _,
+    net::TcpStream,
+    path::Path,
+    sync::{Mutex, mpsc::Receiver},
+};
+
+use claimgate::{
+    jwt::{
+        Algorithm,
+        jwe::{
+            AesSize, ContentEncryption, KeyManagement,
+            encrypt::{EncryptionKey, generate},
+        },
+    },
+    refusal::{Flag, Reason},
+};
+use serde_json::{Value, json};
+
+use crate::support::{
+    Answer, Gateway, Request, Server, Setup, api, claims, exchange, key, key_named, keyless, merge, now,
+    provider, scheme,
+};
+
+/// How an error is met.
+struct Way {
+    code: &'static str,
+    meet: fn(&Stage) -> Met<'_>,
+    /// Why profile `tyk` has no such answer, where that is so.
+    not_in_tyk: Option<&'static str>,
+}
+
+/// What came of it.
+struct Met<'s> {
+    gateway: &'s Gateway,
+    /// Nothing, if nobody was left to be answered.
+    answer: Option<Answer>,
+}
+
+impl<'s> Met<'s> {
+    const fn answered(gateway: &'s Gateway, answer: Answer) -> Self {
+        Self { gateway, answer: Some(answer) }
+    }
+}
+
+const fn way(code: &'static str, meet: fn(&Stage) -> Met<'_>) -> Way {
+    Way { code, meet, not_in_tyk: None }
+}
+
+const fn way_in_rfc(code: &'static str, not_in_tyk: &'static str, meet: fn(&Stage) -> Met<'_>) -> Way {
+    Way { code, meet, not_in_tyk: Some(not_in_tyk) }
+}
+
+const WAYS: &[Way] = &[
+    way("bad_request", |stage| stage.send(Request::get("/orders/..;/x"))),
+    way("body_broken", |stage| {
+        let request = b"POST /open/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n";
+        Met::answered(&stage.gateway, exchange(stage.gateway.address(), request))
+    }),
+    way("body_timeout", |stage| {
+        let request = b"POST /open/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhalf";
+        Met::answered(&stage.hasty, exchange(stage.hasty.address(), request))
+    }),
+    way("not_found", |stage| stage.send(Request::get("/nowhere"))),
+    way("token_missing", |stage| stage.send(Request::get("/orders/"))),
+    way_in_rfc("token_ambiguous", "the first place in Tyk's order counts", |stage| {
+        let (one, other) = (good(json!({})), good(json!({ "jti": "other" })));
+        stage.send(Request::get("/orders/").bearer(&one).bearer(&other))
+    }),
+    way("token_too_large", |stage| stage.send(Request::get("/small/").bearer(&good(json!({}))))),
+    way("token_malformed", |stage| stage.send(Request::get("/orders/").bearer("not.a.token"))),
+    way("token_critical", |stage| {
+        let token =
+            key(Algorithm::HS256).sign(&json!({ "crit": ["x"], "x": 1 }), &claims(json!({}))).unwrap();
+        stage.send(Request::get("/orders/").bearer(&token))
+    }),
+    way("token_not_encrypted", |stage| stage.send(Request::get("/encrypted/").bearer(&good(json!({}))))),
+    way("token_compressed", |stage| stage.encrypted(&stage.secret_key, json!({ "zip": "DEF" }))),
+    way("token_not_nested", |stage| stage.encrypted(&stage.secret_key, json!({ "cty": "JSON" }))),
+    way("decryption_failed", |stage| stage.encrypted(&generate(WRAP).unwrap(), json!({}))),
+    way("header_claim_differs", |stage| stage.encrypted(&stage.secret_key, json!({ "iss": "other" }))),
+    way("algorithm_unknown", |stage| {
+        let token = key(Algorithm::HS256).sign(&json!({ "alg": "XS256" }), &claims(json!({}))).unwrap();
+        stage.send(Request::get("/orders/").bearer(&token))
+    }),
+    way("algorithm_not_allowed", |stage| {
+        let token = key(Algorithm::RS256).sign(&json!({}), &claims(json!({}))).unwrap();
+        stage.send(Request::get("/orders/").bearer(&token))
+    }),
+    way("key_unknown", |stage| {
+        let token = key(Algorithm::ES256).sign(&json!({ "kid": "z" }), &claims(json!({}))).unwrap();
+        stage.send(Request::get("/remote/").bearer(&token))
+    }),
+    way("keys_unavailable", |stage| {
+        let token = key(Algorithm::ES256).sign(&json!({ "kid": "a" }), &claims(json!({}))).unwrap();
+        stage.send(Request::get("/keyless/").bearer(&token))
+    }),
+    way("signature_invalid", |stage| {
+        let token = key_named("other", Algorithm::HS256).sign(&json!({}), &claims(json!({}))).unwrap();
+        stage.send(Request::get("/orders/").bearer(&token))
+    }),
+    way("claims_malformed", |stage| stage.signed(&json!(["no", "object"]))),
+    way("claims_null", |stage| stage.signed(&Value::Null)),
+    way("token_expired", |stage| stage.orders(json!({ "exp": now() - 10 }))),
+    way("token_issued_in_future", |stage| stage.orders(json!({ "iat": now() + 100 }))),
+    way("token_not_yet_valid", |stage| stage.orders(json!({ "nbf": now() + 100 }))),
+    way("required_claim_missing", |stage| stage.orders(json!({ "tenant": null }))),
+    way("issuer_missing", |stage| stage.orders(json!({ "iss": null }))),
+    way("issuer_not_text", |stage| stage.orders(json!({ "iss": 5 }))),
+    way("issuer_not_allowed", |stage| stage.orders(json!({ "iss": "https://mallory.test" }))),
+    way("audience_missing", |stage| stage.orders(json!({ "aud": null }))),
+    way("audience_malformed", |stage| stage.orders(json!({ "aud": 5 }))),
+    way("audience_not_allowed", |stage| stage.orders(json!({ "aud": ["a", "b"] }))),
+    way("jti_missing", |stage| stage.orders(json!({ "jti": null }))),
+    way("subject_missing", |stage| stage.orders(json!({ "sub": null }))),
+    way("subject_empty", |stage| stage.orders(json!({ "sub": "" }))),
+    way("subject_not_allowed", |stage| stage.orders(json!({ "sub": "mallory" }))),
+    way("claim_missing", |stage| stage.orders(json!({ "dept": null }))),
+    way("claim_null", |stage| {
+        // `null` in the token itself, not a claim that is taken out.
+        let Value::Object(mut claims) = good_claims(json!({})) else { unreachable!() };
+        claims.insert("dept".into(), Value::Null);
+        stage.signed(&claims.into())
+    }),
+    way("claim_not_containing", |stage| stage.orders(json!({ "groups": ["guests"] }))),
+    way("claim_not_matching", |stage| stage.orders(json!({ "role": "user" }))),
+    way("identity_missing", |stage| stage.policies(json!({ "sub": null }))),
+    way("identity_empty", |stage| stage.policies(json!({ "sub": "" }))),
+    way("policy_unknown", |stage| stage.policies(json!({ "pol": "nobodys" }))),
+    way("default_policy_unknown", |stage| stage.send(Request::get("/lost/").bearer(&good(json!({}))))),
+    way("policy_none", |stage| stage.send(Request::get("/none/").bearer(&good(json!({}))))),
+    way("scope_missing", |stage| stage.policies(json!({}))),
+    way("scope_unmapped", |stage| stage.policies(json!({ "scope": "other" }))),
+    way("scope_policy_unknown", |stage| stage.policies(json!({ "scope": "lost" }))),
+    way("policy_without_rights", |stage| stage.policies(json!({ "pol": "empty" }))),
+    way("policy_inactive", |stage| stage.policies(json!({ "pol": "off" }))),
+    way("api_not_granted", |stage| stage.policies(json!({ "pol": "elsewhere" }))),
+    way("path_not_granted", |stage| stage.policies(json!({ "pol": "narrow" }))),
+    way("rate_exceeded", |stage| {
+        stage.policies(json!({ "pol": "slow" }));
+        stage.policies(json!({ "pol": "slow" }))
+    }),
+    way("quota_exceeded", |stage| {
+        stage.policies(json!({ "pol": "spent" }));
+        stage.policies(json!({ "pol": "spent" }))
+    }),
+    way("api_rate_exceeded", |stage| {
+        stage.send(Request::get("/busy/"));
+        stage.send(Request::get("/busy/"))
+    }),
+    way("claim_not_forwardable", |stage| {
+        stage.send(Request::get("/named/").bearer(&good(json!({ "name": "a\r\nX-Admin: 1" }))))
+    }),
+    way("upstream_lookup_failed", |stage| stage.send(Request::get("/unknown/"))),
+    way("upstream_unreachable", |stage| stage.send(Request::get("/closed/"))),
+    way("upstream_timeout", |stage| {
+        let answer = stage.hasty.send(&Request::get("/silent/"));
+        Met::answered(&stage.hasty, answer)
+    }),
+    way("upstream_broken", |stage| stage.send(Request::get("/broken/"))),
+    way("client_closed", |stage| {
+        let mut stream = TcpStream::connect(stage.gateway.address()).unwrap();
+        stream.write_all(&Request::new("POST", "/silent/").to_bytes()).unwrap();
+        stage.arrived.lock().unwrap().recv().unwrap();
+        Met { gateway: &stage.gateway, answer: None }
+    }),
+];
+
+const WRAP: KeyManagement = KeyManagement::EcdhEsKw(AesSize::A256);
+
+/// Gateways and peers with which every error can be met.
+struct Stage {
+    gateway: Gateway,
+    /// One that waits for nobody for long.
+    hasty: Gateway,
+    /// What the API of encrypted tokens decrypts with.
+    secret_key: String,
+    /// A request has reached the silent upstream.
+    arrived: Mutex<Receiver<()>>,
+    /// They answer for as long as the stage is there.
+    _peers: Vec<Server>,
+}
+
+impl Stage {
+    /// Gateways whose answers name the flag of what was met, and are otherwise as ever.
+    fn new(profile: &str) -> Self {
+        let (silent, arrived) = Server::silent();
+        let broken = Server::start(|_, stream| {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n");
+            false
+        });
+        let up = Server::up();
+        let idp = provider(&[("a", key(Algorithm::ES256))]);
+        let secret_key = generate(WRAP).unwrap();
+        let flags = Flag::ALL.iter().map(|flag| flag.code());
+        let naming =
+            |flag| json!({ "match": { "flag": flag }, "response": { "headers": { "X-Flag": flag } } });
+        let naming: Vec<Value> = flags.map(naming).collect();
+        let config = json!({ "errors": profile, "error_overrides": { "4xx": naming, "5xx": naming } });
+        let hasty = Setup::new()
+            .config(&merged(&config, json!({ "timeouts": { "response": "200ms" } })))
+            .api(&keyless("open", &up))
+            .api(&keyless("silent", &silent))
+            .start();
+        let to = |id: &str, upstream: Value| {
+            merged(&keyless(id, &up), json!({ "x-tyk-api-gateway": { "upstream": upstream } }))
+        };
+        let gateway = protected(Setup::new().config(&config), &up, &idp)
+            .env("SECRET", key(Algorithm::HS256).to_text().unwrap().trim())
+            .env("ENCRYPTION", &secret_key)
+            .api(&keyless("open", &up))
+            .api(&keyless("silent", &silent))
+            .api(&keyless("broken", &broken))
+            .api(&to("busy", json!({ "rateLimit": { "enabled": true, "rate": 1, "per": "1h" } })))
+            .api(&to("unknown", json!({ "url": "http://upstream.invalid" })))
+            .api(&to("closed", json!({ "url": closed() })))
+            .start();
+        Self {
+            gateway,
+            hasty,
+            secret_key,
+            arrived: Mutex::new(arrived),
+            _peers: vec![silent, broken, up, idp],
+        }
+    }
+
+    #[track_caller]
+    fn send(&self, request: Request) -> Met<'_> {
+        Met::answered(&self.gateway, self.gateway.send(&request))
+    }
+
+    /// To the API with all rules about claims: a good token but for these changes.
+    fn orders(&self, changes: Value) -> Met<'_> {
+        self.signed(&good_claims(changes))
+    }
+
+    /// To the same API: exactly these claims.
+    fn signed(&self, claims: &Value) -> Met<'_> {
+        let token = key(Algorithm::HS256).sign(&json!({}), claims).unwrap();
+        self.send(Request::get("/orders/").bearer(&token))
+    }
+
+    /// To the API where policies come from claims and scopes.
+    fn policies(&self, changes: Value) -> Met<'_> {
+        self.send(Request::get("/policies/x").bearer(&good(changes)))
+    }
+
+    /// To the API of encrypted tokens.
+    fn encrypted(&self, key: &str, header: Value) -> Met<'_> {
+        let key = EncryptionKey::from_text(key, None, Some(WRAP)).unwrap();
+        let content = ContentEncryption::Gcm(AesSize::A256);
+        let token = key.encrypt(content, &header, &good(json!({}))).unwrap();
+        self.send(Request::get("/encrypted/").bearer(&token))
+    }
+}
+
+fn merged(value: &Value, changes: Value) -> Value {
+    let mut merged = value.clone();
+    merge(&mut merged, changes);
+    merged
+}
+
+/// Where nobody listens.
+fn closed() -> String {
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    format!("http://{address}")
+}
+
+fn good_claims(changes: Value) -> Value {
+    let more = json!({ "jti": "1", "tenant": "t", "dept": "d", "groups": ["staff"], "role": "admin" });
+    merged(&claims(more), changes)
+}
+
+fn good(changes: Value) -> String {
+    key(Algorithm::HS256).sign(&json!({}), &good_claims(changes)).unwrap()
+}
+
+/// The APIs that want a token, and their policies.
+fn protected(setup: Setup, up: &Server, idp: &Server) -> Setup {
+    let hmac = |changes: Value| {
+        merged(&scheme(json!({ "source": "env://SECRET", "signingMethod": "hmac" })), changes)
+    };
+    let remote = |url: &str| scheme(json!({ "signingMethod": "ecdsa", "jwksURIs": [{ "url": url }] }));
+    let refined = |id: &str, scheme: Value, refined: Value| {
+        let mut document = api(id, up, scheme);
+        let schemes = json!({ "securitySchemes": { "jwt": refined } });
+        merge(&mut document, json!({ "x-claimgate": { "server": { "authentication": schemes } } }));
+        document
+    };
+    let rules = hmac(json!({
+        "allowedIssuers": ["https://idp.test"],
+        "allowedAudiences": ["orders"],
+        "allowedSubjects": ["alice"],
+        "jtiValidation": { "enabled": true },
+        "customClaimValidation": {
+            "dept": { "type": "required" },
+            "groups": { "type": "contains", "allowedValues": ["staff"] },
+            "role": { "type": "exact_match", "allowedValues": ["admin"] },
+        },
+    }));
+    let policies = hmac(json!({
+        "basePolicyClaims": ["pol"],
+        "defaultPolicies": [],
+        "scopes": { "scopeToPolicyMapping": [{ "scope": "lost", "policyId": "nobodys" }] },
+    }));
+    let limited = |id: &str, limits: Value| {
+        merged(&json!({ "id": id, "access_rights": { "policies": { "api_id": "policies" } } }), limits)
+    };
+    let mut named = api("named", up, hmac(json!({})));
+    let header =
+        json!({ "enabled": true, "add": [{ "name": "X-Name", "value": "$tyk_context.jwt_claims_name" }] });
+    merge(
+        &mut named,
+        json!({ "x-tyk-api-gateway": { "middleware": { "global": {
+            "contextVariables": { "enabled": true }, "transformRequestHeaders": header,
+        } } } }),
+    );
+    setup
+        .api(&refined("orders", rules, json!({ "requiredClaims": ["tenant"] })))
+        .api(&refined("small", hmac(json!({})), json!({ "maxTokenSize": 256 })))
+        .api(&refined("encrypted", hmac(json!({})), json!({ "decryption": { "keys": [{ "source": "env://ENCRYPTION" }] } })))
+        .api(&api("remote", up, remote(&idp.url())))
+        .api(&api("keyless", up, remote(&closed())))
+        .api(&api("policies", up, policies))
+        .api(&api("lost", up, hmac(json!({ "defaultPolicies": ["nobodys"] }))))
+        .api(&api("none", up, hmac(json!({ "defaultPolicies": [] }))))
+        .api(&named)
+        .policy(&json!({ "id": "empty", "access_rights": {} }))
+        .policy(&json!({ "id": "off", "is_inactive": true, "access_rights": { "policies": { "api_id": "policies" } } }))
+        .policy(&json!({ "id": "elsewhere", "access_rights": { "orders": { "api_id": "orders" } } }))
+        .policy(&limited("slow", json!({ "rate": 1, "per": 3600 })))
+        .policy(&limited("spent", json!({ "quota_max": 1, "quota_renewal_rate": 3600 })))
+        .policy(&json!({ "id": "narrow", "access_rights": { "policies": {
+            "api_id": "policies", "allowed_urls": [{ "url": "/y", "methods": ["GET"] }],
+        } } }))
+}
+
+/// A row of the page.
+struct Row {
+    rfc: String,
+    error: String,
+    description: String,
+    tyk: u16,
+    text: String,
+    flag: Option<String>,
+}
+
+/// The page, by reason code.
+fn page() -> HashMap<String, Row> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors.md");
+    let text = fs::read_to_string(path).unwrap();
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|line| {
+        let cells: Vec<&str> = line.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+        let cell = |n: usize| cells[n].to_owned();
+        let row = Row {
+            rfc: cell(2),
+            error: cell(3),
+            description: cell(4),
+            tyk: cells[5].parse().unwrap(),
+            text: cell(6),
+            flag: Some(cell(7)).filter(|flag| !flag.is_empty()),
+        };
+        (cell(1), row)
+    })
+    .collect()
+}
+
+#[test]
+fn every_reason_has_its_way_and_its_row() {
+    let page = page();
+    for reason in Reason::ALL {
+        let code = reason.code();
+        assert!(
+            WAYS.iter().any(|way| way.code == code),
+            "nothing shows what {code} looks like from outside; say how it is met in WAYS of tests/it/every_error.rs"
+        );
+        assert!(
+            page.contains_key(code),
+            "docs/errors.md has no row for {code}; write it anew with UPDATE_DOCS=1"
+        );
+    }
+    assert_eq!(
+        (WAYS.len(), page.len()),
+        (Reason::ALL.len(), Reason::ALL.len()),
+        "something is there twice, or too much"
+    );
+}
+
+#[test]
+fn in_rfc_they_are_answered_as_their_rows_say() {
+    let stage = Stage::new("rfc");
+    let page = page();
+    for way in WAYS {
+        let (code, row) = (way.code, &page[way.code]);
+        let met = (way.meet)(&stage);
+        met.gateway.requests_with(&format!("\"reason\":\"{code}\""));
+        let Some(answer) = met.answer else { continue };
+        assert_eq!(answer.header("x-flag"), row.flag.as_deref(), "{code}");
+        let status = row.rfc.split(' ').next().unwrap();
+        let body = format!("{{\"error\":\"{}\",\"error_description\":\"{}\"}}\n", row.error, row.description);
+        assert_eq!((answer.status.to_string(), answer.text()), (status.to_owned(), body), "{code}");
+        assert_eq!(answer.header("content-type"), Some("application/json"), "{code}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{code}");
+        let retry = row.rfc.split_once("`Retry-After: ").map(|(_, seconds)| seconds.trim_end_matches('`'));
+        match answer.header("retry-after") {
+            // When a limit ends depends on the clock.
+            Some(seconds) if answer.status == 429 => assert!(seconds.parse::<u32>().is_ok(), "{code}"),
+            seconds => assert_eq!(seconds, retry, "{code}"),
+        }
+        let challenge = answer.header("www-authenticate");
+        if !row.rfc.contains("challenge") {
+            assert_eq!(challenge, None, "{code}");
+        } else if code == "token_missing" {
+            assert_eq!(challenge, Some("Bearer realm=\"orders\""), "{code}");
+        } else {
+            let description = row.description.trim_end_matches('.');
+            let parameters = format!(", error=\"{}\", error_description=\"{description}\"", row.error);
+            let challenge = challenge.unwrap_or_else(|| panic!("{code} has no challenge"));
+            assert!(challenge.starts_with("Bearer realm=\"") && challenge.ends_with(&parameters), "{code}");
+        }
+        assert!(!answer.text().contains(code) || row.error == code, "the code of the log is not for callers");
+    }
+}
+
+#[test]
+fn in_tyk_they_are_answered_as_their_rows_say() {
+    let stage = Stage::new("tyk");
+    let page = page();
+    for way in WAYS.iter().filter(|way| way.not_in_tyk.is_none()) {
+        let (code, row) = (way.code, &page[way.code]);
+        let met = (way.meet)(&stage);
+        met.gateway.requests_with(&format!("\"reason\":\"{code}\""));
+        let Some(answer) = met.answer else { continue };
+        assert_eq!(answer.header("x-flag"), row.flag.as_deref(), "{code}");
+        let said = serde_json::from_slice(&answer.body)
+            .map_or_else(|_| answer.text(), |body: Value| body["error"].as_str().unwrap().to_owned());
+        assert_eq!(answer.status, row.tyk, "{code}: {said}");
+        // What stands for the detail is at most once in a text, and never nothing.
+        match row.text.split_once("{}") {
+            None => assert_eq!(said, row.text, "{code}"),
+            Some((before, after)) => {
+                let detail = said.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+                assert!(detail.is_some_and(|detail| !detail.is_empty()), "{code}: {said}");
+            }
+        }
+        assert_eq!(answer.header("www-authenticate"), None, "{code}");
+    }
+}
