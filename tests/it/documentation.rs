@@ -56,7 +56,8 @@ fn errors() -> String {
          text; `{}` there is what Tyk repeats of the token. The flag is what rules of\n\
          [`errorOverrides`](definitions.md#errors) may name the reason by.\n\n\
          Besides these there are answers without a body: 301 to the clean path, 400 for a head that cannot be parsed, 414 and 431\n\
-         for one that is too large. A refusal by a limit says in `Retry-After` when to come back, if that is of use. `client_closed` is answered to nobody: it is what the access log has for a client that left.\n\n\
+         for one that is too large. `Retry-After` says in how many seconds to come back; a\n\
+         refusal by a limit has it if that is of use. `client_closed` is answered to nobody: it is what the access log has for a client that left.\n\n\
          This page is made from the table in `src/refusal/table.rs`, and `tests/it/every_error.rs` meets every row from outside.\n\n\
          | reason code | `rfc` | `error` | `error_description` | `tyk` | Tyk's text | flag |\n\
          |---|---|---|---|---|---|---|\n",
@@ -67,8 +68,7 @@ fn errors() -> String {
             Challenge::None => "",
             Challenge::Plain | Challenge::Error => " + challenge",
         };
-        let retry =
-            row.retry_after.map_or_else(String::new, |seconds| format!(" + `Retry-After: {seconds}`"));
+        let retry = if row.retry_after.is_some() { " + `Retry-After`" } else { "" };
         text.push_str(&format!(
             "| `{}` | {}{challenge}{retry} | `{}` | {} | {} | {} | {} |\n",
             row.code,

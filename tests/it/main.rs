@@ -36,3 +36,4 @@ mod schemes;
 mod stopping;
 mod support;
 mod token_places;
+mod weaknesses;
