@@ -3,7 +3,7 @@
 //! Both have the same fields, each with one setter that takes a text; what one key source says
 //! replaces what the gateway says, field by field.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use http::{HeaderName, HeaderValue, header};
 use url::Url;
@@ -20,7 +20,7 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_STALE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Options in the making.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct FetchSettings {
     options: FetchOptions,
     /// Texts that may be references, and what is made of them only together.
@@ -28,6 +28,13 @@ pub struct FetchSettings {
     certificate: Option<Secret>,
     key: Option<Secret>,
     proxy: Option<Secret>,
+}
+
+/// Without texts that may be secrets.
+impl fmt::Debug for FetchSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FetchSettings").field("options", &self.options).finish_non_exhaustive()
+    }
 }
 
 /// A setting that cannot be used, and why.
@@ -266,6 +273,9 @@ mod tests {
             assert!(settings.add_header(name, value, &secrets).is_err(), "{name}");
         }
         assert!(settings.add_header("X-A", "env://NONE", &secrets).is_err());
+        settings.set("clientKey", "hush").unwrap();
+        assert!(!format!("{settings:?}").contains("hush"));
+        settings.key = None;
         let options = settings.finish(&secrets).unwrap();
         assert_eq!(options.headers, [(HeaderName::from_static("x-key"), HeaderValue::from_static("hush"))]);
         assert!(!format!("{options:?}").contains("hush"));

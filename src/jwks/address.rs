@@ -89,11 +89,13 @@ impl Rule {
         Self { networks, named_by, is_loopback: is_loopback(url) }
     }
 
-    /// Looks at a host that is written as an address; names are looked at when they are resolved.
+    /// Looks at a host that says where it is: one that is written as an address, and this machine. Other
+    /// names are looked at when they are resolved.
     pub(super) fn check(self, url: &Url) -> Result<(), FetchError> {
         let address = match url.host() {
             Some(Host::Ipv4(address)) => IpAddr::V4(address),
             Some(Host::Ipv6(address)) => IpAddr::V6(address),
+            Some(Host::Domain(_)) if self.is_loopback => IpAddr::V4(Ipv4Addr::LOCALHOST),
             Some(Host::Domain(_)) | None => return Ok(()),
         };
         self.permits(address).map_err(|reason| FetchError::new(format!("{address} is {reason}")))
@@ -234,15 +236,25 @@ mod tests {
 
     #[test]
     fn hosts_that_are_addresses() {
-        let check = |url: &str| {
+        let check_by = |url: &str, named_by| {
             let url = Url::parse(url).unwrap();
-            Rule::new(&url, Operator, Configured).check(&url)
+            Rule::new(&url, named_by, Configured).check(&url)
         };
+        let check = |url| check_by(url, Operator);
         // Other spellings of addresses are addresses for a URL (WHATWG).
         for bad in ["http://169.254.169.254/", "http://0xa9fea9fe/", "http://[fe80::1]/", "http://0/"] {
             assert!(check(bad).is_err(), "{bad}");
         }
-        for good in ["http://127.0.0.1/", "http://10.1.2.3/", "https://idp.test/", "http://[::1]/"] {
+        for inside in ["http://localhost/", "http://127.0.0.1/", "http://10.1.2.3/", "https://[fd12::1]/"] {
+            assert!(check_by(inside, Provider).is_err(), "{inside}");
+        }
+        for good in [
+            "http://localhost/",
+            "http://127.0.0.1/",
+            "http://10.1.2.3/",
+            "https://idp.test/",
+            "http://[::1]/",
+        ] {
             assert!(check(good).is_ok(), "{good}");
         }
     }

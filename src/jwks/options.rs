@@ -61,6 +61,14 @@ pub enum PrivateNetworks {
 impl FetchOptions {
     /// How long the last good set is used while a source fails, if nothing else is said.
     pub const DEFAULT_MAX_STALE: Duration = Duration::from_secs(24 * 60 * 60);
+
+    /// Whether what was fetched with these options would also have been taken with the others: the same
+    /// hosts are believed, for the same reasons.
+    pub(super) fn trust_as(&self, other: &Self) -> bool {
+        self.trusted == other.trusted
+            && self.plain_http == other.plain_http
+            && self.private_networks == other.private_networks
+    }
 }
 
 impl Default for FetchOptions {

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::{
@@ -29,7 +29,8 @@ pub(super) async fn keep_fresh(source: Weak<Source>, fetch: Arc<dyn Fetch>, endp
     let Some(wake) = source.upgrade().and_then(|source| Some(source.as_remote()?.wake.clone())) else {
         return;
     };
-    let mut history = History::default();
+    // An older source may have left its set.
+    let mut history = History { was_good: has_keys(&source), failures: 0 };
     while let Some(strong) = source.upgrade() {
         let Some(remote) = strong.as_remote() else { return };
         let number = remote.begin();
@@ -41,11 +42,13 @@ pub(super) async fn keep_fresh(source: Weak<Source>, fetch: Arc<dyn Fetch>, endp
     }
 }
 
-#[derive(Default)]
 struct History {
     was_good: bool,
-    failing_since: Option<Instant>,
     failures: u32,
+}
+
+fn has_keys(source: &Weak<Source>) -> bool {
+    source.upgrade().is_some_and(|source| source.keys().is_some())
 }
 
 /// One fetch; gives the pause before the next.
@@ -69,8 +72,9 @@ async fn refresh(
             pause_after(remote.time_to_live(), max_age)
         }
         Err(fault) => {
-            remote.note_fault(fault.error.to_string());
-            failed(source, fault, options.max_stale, history)
+            let failing = remote.note_fault(fault.error.to_string());
+            let left = options.max_stale.saturating_sub(failing);
+            failed(source, fault, left, history)
         }
     }
 }
@@ -126,7 +130,7 @@ fn good(source: &Source, keys: KeySet, history: &mut History) {
         warn!(source = source.name(), rejected, usable, %first, "keys of the set cannot be used and are left out");
     }
     source.replace(Some(keys));
-    *history = History { was_good: true, ..History::default() };
+    *history = History { was_good: true, failures: 0 };
 }
 
 /// How long a good set is used before the next one is fetched: what the server says, but neither so
@@ -138,13 +142,14 @@ fn pause_after(time_to_live: Duration, max_age: Option<Duration>) -> Duration {
     time.mul_f64(0.9 - 0.1 * fastrand::f64())
 }
 
+/// `left` is how much longer a good set is kept.
 fn failed(
     source: &Source,
     Fault { error, unusable }: Fault,
-    max_stale: Duration,
+    left: Duration,
     history: &mut History,
 ) -> Duration {
-    let is_too_old = history.failing_since.get_or_insert_with(Instant::now).elapsed() >= max_stale;
+    let is_too_old = left.is_zero();
     let keys_kept = history.was_good && source.keys().is_some() && !is_too_old;
     if history.failures == 0 {
         warn!(source = source.name(), %error, keys_kept, "key set cannot be used");
@@ -164,8 +169,6 @@ fn failed(
     let longest = if keys_kept { MAX_BACK_OFF_WITH_KEYS } else { MAX_BACK_OFF };
     let doubled = FIRST_BACK_OFF.saturating_mul(1 << history.failures.min(7));
     let pause = doubled.min(longest).mul_f64(0.5 + 0.5 * fastrand::f64());
-    let left =
-        max_stale.saturating_sub(history.failing_since.map_or(Duration::ZERO, |since| since.elapsed()));
     // The end of a set that is kept is not put off by a pause.
     if keys_kept { pause.min(left.max(FIRST_BACK_OFF)) } else { pause }
 }

@@ -59,8 +59,9 @@ impl Registry {
         Ok(Self::on(fetch, Tasks { handle, _thread: Some(sender) }))
     }
 
-    /// The source at this place; a new one is fetched at once. The time to live is that of whoever asked
-    /// last: who has several users for one place asks with the shortest.
+    /// The source at this place; a new one is fetched at once, and until that is done has the keys of one
+    /// that goes there in another way. The time to live is that of whoever asked last: who has several
+    /// users for one place asks with the shortest.
     #[must_use]
     pub fn remote(&self, remote: &RemoteSource) -> Arc<Source> {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,7 +70,13 @@ impl Registry {
             return source;
         }
         sources.retain(|_, source| source.strong_count() > 0);
-        let source = Arc::new(Source::remote(remote, Arc::clone(&self.tasks)));
+        let mut source = Source::remote(remote, Arc::clone(&self.tasks));
+        let older = sources.iter().filter(|(known, _)| known.is_as_good_as(remote.endpoint()));
+        let older = older.filter_map(|(_, older)| older.upgrade());
+        if let Some(older) = older.max_by_key(|older| older.last_good()) {
+            source = source.inherit(&older);
+        }
+        let source = Arc::new(source);
         let weak = Arc::downgrade(&source);
         sources.insert(remote.endpoint().clone(), weak.clone());
         self.tasks.handle.spawn(keep_fresh(weak, Arc::clone(&self.fetch), remote.endpoint().clone()));

@@ -65,6 +65,14 @@ impl fmt::Display for UrlError {
 
 impl std::error::Error for UrlError {}
 
+impl Endpoint {
+    /// Whether keys that were fetched by one are as good as those fetched by the other: they are those of
+    /// the same place, and that it is the right one was made sure of in the same way.
+    pub(super) fn is_as_good_as(&self, other: &Self) -> bool {
+        self.location == other.location && self.options.trust_as(&other.options)
+    }
+}
+
 impl RemoteSource {
     /// How long a set is used if nothing else is said, as in Tyk.
     pub const DEFAULT_TIME_TO_LIVE: Duration = Duration::from_secs(240);

@@ -55,7 +55,8 @@ struct History {
     /// When the next fetch begins, unless somebody asks for it earlier.
     next: Option<Instant>,
     fault: Option<(Instant, String)>,
-    is_failing: bool,
+    /// When the first fetch failed since the last good one.
+    failing_since: Option<Instant>,
     faults: u64,
 }
 
@@ -162,7 +163,8 @@ impl Source {
         let history = self.remote.as_ref()?.history();
         let now = Instant::now();
         let keys = self.keys();
-        let state = match (keys.as_ref().map(|keys| keys.keys().is_empty()), history.is_failing) {
+        let state = match (keys.as_ref().map(|keys| keys.keys().is_empty()), history.failing_since.is_some())
+        {
             (Some(true), _) => SourceState::Unusable,
             (Some(false), true) => SourceState::Stale,
             (Some(false), false) => SourceState::Fresh,
@@ -197,6 +199,27 @@ impl Source {
         }
     }
 
+    /// When a good set was fetched last.
+    pub(super) fn last_good(&self) -> Option<Instant> {
+        self.remote.as_ref()?.history().good
+    }
+
+    /// Begins with the good set of an older source, and with what is known of it: another way to the same
+    /// place must not cost the keys if the place cannot be reached right now.
+    pub(super) fn inherit(self, older: &Self) -> Self {
+        let (Some(remote), Some(old)) = (&self.remote, &older.remote) else { return self };
+        let keys = older.keys();
+        if keys.as_ref().is_none_or(|keys| keys.keys().is_empty()) {
+            return self;
+        }
+        self.keys.store(Guard::into_inner(keys));
+        {
+            let (mut own, old) = (remote.history(), old.history());
+            (own.good, own.failing_since) = (old.good, old.failing_since);
+        }
+        self
+    }
+
     pub(super) const fn as_remote(&self) -> Option<&Remote> {
         self.remote.as_ref()
     }
@@ -229,14 +252,16 @@ impl Remote {
     pub(super) fn note_success(&self) {
         let mut history = self.history();
         history.good = Some(Instant::now());
-        history.is_failing = false;
+        history.failing_since = None;
     }
 
-    pub(super) fn note_fault(&self, reason: String) {
+    /// Gives how long the source has been failing.
+    pub(super) fn note_fault(&self, reason: String) -> Duration {
         let mut history = self.history();
-        history.fault = Some((Instant::now(), reason));
-        history.is_failing = true;
+        let now = Instant::now();
+        history.fault = Some((now, reason));
         history.faults = history.faults.saturating_add(1);
+        now.duration_since(*history.failing_since.get_or_insert(now))
     }
 
     /// How long it is until the next fetch begins; nothing while one is under way.

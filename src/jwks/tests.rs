@@ -297,3 +297,35 @@ async fn one_source_for_each_url_for_as_long_as_it_is_wanted() {
     sleep(TTL * 3).await;
     assert_eq!(provider.asked(), before, "nobody wants the set any more");
 }
+
+#[tokio::test(start_paused = true)]
+async fn another_way_to_the_same_place_costs_no_keys() {
+    let provider = Provider::new(Answer::Body(set(&["a"])));
+    let (registry, sources) = sources(&provider).await;
+    let usual = FetchOptions::default();
+    let at = |url: &str, options: FetchOptions| {
+        let remote = RemoteSource::key_set(url, options).unwrap().with_time_to_live(TTL);
+        let source = registry.remote(&remote);
+        KeySources::new(vec![(source, Binding::default())])
+    };
+    let url = "https://idp.test/jwks";
+    // The outage lasts for a while already.
+    provider.now(Answer::Fails);
+    sleep(MAX_STALE / 2).await;
+    let other_way = at(url, FetchOptions { max_keys: 7, ..usual.clone() });
+    let other_trust = at(url, FetchOptions { plain_http: true, ..usual.clone() });
+    let other_place = at("https://idp.test/other", usual);
+    drop(sources);
+    for _ in 0..3 {
+        assert_eq!(find(&other_way, "a"), Ok(()));
+        assert_eq!(find(&other_trust, "a"), Err(Missing::Unavailable));
+        assert_eq!(find(&other_place, "a"), Err(Missing::Unavailable));
+        sleep(MAX_STALE / 7).await;
+    }
+    // Its keys have been without news as long as those of the older source.
+    sleep(MAX_STALE / 7).await;
+    assert_eq!(find(&other_way, "a"), Err(Missing::Unavailable));
+    provider.now(Answer::Body(set(&["b"])));
+    sleep(TTL).await;
+    assert_eq!((find(&other_way, "b"), find(&other_trust, "b")), (Ok(()), Ok(())));
+}

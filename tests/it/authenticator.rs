@@ -7,7 +7,7 @@ use std::{
 
 use claimgate::{
     auth::{Authenticator, BuildError, Credential},
-    jwks::{HttpFetch, Registry, UrlError},
+    jwks::{FetchOptions, HttpFetch, PrivateNetworks, Registry, UrlError},
     jwt::{Algorithm, Token},
     refusal::Reason,
     session::Identity,
@@ -15,7 +15,7 @@ use claimgate::{
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use serde_json::json;
 
-use crate::support::{claims, key, key_named};
+use crate::support::{Server, claims, key, key_named, respond};
 
 fn registry() -> Registry {
     Registry::start(Arc::new(HttpFetch::new().unwrap())).unwrap()
@@ -66,6 +66,39 @@ async fn tokens_end_unless_their_owner_says_otherwise() {
     assert_eq!((session.identity(), session.expires()), (identity, None));
 }
 
+#[tokio::test]
+async fn keys_by_issuer() {
+    let signing = key(Algorithm::ES256);
+    let keys = json!({ "keys": [signing.public_jwk(Some("one"))] });
+    let idp = Server::start(move |request, stream| {
+        let own = format!("http://{}", request.values("host").concat());
+        let body = match request.target() {
+            "/.well-known/openid-configuration" => {
+                json!({ "issuer": own, "jwks_uri": format!("{own}/keys") })
+            }
+            _ => keys.clone(),
+        };
+        respond(stream, "200 OK", "application/json", body.to_string().as_bytes())
+    });
+    let registry = registry();
+    let options = FetchOptions { private_networks: PrivateNetworks::Refuse, ..FetchOptions::default() };
+    let builder = Authenticator::builder([Algorithm::ES256]).discover(idp.url()).fetching(options);
+    let authenticator = builder.build(&registry).unwrap();
+    Registry::prefetch(authenticator.keys().iter().cloned(), Duration::from_secs(10)).await;
+    let ask = async |issuer: &str| {
+        let token = signing.sign(&json!({ "kid": "one" }), &claims(json!({ "iss": issuer }))).unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
+        let result = authenticator.authenticate(&headers, None).await;
+        result.map(drop).map_err(|refusal| refusal.reason())
+    };
+    assert_eq!(ask(&idp.url()).await, Ok(()));
+    let fetches = idp.recorded().len();
+    // A token of another issuer is not worth a question.
+    assert_eq!(ask("https://other.test").await, Err(Reason::KeyUnknown));
+    assert_eq!(idp.recorded().len(), fetches);
+}
+
 #[test]
 fn what_cannot_be_built() {
     let fails = |builder: claimgate::auth::Builder| builder.build(&registry()).unwrap_err();
@@ -73,6 +106,7 @@ fn what_cannot_be_built() {
     assert_eq!(fails(Authenticator::builder([Algorithm::HS256])), BuildError::NoKeySource);
     let hs = || Authenticator::builder([Algorithm::HS256]);
     assert_eq!(fails(hs().key(secret()).jwks_uri("idp.example/jwks")), BuildError::Url(0, UrlError::Shape));
+    assert_eq!(fails(hs().discover("http://idp.example")), BuildError::Url(0, UrlError::Exposed));
     assert!(matches!(fails(hs().key(secret()).key("short")), BuildError::Key(1, _)));
     assert_eq!(fails(hs().key(secret()).key([7; 32])), BuildError::NamelessKeys);
 }

@@ -17,7 +17,9 @@ use claimgate::jwt::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Gateway, Request, Server, Setup, binary, key, key_named, now, provider};
+use crate::support::{
+    Answer, Gateway, Request, Server, Setup, binary, key, key_named, now, provider, respond,
+};
 
 fn checkout(path: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -51,7 +53,24 @@ struct World {
     upstream: Server,
     login: Provider,
     staff: Provider,
+    supplier: Server,
     _servers: [Server; 2],
+}
+
+/// An identity provider with metadata, whose issuer has the path `/b2b`.
+fn supplier() -> Server {
+    let keys = json!({ "keys": [key(Algorithm::ES256).public_jwk(Some("es256"))] });
+    Server::start(move |request, stream| {
+        let own = format!("http://{}", request.values("host").concat());
+        let body = match request.target() {
+            "/b2b/.well-known/openid-configuration" => {
+                json!({ "issuer": format!("{own}/b2b"), "jwks_uri": format!("{own}/b2b/keys") })
+            }
+            "/b2b/keys" => keys.clone(),
+            _ => return respond(stream, "404 Not Found", "text/plain", b"nothing here"),
+        };
+        respond(stream, "200 OK", "application/json", body.to_string().as_bytes())
+    })
 }
 
 /// An identity provider of the examples: its issuer, and its keys by `kid`.
@@ -89,6 +108,7 @@ impl World {
             ],
         };
         let servers = [provider(&login.keys), provider(&staff.keys)];
+        let supplier = supplier();
         let upstream = Server::up();
         let mut setup =
             Setup::new().env("WEBHOOKS_SECRET", &secret()).env("STATEMENTS_KEY", statements_key());
@@ -97,9 +117,10 @@ impl World {
             let text = fs::read_to_string(&path)
                 .unwrap()
                 .replace("https://login.example.com/.well-known/jwks.json", &servers[0].url())
-                .replace("https://staff.example.com/oauth2/keys", &servers[1].url());
+                .replace("https://staff.example.com/oauth2/keys", &servers[1].url())
+                .replace("https://id.suppliers.example", &supplier.url());
             // Each example has an upstream port of its own.
-            let text = (9001..=9006)
+            let text = (9001..=9007)
                 .fold(text, |text, port| text.replace(&format!("http://127.0.0.1:{port}"), &upstream.url()));
             setup = setup.file(&format!("api-definitions/{}", path.file_name().unwrap().display()), &text);
         }
@@ -108,7 +129,7 @@ impl World {
             let name = format!("policies/{}", path.file_name().unwrap().display());
             setup = setup.file(&name, &fs::read_to_string(&path).unwrap());
         }
-        Self { gateway: setup.start(), upstream, login, staff, _servers: servers }
+        Self { gateway: setup.start(), upstream, login, staff, supplier, _servers: servers }
     }
 
     fn get(&self, path: &str, token: &str) -> Answer {
@@ -164,6 +185,19 @@ fn two_providers() {
         &world.login.token("rs256", "catalog", json!({ "fill": "x".repeat(8000) })),
         401,
     );
+}
+
+#[test]
+fn keys_by_issuer() {
+    let world = World::new();
+    let sign = |issuer: &str, typ: &str| {
+        let claims = json!({ "iss": issuer, "aud": "suppliers", "sub": "acme", "exp": now() + 60 });
+        key(Algorithm::ES256).sign(&json!({ "kid": "es256", "typ": typ }), &claims).unwrap()
+    };
+    let issuer = format!("{}/b2b", world.supplier.url());
+    world.gets_in("/suppliers/offers", &sign(&issuer, "at+jwt"));
+    world.is_refused("/suppliers/offers", &sign(&issuer, "JWT"), 401);
+    world.is_refused("/suppliers/offers", &sign(&world.supplier.url(), "at+jwt"), 401);
 }
 
 #[test]
