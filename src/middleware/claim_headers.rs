@@ -74,7 +74,7 @@ impl ClaimHeaders {
             headers.insert(&header.name, value.unwrap_or_else(empty));
         }
         if let Some(payload) = &self.payload {
-            let value = session.map(|session| payload.value(session)).transpose()?;
+            let value = session.and_then(Session::payload).map(|own| payload.value(own)).transpose()?;
             headers.insert(&payload.name, value.unwrap_or_else(empty));
         }
         Ok(())
@@ -114,9 +114,11 @@ impl PayloadHeader {
         Ok(Self { name, max_octets })
     }
 
-    fn value(&self, session: &Session) -> Result<HeaderValue, NotForwardable> {
-        let payload = session.payload().filter(|payload| payload.len() <= self.max_octets);
-        HeaderValue::from_str(payload.ok_or(NotForwardable)?).map_err(|_| NotForwardable)
+    fn value(&self, payload: &str) -> Result<HeaderValue, NotForwardable> {
+        if payload.len() > self.max_octets {
+            return Err(NotForwardable);
+        }
+        HeaderValue::from_str(payload).map_err(|_| NotForwardable)
     }
 }
 
