@@ -1,8 +1,17 @@
-//! What a request costs before it is forwarded: verifying a token, recalling one, finding its API.
+//! What a request costs before it is forwarded: verifying a token, recalling one, finding its API,
+//! asking its limits.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that meets the unexpected should stop")]
 
-use std::{hint::black_box, sync::Arc, time::Duration};
+use std::{
+    hint::black_box,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 use claimgate::{
     auth::Authenticator,
@@ -17,9 +26,10 @@ use claimgate::{
         },
         sign::SigningKey,
     },
+    limits::{Allowance, ApiLimits, Asking, Caller, Endpoints, Limiter, Limits, Pass, Plan, Quota, Rate},
 };
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderValue, Method, header::AUTHORIZATION};
 use serde_json::{Value, json};
 
 fn claims() -> Value {
@@ -133,6 +143,50 @@ fn authenticate(c: &mut Criterion) {
     group.finish();
 }
 
+/// A plan with this rate in a second and this quota in a day, which nobody reaches.
+fn plan(rate: f64, quota: i64) -> Plan {
+    let rate = Rate { allowance: Allowance::rate(rate, 1.0), throttle: None };
+    Plan::new(Limits { rate, quota: Quota::new(quota, 86_400) }, Endpoints::default(), "api", &["session"])
+}
+
+fn ask(limiter: &Limiter, caller: Caller, plan: &Plan, api: &ApiLimits) -> Pass {
+    let caller = Some((caller, plan));
+    let asking = Asking { caller, api, method: &Method::GET, paths: ["/api/x", "/x"], ambiguous: false };
+    limiter.admit(black_box(&asking), Instant::now).unwrap()
+}
+
+fn limits(c: &mut Criterion) {
+    let api = ApiLimits::default();
+    let mut group = c.benchmark_group("limits");
+    let caller = Caller::new(Some("https://idp.test"), "user@example.com");
+    for (name, plan) in
+        [("none", plan(0.0, -1)), ("rate", plan(1e9, -1)), ("rate and quota", plan(1e9, i64::MAX))]
+    {
+        let limiter = Limiter::new(Instant::now());
+        group.bench_function(name, |b| b.iter(|| ask(&limiter, caller, &plan, &api)));
+    }
+    let (limiter, plan) = (Limiter::new(Instant::now()), plan(1e9, i64::MAX));
+    let callers: Vec<_> =
+        (0..100_000).map(|n| Caller::new(Some("https://idp.test"), &n.to_string())).collect();
+    let mut turn = callers.iter().cycle();
+    group.bench_function("rate and quota, 100,000 callers in turn", |b| {
+        b.iter(|| ask(&limiter, *turn.next().unwrap(), &plan, &api));
+    });
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                ask(&limiter, caller, &plan, &api);
+            }
+        });
+        group.bench_function("rate and quota, another thread asking for the same caller", |b| {
+            b.iter(|| ask(&limiter, caller, &plan, &api));
+        });
+        stop.store(true, Ordering::Relaxed);
+    });
+    group.finish();
+}
+
 fn route(c: &mut Criterion) {
     let mut group = c.benchmark_group("route");
     for count in [1, 100, 10_000] {
@@ -152,6 +206,6 @@ fn route(c: &mut Criterion) {
 criterion_group! {
     name = request;
     config = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
-    targets = verify, decrypt, authenticate, route
+    targets = verify, decrypt, authenticate, route, limits
 }
 criterion_main!(request);

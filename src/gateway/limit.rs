@@ -5,11 +5,11 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use http::{HeaderMap, header::RETRY_AFTER};
+use http::HeaderMap;
 use tokio::time::sleep;
 
 use crate::{
-    limits::{Asking, Exceeded, Limiter, Pass, Which, rate_limit_fields, retry_after, tyk_fields},
+    limits::{Asking, Exceeded, Limiter, Pass, Which, rate_limit_fields, tyk_fields},
     refusal::{Profile, Reason, Refusal},
 };
 
@@ -81,8 +81,9 @@ fn refusal(exceeded: &Exceeded) -> Refusal {
     };
     let mut fields = HeaderMap::new();
     rate_limit_fields(&exceeded.left, &mut fields);
-    if let Some(seconds) = retry_after(exceeded) {
-        fields.insert(RETRY_AFTER, seconds.into());
+    let refusal = Refusal::with_fields(reason, fields);
+    match exceeded.renewed_in {
+        Some(time) => refusal.retry_after(time),
+        None => refusal,
     }
-    Refusal::with_fields(reason, fields)
 }

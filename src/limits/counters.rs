@@ -11,7 +11,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::{Allowance, key::Key};
+use super::key::Key;
 
 /// Parts of the table; a power of two.
 const PARTS: u64 = 256;
@@ -39,7 +39,7 @@ struct Window {
     key: Key,
     start: u64,
     used: u64,
-    /// When it ended by the allowance that was last asked for.
+    /// When it ends; the last moment stands for never.
     end: u64,
 }
 
@@ -64,11 +64,11 @@ impl Default for Counters {
 }
 
 impl Counters {
-    /// Counts a request, if it is allowed.
-    pub(super) fn take(&self, key: &Key, allowance: Allowance, now: u64) -> Count {
+    /// Counts a request, if it is one of so many in its window.
+    pub(super) fn take(&self, key: &Key, requests: u64, now: u64) -> Count {
         // Every hash has a part; without one nothing could be counted, so nothing would pass.
-        let none = || Count { used: allowance.requests(), start: now, counted: false };
-        self.with_part(key, |part| part.take(key, allowance, now)).unwrap_or_else(none)
+        let none = || Count { used: requests, start: now, counted: false };
+        self.with_part(key, |part| part.take(key, requests, now)).unwrap_or_else(none)
     }
 
     /// Takes back what was counted in the window that began then.
@@ -92,13 +92,13 @@ impl Part {
         self.windows.get_mut(*self.places.get(key)?)
     }
 
-    fn take(&mut self, key: &Key, allowance: Allowance, now: u64) -> Count {
+    fn take(&mut self, key: &Key, requests: u64, now: u64) -> Count {
         if let Some(window) = self.find(key) {
-            return window.take(allowance, now);
+            return window.take(requests, now);
         }
         self.make_room(now);
-        let mut window = Window { key: *key, start: now, used: 0, end: now };
-        let count = window.take(allowance, now);
+        let mut window = Window { key: *key, start: now, used: 0, end: key.end(now) };
+        let count = window.take(requests, now);
         self.places.insert(*key, self.windows.len());
         self.windows.push(window);
         count
@@ -140,21 +140,14 @@ impl Part {
 }
 
 impl Window {
-    fn take(&mut self, allowance: Allowance, now: u64) -> Count {
-        let period = allowance.period().map(nanos);
-        let end = |start: u64| period.map(|period| start.saturating_add(period));
-        if end(self.start).is_some_and(|end| end <= now) {
-            (self.start, self.used) = (now, 0);
+    fn take(&mut self, requests: u64, now: u64) -> Count {
+        if self.end <= now {
+            (self.start, self.end, self.used) = (now, self.key.end(now), 0);
         }
-        self.end = end(self.start).unwrap_or(u64::MAX);
-        let counted = self.used < allowance.requests();
+        let counted = self.used < requests;
         self.used = self.used.saturating_add(u64::from(counted));
         Count { used: self.used, start: self.start, counted }
     }
-}
-
-pub(super) fn nanos(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl std::fmt::Debug for Counters {
@@ -168,23 +161,24 @@ mod tests {
     use std::{sync::Barrier, thread};
 
     use super::{
-        super::{Caller, Scope},
+        super::{Allowance, Caller, Scope},
         *,
     };
 
     const SECOND: u64 = 1_000_000_000;
 
-    fn key(subject: &str) -> Key {
-        Key::new(Caller::new(None, subject), Scope::new(&["test"]))
+    fn key_in(subject: &str, allowance: Allowance) -> Key {
+        Key::new(Caller::new(None, subject), Scope::new(&["test"]), allowance)
     }
 
-    fn rate(requests: f64) -> Allowance {
-        Allowance::rate(requests, 10.0).unwrap()
+    /// Of a window of ten seconds.
+    fn key(subject: &str) -> Key {
+        key_in(subject, Allowance::rate(1.0, 10.0).unwrap())
     }
 
     /// Which of these requests are let through.
-    fn passing(counters: &Counters, allowance: Allowance, times: &[u64]) -> Vec<bool> {
-        times.iter().map(|now| counters.take(&key("a"), allowance, *now).counted).collect()
+    fn passing(counters: &Counters, key: &Key, requests: u64, times: &[u64]) -> Vec<bool> {
+        times.iter().map(|now| counters.take(key, requests, *now).counted).collect()
     }
 
     #[test]
@@ -193,37 +187,43 @@ mod tests {
         let s = |tenths: u64| tenths * SECOND / 10;
         let times = [s(5), s(6), s(7), s(104), s(105), s(106), s(107), s(204), s(205)];
         assert_eq!(
-            passing(&counters, rate(2.0), &times),
+            passing(&counters, &key("a"), 2, &times),
             [true, true, false, false, true, true, false, false, true],
             "a refused request neither counts nor lengthens"
         );
     }
 
     #[test]
-    fn another_limit_acts_at_once_and_keeps_what_was_counted() {
+    fn another_number_acts_at_once_and_keeps_what_was_counted() {
         let counters = Counters::default();
-        assert_eq!(passing(&counters, rate(2.0), &[0, 0, 0]), [true, true, false]);
-        assert_eq!(passing(&counters, rate(4.0), &[1, 1, 1]), [true, true, false]);
-        assert_eq!(passing(&counters, rate(1.0), &[2, 2]), [false, false]);
-        let shorter = Allowance::rate(1.0, 1.0).unwrap();
-        assert_eq!(passing(&counters, shorter, &[SECOND - 1, SECOND]), [false, true]);
+        assert_eq!(passing(&counters, &key("a"), 2, &[0, 0, 0]), [true, true, false]);
+        assert_eq!(passing(&counters, &key("a"), 4, &[1, 1, 1]), [true, true, false]);
+        assert_eq!(passing(&counters, &key("a"), 1, &[2, 2]), [false, false]);
+    }
+
+    #[test]
+    fn a_short_window_does_not_end_a_long_one() {
+        let counters = Counters::default();
+        let short = key_in("a", Allowance::rate(1.0, 1.0).unwrap());
+        assert_eq!(passing(&counters, &key("a"), 2, &[0, 0, 0]), [true, true, false]);
+        assert_eq!(passing(&counters, &short, 1, &[0, 1, SECOND]), [true, false, true]);
+        assert_eq!(passing(&counters, &key("a"), 2, &[2 * SECOND]), [false]);
     }
 
     #[test]
     fn what_never_renews_stays_used() {
-        let counters = Counters::default();
-        let quota = Allowance::quota(1, 0).unwrap();
-        assert_eq!(passing(&counters, quota, &[0, u64::MAX - 1, u64::MAX]), [true, false, false]);
+        let (counters, endless) = (Counters::default(), key_in("a", Allowance::quota(1, 0).unwrap()));
+        assert_eq!(passing(&counters, &endless, 1, &[0, 1, u64::MAX - 1]), [true, false, false]);
     }
 
     #[test]
     fn what_is_given_back_can_be_taken_again() {
         let counters = Counters::default();
-        let count = counters.take(&key("a"), rate(1.0), 0);
+        let count = counters.take(&key("a"), 1, 0);
         counters.give_back(&key("a"), count.start);
-        assert_eq!(passing(&counters, rate(1.0), &[1, 2]), [true, false]);
+        assert_eq!(passing(&counters, &key("a"), 1, &[1, 2]), [true, false]);
         counters.give_back(&key("a"), 7);
-        assert_eq!(passing(&counters, rate(1.0), &[3]), [false], "of another window");
+        assert_eq!(passing(&counters, &key("a"), 1, &[3]), [false], "of another window");
     }
 
     #[test]
@@ -232,7 +232,7 @@ mod tests {
         let passed: usize = thread::scope(|scope| {
             let run = || {
                 start.wait();
-                (0..1_000).filter(|now| counters.take(&key("a"), rate(777.0), *now).counted).count()
+                (0..1_000).filter(|now| counters.take(&key("a"), 777, *now).counted).count()
             };
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(run)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).sum()
@@ -244,12 +244,12 @@ mod tests {
     fn memory_is_bounded_and_what_ends_is_forgotten() {
         let mut part = Part::default();
         for n in 0..MAX_WINDOWS * 2 {
-            part.take(&key(&n.to_string()), rate(5.0), 0);
+            part.take(&key(&n.to_string()), 5, 0);
         }
         assert_eq!((part.windows.len(), part.places.len()), (MAX_WINDOWS, MAX_WINDOWS));
         // Each newcomer forgets up to four that have ended.
         for n in 0..MAX_WINDOWS / 2 {
-            part.take(&key(&format!("later {n}")), rate(5.0), 20 * SECOND);
+            part.take(&key(&format!("later {n}")), 5, 20 * SECOND);
         }
         assert!(part.windows.len() <= MAX_WINDOWS / 2 + LOOKED_AT, "{}", part.windows.len());
         for (key, place) in &part.places {
@@ -263,11 +263,11 @@ mod tests {
         let mut part = Part::default();
         let regular = key("regular");
         for _ in 0..5 {
-            part.take(&regular, rate(5.0), 0);
+            part.take(&regular, 5, 0);
         }
         for n in 0..MAX_WINDOWS * 3 {
-            part.take(&key(&n.to_string()), rate(5.0), 0);
+            part.take(&key(&n.to_string()), 5, 0);
         }
-        assert!(!part.take(&regular, rate(5.0), 0).counted);
+        assert!(!part.take(&regular, 5, 0).counted);
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Exceeded, Pass, Quota};
+use super::{Pass, Quota};
 
 /// Sets `X-RateLimit-Limit`, `-Remaining` and `-Reset` as Tyk does: they are about the quota, and
 /// the last is a Unix time. `unix_time` is now, since the epoch.
@@ -44,12 +44,6 @@ pub fn rate_limit_fields(pass: &Pass, headers: &mut HeaderMap) {
             headers.append(HeaderName::from_static(name), value);
         }
     }
-}
-
-/// `Retry-After` in seconds (RFC 9110 section 10.2.3); nothing if trying again is of no use.
-#[must_use]
-pub fn retry_after(exceeded: &Exceeded) -> Option<u64> {
-    exceeded.renewed_in.map(|time| seconds_up(time).max(1))
 }
 
 /// A time in seconds, if it is one; the field has no parts of them.

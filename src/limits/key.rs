@@ -1,8 +1,10 @@
 //! Whose requests are counted together.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use aws_lc_rs::digest::{Context, Digest, SHA256};
+
+use super::Allowance;
 
 /// Who a counter is about: an identity, as a digest. Two callers never share one, whatever their
 /// issuers and subjects contain, and its size is not theirs to choose.
@@ -13,11 +15,13 @@ pub struct Caller([u8; 32]);
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Scope([u8; 32]);
 
-/// Names one counter.
+/// Names one counter. Windows of different length are different counters: else a caller with a token
+/// for each of two policies could end the long window by asking with the short one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     caller: Caller,
     scope: Scope,
+    period: Option<Duration>,
 }
 
 impl Caller {
@@ -44,9 +48,19 @@ impl Scope {
 }
 
 impl Key {
-    pub(super) const fn new(caller: Caller, scope: Scope) -> Self {
-        Self { caller, scope }
+    pub(super) const fn new(caller: Caller, scope: Scope, allowance: Allowance) -> Self {
+        Self { caller, scope, period: allowance.period() }
     }
+
+    /// When a window that begins then ends.
+    pub(super) fn end(&self, start: u64) -> u64 {
+        self.period.map_or(u64::MAX, |period| start.saturating_add(nanos(period)))
+    }
+}
+
+/// A time as counters measure it.
+pub(super) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A digest of texts that no other texts have: each goes with its length.

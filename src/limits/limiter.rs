@@ -6,9 +6,9 @@ use http::Method;
 
 use super::{
     Allowance, ApiLimits, Caller, Plan, Quota, Scope, Throttle,
-    counters::{Counters, nanos},
+    counters::Counters,
     endpoints::Place,
-    key::Key,
+    key::{Key, nanos},
 };
 
 /// Decides which requests are within their limits. One for a process: its counters are shared by
@@ -168,8 +168,8 @@ impl Limiter {
         allowance: Allowance,
         now: u64,
     ) -> ((Key, u64), Standing, bool) {
-        let key = Key::new(caller, scope);
-        let count = self.counters.take(&key, allowance, now);
+        let key = Key::new(caller, scope, allowance);
+        let count = self.counters.take(&key, allowance.requests(), now);
         let passed = Duration::from_nanos(now.saturating_sub(count.start));
         let standing = Standing {
             name,

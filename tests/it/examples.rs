@@ -311,6 +311,18 @@ fn operations_say_what_they_demand() {
 }
 
 #[test]
+fn a_better_plan_allows_more() {
+    let world = World::new();
+    let limits = |changes| {
+        let answer = world.get("/profile/", &world.login.token("rs256", "profile", changes));
+        assert_eq!(answer.status, 200);
+        answer.header("ratelimit-policy").unwrap().to_owned()
+    };
+    assert_eq!(limits(json!({})), "\"rate\";q=600;w=60");
+    assert_eq!(limits(json!({ "plan": "gold" })), "\"rate\";q=6000;w=60, \"quota\";q=1000000;w=2592000");
+}
+
+#[test]
 fn encrypted_tokens() {
     let world = World::new();
     let signed = world.login.token("rs256", "statements", json!({}));

@@ -176,6 +176,9 @@ async fn make(trial: &Trial, gateway: &str, client: &reqwest::Client) -> Result<
     if let Some(challenge) = &challenge {
         say!("     WWW-Authenticate: {challenge}");
     }
+    if let Some(seconds) = response.headers().get("retry-after").and_then(|field| field.to_str().ok()) {
+        say!("     Retry-After: {seconds}");
+    }
     let body = response.text().await.map_err(text)?;
     say!(
         "     {}",

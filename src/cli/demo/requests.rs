@@ -115,7 +115,10 @@ fn scopes(provider: &Provider, now: SystemTime) -> Option<Vec<Trial>> {
     Some(vec![
         Trial::new("A good token without a scope, for an API that needs one", Some(without), 403)
             .at("/reports/2026"),
-        Trial::new("The same with the scope reports:read", Some(with), 200).at("/reports/2026"),
+        Trial::new("The same with the scope reports:read", Some(with.clone()), 200).at("/reports/2026"),
+        Trial::new("An export, of which its policy grants one a minute", Some(with.clone()), 200)
+            .at("/reports/export"),
+        Trial::new("Another one in the same minute", Some(with), 429).at("/reports/export"),
     ])
 }
 
