@@ -13,6 +13,7 @@ use tracing::warn;
 
 use super::{
     cache::VerifiedTokens,
+    known::KnownCallers,
     place::{Credential, Places},
     refused::without_identity,
 };
@@ -24,7 +25,7 @@ use crate::{
     },
     policy::{Grant, PolicySet, Selection},
     refusal::{Profile, Reason, Refusal},
-    session::{ScopeCheck, Session},
+    session::{Identity, ScopeCheck, Session},
 };
 
 /// Decides who the token of a request is from.
@@ -38,6 +39,8 @@ pub struct Authenticator {
     rules: Rules,
     keys: KeySources,
     grants: Option<Grants>,
+    /// Where the words of a refusal depend on it.
+    known: Option<KnownCallers>,
     profile: Profile,
     realm: Box<str>,
     keeps_payloads: bool,
@@ -67,7 +70,9 @@ impl Authenticator {
         realm: &str,
     ) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        let known = profile == Profile::Tyk && grants.as_ref().is_some_and(|g| g.selection.needs_scopes());
         Self {
+            known: known.then(KnownCallers::default),
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             places,
             decryption: None,
@@ -238,12 +243,28 @@ impl Authenticator {
 
     fn session(&self, token: &Token<'_>, claims: Claims) -> Result<Session, Refusal> {
         let subject = self.rules.subject(&claims).map_err(without_identity)?.to_owned();
+        let caller = Identity { issuer: claims.issuer(), subject: &subject };
         let grant = match &self.grants {
-            Some(grants) => grants.selection.grant(&claims, &grants.policies)?,
+            Some(grants) => {
+                let grant = grants.selection.grant(&claims, &grants.policies);
+                grant.map_err(|refusal| self.to_a_known(&caller, refusal))?
+            }
             None => Arc::new(Grant::default()),
         };
+        if let Some(known) = &self.known {
+            known.insert(&caller);
+        }
         let payload = self.keeps_payloads.then(|| token.encoded_payload());
         Ok(Session::new(&subject, token.header().clone(), claims, grant, payload, self.scope_check.clone()))
+    }
+
+    /// The refusal in the words for this caller.
+    fn to_a_known(&self, caller: &Identity<'_>, refusal: Refusal) -> Refusal {
+        let known = || self.known.as_ref().is_some_and(|known| known.contains(caller));
+        if refusal.reason() == Reason::ScopeMissing && known() {
+            return Reason::ScopeMissingAgain.into();
+        }
+        refusal
     }
 }
 

@@ -42,6 +42,7 @@ mod authentication;
 mod authenticator;
 mod builder;
 mod cache;
+mod known;
 mod layer;
 mod place;
 mod refused;

@@ -70,6 +70,12 @@ impl Selection {
         of_token || !self.defaults.is_empty()
     }
 
+    /// Whether a token without a scope may select nothing.
+    #[must_use]
+    pub const fn needs_scopes(&self) -> bool {
+        self.scopes.is_some() && self.defaults.is_empty()
+    }
+
     /// What the policies that apply to a token grant.
     ///
     /// What the token names by itself, by rules and by scopes applies together, in this order, and

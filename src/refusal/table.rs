@@ -152,6 +152,8 @@ reasons! {
     PolicyRuleUnmatched,
     /// Scopes would select a policy, and the token has none.
     ScopeMissing,
+    /// The same, to a caller who had a token with one before.
+    ScopeMissingAgain,
     /// No scope of the token maps to a policy.
     ScopeUnmapped,
     /// The policies of the token's scopes do not exist.
@@ -430,6 +432,11 @@ impl Reason {
                 tyk_message: Self::PolicyNone.row().tyk_message,
                 ..Self::ScopeUnmapped.row()
             },
+            Self::ScopeMissingAgain => Row {
+                code: "scope_missing_again",
+                tyk_message: "key not authorized: no scope or policy in token",
+                ..Self::ScopeMissing.row()
+            },
             Self::ScopeUnmapped => Row {
                 error: "insufficient_scope",
                 challenge: Challenge::Error,
@@ -546,6 +553,7 @@ impl Reason {
                 Self::IdentityMissing
                     | Self::IdentityEmpty
                     | Self::ScopeMissing
+                    | Self::ScopeMissingAgain
                     | Self::ScopeUnmapped
                     | Self::ScopeInsufficient
             )

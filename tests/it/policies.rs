@@ -100,6 +100,27 @@ fn by_scopes() {
 }
 
 #[test]
+fn a_scope_that_is_missing_in_tyks_words() {
+    let upstream = Server::up();
+    let mapping = json!({ "source": "env://SECRET", "signingMethod": "hmac", "defaultPolicies": null,
+        "scopes": { "scopeToPolicyMapping": [{ "scope": "read", "policyId": "reader" }] } });
+    let gateway =
+        setup().config(&json!({ "errors": "tyk" })).api(&api("a", &upstream, scheme(mapping))).start();
+    let refused_with = |claims, text: &str| {
+        let answer = gateway.send(&get(claims));
+        assert_eq!(answer.status, 403);
+        assert!(answer.text().contains(text), "{}", answer.text());
+    };
+    refused_with(json!({}), "no matching policy found\"");
+    granted(&gateway, json!({ "scope": "read" }));
+    // Only the words are others; and only to the one who is known.
+    refused_with(json!({}), "no scope or policy in token\"");
+    refused_with(json!({ "sub": "bob" }), "no matching policy found\"");
+    refused_with(json!({ "iss": "https://other.test" }), "no matching policy found\"");
+    assert_eq!(upstream.recorded().len(), 1);
+}
+
+#[test]
 fn by_default() {
     let upstream = Server::up();
     granted(&start(&upstream, json!({ "defaultPolicies": ["reader"] })), json!({}));
