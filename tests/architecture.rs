@@ -113,7 +113,7 @@ fn the_narrow_ones_stay_narrow() {
         ("limits", &["limits", "path_pattern"]),
         ("document", &["document"]),
         ("refusal", &["refusal"]),
-        ("secrets", &["secrets"]),
+        ("secrets", &["document", "fetch", "secrets", "tls"]),
         ("server", &["server"]),
         ("auth", &["auth", "jwks", "jwt", "percent", "policy", "refusal", "session"]),
     ] {
@@ -129,7 +129,7 @@ fn the_narrow_ones_stay_narrow() {
 fn libraries_stay_at_home() {
     for (library, homes) in [
         ("serde_yaml", &["document"][..]),
-        ("reqwest", &["fetch.rs", "jwks"]),
+        ("reqwest", &["fetch.rs", "jwks", "secrets"]),
         ("axum", &["admin"]),
         ("moka", &["auth"]),
         ("clap", &["cli"]),

@@ -52,6 +52,7 @@ pub(crate) async fn serve(
         .route("/reload", get(reload))
         .route("/reload/", get(reload))
         .route("/reload/group", get(reload))
+        .route("/kv/status", get(references))
         .merge(jwks::routes())
         .fallback(|| async { (StatusCode::NOT_FOUND, "Not Found") })
         .layer(from_fn_with_state(admin.clone(), authorize));
@@ -83,7 +84,8 @@ async fn ready(State(admin): State<Admin>) -> (StatusCode, Json<Value>) {
 }
 
 async fn authorize(State(admin): State<Admin>, headers: HeaderMap, request: Request, next: Next) -> Response {
-    let secret = admin.control.config().admin_secret.as_ref();
+    let snapshot = admin.control.published().load_full();
+    let secret = snapshot.admin_secret();
     let given = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
     let open = secret.zip(given).is_some_and(|(secret, given)| same(secret.as_bytes(), given));
     if open {
@@ -121,4 +123,24 @@ async fn reload(State(admin): State<Admin>, Query(query): Query<ReloadQuery>) ->
         }
         Err(_) => status(StatusCode::INTERNAL_SERVER_ERROR, "error", "the reload ended unexpectedly"),
     }
+}
+
+/// The references in use and which of them fail; never a value.
+async fn references(State(admin): State<Admin>) -> Json<Value> {
+    let (references, age) = admin.control.references();
+    let references: Vec<Value> = references
+        .into_iter()
+        .map(|reference| match reference.failing {
+            None => json!({ "reference": reference.written, "state": "ok" }),
+            Some((reason, time)) => json!({
+                "reference": reference.written,
+                "state": "failing",
+                "reason": reason.to_string(),
+                "failing_seconds": time.as_secs(),
+            }),
+        })
+        .collect();
+    Json(
+        json!({ "status": "ok", "resolved_seconds_ago": age.map(|age| age.as_secs()), "references": references }),
+    )
 }

@@ -10,8 +10,11 @@ use claimgate::{
 
 pub(super) fn check(flags: &Flags) -> ExitCode {
     let mut findings = Findings::default();
-    if let Some(config) = Config::load(flags, env::vars_os(), &mut findings) {
-        gateway::check(&config, &mut findings);
+    if let Some(config) = Config::load(flags, env::vars_os(), &mut findings)
+        && let Err(error) = gateway::check(&config, &mut findings)
+    {
+        eprintln!("error: {error}");
+        return ExitCode::FAILURE;
     }
     let findings = findings.sorted();
     findings.iter().for_each(|finding| say!("{finding}"));

@@ -1,27 +1,24 @@
 //! A configuration in the making.
 
 use std::{
-    env,
     ffi::{OsStr, OsString},
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _},
     path::PathBuf,
-    sync::Arc,
     thread,
     time::Duration,
 };
 
 use serde_json::Value;
-use zeroize::Zeroizing;
 
-use super::{Config, fields::CONFIG};
+use super::{Config, fields::CONFIG, kv::Kv, stores};
 use crate::{
-    definition::{self, FetchSettings, Fetching, Templates},
+    definition::{self, FetchSettings, Templates},
     document::{Document, FieldPath, Finding, Findings, Severity},
-    jwks::{FetchOptions, RemoteSource},
+    jwks::RemoteSource,
     proxy::{self, TrustedProxies},
     refusal::{Overrides, Profile},
-    secrets::{Secret, Secrets},
+    secrets::Secret,
 };
 
 /// The longest time that can be configured.
@@ -39,7 +36,7 @@ const SETTERS: &[(&str, Setter)] = &[
     ("errors", Draft::set_errors),
     ("admin.listen", Draft::set_admin_listen),
     ("admin.secret", |draft, secret| {
-        draft.admin_secret = Some(Zeroizing::new(secret.to_owned()));
+        draft.admin_secret = Some(secret.into());
         Ok(())
     }),
     ("trustedProxies", Draft::set_trusted_proxies),
@@ -61,6 +58,7 @@ const SETTERS: &[(&str, Setter)] = &[
     ("jwks.maxBytes", |draft, text| draft.fetching.set("maxBytes", text)),
     ("jwks.maxKeys", |draft, text| draft.fetching.set("maxKeys", text)),
     ("jwks.maxStale", |draft, text| draft.fetching.set("maxStale", text)),
+    ("kv.refresh_interval", Draft::set_refresh_interval),
     ("kv.file.base_path", |draft, path| draft.path(path).map(|path| draft.base_path = path)),
 ];
 
@@ -87,6 +85,8 @@ pub(super) struct Draft {
     template_path: Option<PathBuf>,
     /// What the file says of errors; it is parsed when it is known where templates are.
     error_overrides: Option<(Document, Value)>,
+    kv: Kv,
+    refresh_interval: Option<Duration>,
 }
 
 impl Draft {
@@ -113,6 +113,8 @@ impl Draft {
             error_overrides: None,
             key_set_life: RemoteSource::DEFAULT_TIME_TO_LIVE,
             fetching: FetchSettings::default(),
+            kv: Kv::default(),
+            refresh_interval: Some(Duration::from_secs(300)),
         }
     }
 
@@ -123,15 +125,27 @@ impl Draft {
         }
         let top = FieldPath::top();
         CONFIG.check(&document, &top, &mut root, findings);
-        for (field, setter) in SETTERS {
+        for field in fields() {
             let names: Vec<&str> = field.split('.').collect();
             let Some(value) = names.iter().try_fold(&root, |value, name| value.get(name)) else { continue };
-            if let Err(message) = text(value).and_then(|text| setter(self, &text)) {
+            if let Err(message) = text(value).and_then(|text| self.set(&field, &text)) {
                 findings.error(&document, &top.members(&names), message);
             }
         }
+        self.kv.add_blocks(&root);
+        stores::read(&document, &mut root, &self.folder, &mut self.kv, findings);
         if let Some(overrides) = root.get_mut("error_overrides").map(Value::take) {
             self.error_overrides = Some((document, overrides));
+        }
+    }
+
+    /// Sets a field, whose name [`fields`] has.
+    fn set(&mut self, field: &str, text: &str) -> Result<(), String> {
+        match SETTERS.iter().find(|(own, _)| *own == field) {
+            Some((_, setter)) => setter(self, text),
+            None => {
+                self.kv.set(field, text, &self.folder).unwrap_or_else(|| Err("no field has this name".into()))
+            }
         }
     }
 
@@ -147,9 +161,9 @@ impl Draft {
         else {
             return;
         };
-        let setter = SETTERS.iter().find(|(own, _)| own.replace('.', "_").to_ascii_uppercase() == field);
-        let result = match (setter, value.into_string()) {
-            (Some((_, setter)), Ok(value)) => setter(self, &value),
+        let own = fields().find(|own| own.replace('.', "_").to_ascii_uppercase() == field);
+        let result = match (own, value.into_string()) {
+            (Some(own), Ok(value)) => self.set(&own, &value),
             (Some(_), Err(_)) => Err("the value is not UTF-8; correct it".into()),
             (None, _) => Err("no field has this name; remove the variable, or correct it".into()),
         };
@@ -159,33 +173,19 @@ impl Draft {
     }
 
     pub(super) fn apply_flag(&mut self, field: &str, value: &str, findings: &mut Findings) {
-        if let Some((_, setter)) = SETTERS.iter().find(|(own, _)| *own == field)
-            && let Err(message) = setter(self, value)
-        {
+        if let Err(message) = self.set(field, value) {
             findings.push(from(&format!("--{field}"), message));
         }
     }
 
-    pub(super) fn finish(mut self, findings: &mut Findings) -> Option<Config> {
-        let secrets = Secrets::new(self.base_path, |name| env::var(name).ok());
-        if let Some(secret) = &self.admin_secret
-            && Secrets::is_reference(secret)
-        {
-            match secrets.resolve(secret) {
-                Ok(secret) => self.admin_secret = Some(secret),
-                Err(reason) => findings.push(from("admin.secret", reason.to_string())),
-            }
-        }
+    pub(super) fn finish(self, findings: &mut Findings) -> Option<Config> {
+        let secrets = self.kv.open(self.base_path, findings);
         if self.admin_secret.as_ref().is_some_and(|secret| secret.is_empty()) {
             findings.push(from(
                 "admin.secret",
                 "an empty secret opens the control API to everybody; set one".into(),
             ));
         }
-        let fetching = self.fetching.finish(&secrets).unwrap_or_else(|bad| {
-            findings.push(from(&format!("jwks.{}", bad.field), bad.message));
-            FetchOptions::default()
-        });
         let definitions = self.definitions.unwrap_or_else(|| self.beside.join("api-definitions"));
         if let Err(error) = fs::metadata(&definitions) {
             let message =
@@ -209,7 +209,10 @@ impl Draft {
             definition::gateway_overrides(&document, "error_overrides", rules, &templates, findings)
         });
         let cores = thread::available_parallelism().map_or(1, Into::into);
-        (!findings.has_errors()).then_some(Config {
+        if findings.has_errors() {
+            return None;
+        }
+        Some(Config {
             listen: self.listen,
             workers: if self.workers == 0 { cores } else { self.workers },
             definitions,
@@ -224,8 +227,10 @@ impl Draft {
             shutdown_timeout: self.shutdown_timeout,
             error_overrides,
             template_path,
-            fetching: Fetching { options: Arc::new(fetching), time_to_live: self.key_set_life },
-            secrets,
+            fetching: self.fetching,
+            key_set_life: self.key_set_life,
+            secrets: secrets?,
+            refresh_interval: self.refresh_interval,
         })
     }
 
@@ -247,6 +252,15 @@ impl Draft {
         const SHAPE: &str = "workers is a number from 1 to 1024, or 0 for one per core";
         self.workers = number.parse().ok().filter(|n| *n <= 1024).ok_or(SHAPE)?;
         Ok(())
+    }
+
+    fn set_refresh_interval(&mut self, text: &str) -> Result<(), String> {
+        const SHAPE: &str =
+            "an interval is written like 5m or 30s, is at least 1s and at most 24h, or 0 for none";
+        let time = definition::parse_duration(text).ok_or(SHAPE)?;
+        self.refresh_interval = Some(time).filter(|time| !time.is_zero());
+        let is_good = |time: Duration| time >= Duration::from_secs(1) && time <= MAX_TIME;
+        if self.refresh_interval.is_none_or(is_good) { Ok(()) } else { Err(SHAPE.into()) }
     }
 
     fn set_errors(&mut self, profile: &str) -> Result<(), String> {
@@ -277,6 +291,11 @@ impl Draft {
         self.trusted_proxies = TrustedProxies::new(networks.collect::<Result<_, _>>()?);
         Ok(())
     }
+}
+
+/// All fields that are set from a text.
+fn fields() -> impl Iterator<Item = String> {
+    SETTERS.iter().map(|(field, _)| (*field).to_owned()).chain(Kv::fields())
 }
 
 /// Whether this is a variable that Kubernetes sets for a service named `claimgate`, or
@@ -311,6 +330,6 @@ fn text(value: &Value) -> Result<String, String> {
     }
 }
 
-fn from(place: &str, message: String) -> Finding {
+pub(super) fn from(place: &str, message: String) -> Finding {
     Finding { severity: Severity::Error, file: PathBuf::from(place), line: None, field: None, message }
 }

@@ -18,6 +18,7 @@ pub(super) static CONFIG: Section = Section {
         Field::honour("timeouts", Shape::Object(&TIMEOUTS)),
         Field::honour("jwks", Shape::Object(&JWKS)),
         Field::honour("kv", Shape::Object(&KV)),
+        Field::honour("secrets", Shape::Map(&Shape::Text)),
     ],
     unknown: Unknown::Error,
 };
@@ -55,11 +56,103 @@ static JWKS: Section = Section {
     unknown: Unknown::Error,
 };
 
-static KV: Section =
-    Section { fields: &[Field::honour("file", Shape::Object(&KV_FILE))], unknown: Unknown::Error };
+const NOT_WAITED: &str = "values are read again every kv.refresh_interval; this has no effect, leave it out";
+const NOT_VERIFIED: &str = "whoever is on the way could hand out keys of their own; name the authority of the certificate in ca_file";
 
-static KV_FILE: Section =
+static KV: Section = Section {
+    fields: &[
+        Field::honour("refresh_interval", Shape::Any),
+        Field::honour("file", Shape::Object(&KV_FILE)),
+        Field::honour("consul", Shape::Object(&KV_CONSUL)),
+        Field::honour("vault", Shape::Object(&KV_VAULT)),
+        Field::honour("stores", Shape::Map(&Shape::Object(&KV_STORE))),
+    ],
+    unknown: Unknown::Error,
+};
+
+pub(super) static KV_FILE: Section =
     Section { fields: &[Field::honour("base_path", Shape::Text)], unknown: Unknown::Error };
+
+pub(super) static KV_CONSUL: Section = Section {
+    fields: &[
+        Field::honour("address", Shape::Text),
+        Field::honour("scheme", Shape::Text),
+        Field::honour("datacenter", Shape::Text),
+        Field::honour("token", Shape::Text),
+        Field::honour("http_auth", Shape::Object(&HTTP_AUTH)),
+        Field::warn("wait_time", NOT_WAITED),
+        Field::honour("timeout", Shape::Text),
+        Field::honour("tls_config", Shape::Object(&TLS_CONFIG)),
+    ],
+    unknown: Unknown::Error,
+};
+
+static HTTP_AUTH: Section = Section {
+    fields: &[Field::honour("username", Shape::Text), Field::honour("password", Shape::Text)],
+    unknown: Unknown::Error,
+};
+
+static TLS_CONFIG: Section = Section {
+    fields: &[
+        Field::refuse(
+            "address",
+            "the name in the certificate must be that of the address; write that name there",
+        ),
+        Field::honour("ca_file", Shape::Text),
+        Field::honour("ca_path", Shape::Text),
+        Field::honour("cert_file", Shape::Text),
+        Field::honour("key_file", Shape::Text),
+        Field::refuse("insecure_skip_verify", NOT_VERIFIED),
+    ],
+    unknown: Unknown::Error,
+};
+
+pub(super) static KV_VAULT: Section = Section {
+    fields: &[
+        Field::honour("address", Shape::Text),
+        Field::honour("agent_address", Shape::Text),
+        Field::honour("token", Shape::Text),
+        Field::honour("approle", Shape::Object(&APP_ROLE)),
+        Field::honour("namespace", Shape::Text),
+        Field::honour("kv_version", Shape::Count),
+        Field::honour("mount_path", Shape::Text),
+        Field::honour("max_retries", Shape::Count),
+        Field::honour("timeout", Shape::Text),
+        Field::honour("tls_config", Shape::Object(&TLS_CONFIG)),
+    ],
+    unknown: Unknown::Error,
+};
+
+static APP_ROLE: Section = Section {
+    fields: &[
+        Field::honour("role_id", Shape::Text),
+        Field::honour("secret_id", Shape::Text),
+        Field::honour("mount_path", Shape::Text),
+    ],
+    unknown: Unknown::Error,
+};
+
+static KV_STORE: Section = Section {
+    fields: &[
+        Field::honour("type", Shape::Text),
+        // Every store that a reference names is required.
+        Field::ignore("required"),
+        Field::honour("config", Shape::Any),
+    ],
+    unknown: Unknown::Error,
+};
+
+pub(super) static KV_VARIABLES: Section = Section {
+    fields: &[
+        Field::honour("prefix", Shape::Text),
+        Field::honour("uppercase", Shape::Bool),
+        Field::honour("allow_no_prefix", Shape::Bool),
+    ],
+    unknown: Unknown::Error,
+};
+
+pub(super) static KV_INLINE: Section =
+    Section { fields: &[Field::honour("data", Shape::Map(&Shape::Text))], unknown: Unknown::Error };
 
 static ERROR_OVERRIDE: Section = Section {
     fields: &[

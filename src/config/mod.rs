@@ -6,6 +6,8 @@
 
 mod draft;
 mod fields;
+mod kv;
+mod stores;
 
 use std::{
     ffi::OsString,
@@ -15,7 +17,7 @@ use std::{
 };
 
 use crate::{
-    definition::Fetching,
+    definition::FetchSettings,
     document::{Document, Findings},
     proxy::{self, TrustedProxies},
     refusal::{Overrides, Profile},
@@ -39,7 +41,7 @@ pub struct Config {
     pub errors: Profile,
     /// Where the control API listens, if it does.
     pub admin_listen: Option<SocketAddr>,
-    /// What opens the control API; without it only `/hello` and `/ready` answer.
+    /// What opens the control API, or a reference to it; without it only `/hello` and `/ready` answer.
     pub admin_secret: Option<Secret>,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: TrustedProxies,
@@ -55,10 +57,14 @@ pub struct Config {
     pub error_overrides: Overrides,
     /// The folder of templates of error bodies.
     pub template_path: PathBuf,
-    /// How key sets are fetched.
-    pub fetching: Fetching,
+    /// How key sets are fetched where a definition does not say.
+    pub fetching: FetchSettings,
+    /// How long a key set is used before it is fetched again, where nothing else is said.
+    pub key_set_life: Duration,
     /// Where references are resolved.
     pub secrets: Secrets,
+    /// How often they are resolved again; never, if nothing is said.
+    pub refresh_interval: Option<Duration>,
 }
 
 /// What was said on the command line, by field.

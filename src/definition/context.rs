@@ -3,14 +3,14 @@
 use super::{Fetching, Templates, source::KeyCache};
 use crate::{
     document::{Document, FieldPath, Findings},
-    secrets::Secrets,
+    secrets::Values,
 };
 
 /// One document under the parsers' hands, and what they share.
 pub(super) struct Context<'p> {
     pub(super) document: &'p Document,
     pub(super) findings: &'p mut Findings,
-    pub(super) secrets: &'p Secrets,
+    pub(super) values: &'p Values,
     pub(super) keys: &'p mut KeyCache,
     /// What rules for errors may name.
     pub(super) templates: &'p Templates,
@@ -21,12 +21,12 @@ impl<'p> Context<'p> {
     pub(super) const fn new(
         document: &'p Document,
         findings: &'p mut Findings,
-        secrets: &'p Secrets,
+        values: &'p Values,
         keys: &'p mut KeyCache,
         templates: &'p Templates,
         fetching: &'p Fetching,
     ) -> Self {
-        Self { document, findings, secrets, keys, templates, fetching }
+        Self { document, findings, values, keys, templates, fetching }
     }
 
     pub(super) fn error(&mut self, at: &FieldPath, message: impl Into<String>) {

@@ -11,7 +11,7 @@ use url::Url;
 use super::duration;
 use crate::{
     jwks::{ClientCertificate, FetchOptions, PrivateNetworks, Proxy, TrustedAuthorities},
-    secrets::{Secret, Secrets},
+    secrets::{Secret, Values},
 };
 
 /// The longest time that a fetch may take: a reload waits for it.
@@ -20,7 +20,7 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_STALE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Options in the making.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct FetchSettings {
     options: FetchOptions,
     /// Texts that may be references, and what is made of them only together.
@@ -58,7 +58,7 @@ impl FetchSettings {
     /// # Errors
     /// A sentence that says how to mend it.
     pub fn set(&mut self, field: &str, text: &str) -> Result<(), String> {
-        let secret = || Some(Secret::new(text.to_owned()));
+        let secret = || Some(Secret::from(text));
         match field {
             "ca" => self.ca = secret(),
             "clientCertificate" => self.certificate = secret(),
@@ -79,12 +79,12 @@ impl FetchSettings {
     ///
     /// # Errors
     /// A sentence that says how to mend it, without the value.
-    pub fn add_header(&mut self, name: &str, value: &str, secrets: &Secrets) -> Result<(), String> {
+    pub fn add_header(&mut self, name: &str, value: &str, values: &Values) -> Result<(), String> {
         let name: HeaderName = name.parse().map_err(|_| "this is not a header name; correct it")?;
         if FRAMING.contains(&name) {
             return Err("this field is about the connection and is set by the gateway; remove it".into());
         }
-        let value = resolve(value, secrets)?;
+        let value = resolve(value, values)?;
         let mut value = HeaderValue::from_str(&value)
             .map_err(|_| "the value has characters that no header field may hold; correct it")?;
         value.set_sensitive(true);
@@ -96,10 +96,10 @@ impl FetchSettings {
     ///
     /// # Errors
     /// [`BadSetting`] names the field that cannot be used.
-    pub fn finish(self, secrets: &Secrets) -> Result<FetchOptions, BadSetting> {
+    pub fn finish(self, values: &Values) -> Result<FetchOptions, BadSetting> {
         let Self { mut options, ca, certificate, key, proxy } = self;
         let resolved = |field, text: Option<Secret>| {
-            let text = text.map(|text| resolve(&text, secrets)).transpose();
+            let text = text.map(|text| resolve(&text, values)).transpose();
             text.map_err(|message| BadSetting { field, message })
         };
         if let Some(pem) = resolved("ca", ca)? {
@@ -145,12 +145,9 @@ fn bad(field: &'static str, message: &str) -> BadSetting {
     BadSetting { field, message: message.to_owned() }
 }
 
-fn resolve(text: &str, secrets: &Secrets) -> Result<Secret, String> {
-    if Secrets::is_reference(text) {
-        secrets.resolve(text).map_err(|e| e.to_string())
-    } else {
-        Ok(Secret::new(text.to_owned()))
-    }
+/// What is written, or what it refers to.
+fn resolve(text: &str, values: &Values) -> Result<Secret, String> {
+    values.expand(text).map_err(|e| e.to_string()).map(|expanded| expanded.unwrap_or_else(|| text.into()))
 }
 
 fn allowed(text: &str) -> Result<bool, String> {
@@ -193,7 +190,14 @@ fn count(text: &str, least: usize, most: usize) -> Result<usize, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::secrets::Secrets;
+
+    fn values() -> Values {
+        Secrets::new("", env, BTreeMap::new()).unwrap().values()
+    }
 
     fn env(name: &str) -> Option<String> {
         (name == "KEY").then(|| "hush\n".into())
@@ -204,7 +208,7 @@ mod tests {
         for (field, text) in set {
             settings.set(field, text)?;
         }
-        settings.finish(&Secrets::new("", env)).map_err(|bad| format!("{}: {}", bad.field, bad.message))
+        settings.finish(&values()).map_err(|bad| format!("{}: {}", bad.field, bad.message))
     }
 
     #[test]
@@ -234,7 +238,7 @@ mod tests {
         );
         let mut over = FetchSettings::new(options);
         over.set("proxy", "none").unwrap();
-        let over = over.finish(&Secrets::new("", env)).unwrap();
+        let over = over.finish(&values()).unwrap();
         assert_eq!((over.proxy, over.max_keys), (Proxy::None, 50));
     }
 
@@ -266,17 +270,17 @@ mod tests {
 
     #[test]
     fn header_fields() {
-        let secrets = Secrets::new("", env);
+        let values = values();
         let mut settings = FetchSettings::default();
-        settings.add_header("X-Key", "env://KEY", &secrets).unwrap();
+        settings.add_header("X-Key", "env://KEY", &values).unwrap();
         for (name, value) in [("Host", "x"), ("content-length", "1"), ("a b", "x"), ("X-A", "a\nb")] {
-            assert!(settings.add_header(name, value, &secrets).is_err(), "{name}");
+            assert!(settings.add_header(name, value, &values).is_err(), "{name}");
         }
-        assert!(settings.add_header("X-A", "env://NONE", &secrets).is_err());
+        assert!(settings.add_header("X-A", "env://NONE", &values).is_err());
         settings.set("clientKey", "hush").unwrap();
         assert!(!format!("{settings:?}").contains("hush"));
         settings.key = None;
-        let options = settings.finish(&secrets).unwrap();
+        let options = settings.finish(&values).unwrap();
         assert_eq!(options.headers, [(HeaderName::from_static("x-key"), HeaderValue::from_static("hush"))]);
         assert!(!format!("{options:?}").contains("hush"));
     }

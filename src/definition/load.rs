@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     document::{Document, FieldPath, Finding, Findings},
-    secrets::Secrets,
+    secrets::Values,
 };
 
 /// What was read.
@@ -24,14 +24,18 @@ pub struct Loaded {
 /// Parses definitions, whose rules for errors may name `templates`. `fetching` says how key sets are
 /// fetched where a definition does not.
 #[must_use]
-pub fn load(documents: &[Document], secrets: &Secrets, templates: &Templates, fetching: &Fetching) -> Loaded {
-    let mut loader = Loader::new(secrets, templates, fetching);
+pub fn load(documents: &[Document], values: &Values, templates: &Templates, fetching: &Fetching) -> Loaded {
+    let mut loader = Loader::new(values, templates, fetching);
     documents.iter().for_each(|document| loader.document(document));
     loader.loaded
 }
 
+/// The fields whose references are resolved where they are parsed: what they hold is a key, which must not
+/// be copied about with the document, and may be base64 of a reference.
+const KEY_MATERIAL: [&str; 2] = ["source", "clientKey"];
+
 struct Loader<'l> {
-    secrets: &'l Secrets,
+    values: &'l Values,
     templates: &'l Templates,
     fetching: &'l Fetching,
     keys: KeyCache,
@@ -42,9 +46,9 @@ struct Loader<'l> {
 }
 
 impl<'l> Loader<'l> {
-    fn new(secrets: &'l Secrets, templates: &'l Templates, fetching: &'l Fetching) -> Self {
+    fn new(values: &'l Values, templates: &'l Templates, fetching: &'l Fetching) -> Self {
         Self {
-            secrets,
+            values,
             templates,
             fetching,
             keys: KeyCache::default(),
@@ -66,6 +70,13 @@ impl<'l> Loader<'l> {
                 "this document has no x-tyk-api-gateway; add the extension, or move the file elsewhere";
             return findings.push(Finding::of_file(path, message));
         }
+        // The rest of the document describes the API to others.
+        for extension in ["x-tyk-api-gateway", "x-claimgate"] {
+            if let Some(value) = root.get_mut(extension) {
+                let at = FieldPath::top().member(extension);
+                self.values.expand_all(document, &at, value, &KEY_MATERIAL, findings);
+            }
+        }
         OPENAPI.check(document, &FieldPath::top(), &mut root, findings);
         let raw: OpenApi = match serde_json::from_value(root) {
             Ok(raw) => raw,
@@ -74,8 +85,8 @@ impl<'l> Loader<'l> {
                 return findings.push(Finding::of_file(path, message));
             }
         };
-        let (secrets, keys) = (self.secrets, &mut self.keys);
-        let context = Context::new(document, findings, secrets, keys, self.templates, self.fetching);
+        let (values, keys) = (self.values, &mut self.keys);
+        let context = Context::new(document, findings, values, keys, self.templates, self.fetching);
         let parsed = context.parse(raw);
         let Some(definition) = parsed.filter(|_| !self.loaded.findings.has_errors_in(document)) else {
             return;

@@ -3,22 +3,12 @@
 use std::{collections::HashMap, sync::Arc};
 
 use aws_lc_rs::digest;
-use base64::{
-    Engine as _, alphabet,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
 use zeroize::Zeroizing;
 
 use crate::{
     jwt::{AlgorithmSet, KeySet, import_key},
-    secrets::{Secret, Secrets},
+    secrets::{Secret, Values, decode_base64, is_like_reference},
 };
-
-/// Base64 with or without padding, as people paste it.
-const LENIENT: GeneralPurposeConfig =
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
-const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 
 /// Keys that several definitions write alike are imported once. They are found by a digest of what
 /// was written, which may be a secret.
@@ -42,18 +32,18 @@ pub(super) enum Described {
 pub(super) fn parse(
     source: &str,
     allowed: AlgorithmSet,
-    secrets: &Secrets,
+    values: &Values,
     keys: &mut KeyCache,
 ) -> Result<Described, String> {
-    let text = text(source, secrets)?;
-    if is_url(&text) {
-        return Ok(Described::Url(text.trim().to_owned()));
+    let text = Text::of(source, values)?;
+    if is_url(&text.text) {
+        return Ok(Described::Url(text.text.trim().to_owned()));
     }
-    let name = (digest::digest(&digest::SHA256, text.as_bytes()).as_ref().to_vec(), allowed);
+    let name = (digest::digest(&digest::SHA256, text.text.as_bytes()).as_ref().to_vec(), allowed);
     if let Some(known) = keys.0.get(&name) {
         return Ok(Described::Keys(Arc::clone(known)));
     }
-    let material = material(&text, secrets)?.ok_or(
+    let material = text.material()?.ok_or(
         "this is neither a URL, nor base64, nor a reference; write the base64 of a key, or the URL of a key set",
     )?;
     if let Ok(url) = std::str::from_utf8(&material)
@@ -72,38 +62,49 @@ pub(super) fn parse(
 ///
 /// # Errors
 /// A sentence that says why it is none of these, without repeating it.
-pub(super) fn key_material(source: &str, secrets: &Secrets) -> Result<Zeroizing<Vec<u8>>, String> {
-    let text = text(source, secrets)?;
-    if is_url(&text) {
+pub(super) fn key_material(source: &str, values: &Values) -> Result<Zeroizing<Vec<u8>>, String> {
+    let text = Text::of(source, values)?;
+    if is_url(&text.text) {
         return Err("private keys are not fetched; write a reference such as file://PATH".into());
     }
-    let material = material(&text, secrets)?;
-    material.ok_or_else(|| "this is neither PEM, nor a JWK, nor base64 of one, nor a reference".into())
+    text.material()?
+        .ok_or_else(|| "this is neither PEM, nor a JWK, nor base64 of one, nor a reference".into())
 }
 
-/// What is written, or what it refers to.
-fn text(source: &str, secrets: &Secrets) -> Result<Secret, String> {
-    if Secrets::is_reference(source) {
-        secrets.resolve(source).map_err(|e| e.to_string())
-    } else {
-        Ok(Zeroizing::new(source.trim().to_owned()))
-    }
+/// What a source says.
+struct Text<'v> {
+    text: Secret,
+    /// Who knows what it refers to as base64; nobody where it came from a reference itself, for a value
+    /// holds no other one.
+    values: Option<&'v Values>,
 }
 
-/// The key material that a text holds, if it does.
-fn material(text: &str, secrets: &Secrets) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
-    if text.starts_with("-----BEGIN") || text.starts_with('{') {
-        return Ok(Some(Zeroizing::new(text.as_bytes().to_vec())));
+impl<'v> Text<'v> {
+    /// What is written, or what it refers to.
+    fn of(source: &str, values: &'v Values) -> Result<Self, String> {
+        Ok(match values.expand(source).map_err(|e| e.to_string())? {
+            Some(value) => Self { text: value.trim().into(), values: None },
+            None => Self { text: source.trim().into(), values: Some(values) },
+        })
     }
-    let compact: Zeroizing<String> = Zeroizing::new(text.split_ascii_whitespace().collect());
-    let decoded = STANDARD.decode(&*compact).or_else(|_| URL_SAFE.decode(&*compact)).map(Zeroizing::new);
-    let Ok(decoded) = decoded else { return Ok(None) };
-    match std::str::from_utf8(&decoded) {
-        Ok(reference) if Secrets::is_reference(reference.trim()) => {
-            let value = secrets.resolve(reference.trim()).map_err(|e| e.to_string())?;
-            Ok(Some(Zeroizing::new(value.as_bytes().to_vec())))
+
+    /// The key material that it holds, if it does.
+    fn material(&self) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
+        let text = &*self.text;
+        if text.starts_with("-----BEGIN") || text.starts_with('{') {
+            return Ok(Some(Zeroizing::new(text.as_bytes().to_vec())));
         }
-        _ => Ok(Some(decoded)),
+        let Some(decoded) = decode_base64(text) else { return Ok(None) };
+        let written = std::str::from_utf8(&decoded).unwrap_or_default();
+        if let Some(values) = self.values
+            && let Some(value) = values.expand(written).map_err(|e| e.to_string())?
+        {
+            return Ok(Some(Zeroizing::new(value.as_bytes().to_vec())));
+        }
+        if is_like_reference(&decoded) && !is_url(written) {
+            return Err("this is the text of a reference, which everybody can read, and no key; write a reference to a store that is configured".into());
+        }
+        Ok(Some(decoded))
     }
 }
 

@@ -90,7 +90,7 @@ impl SchemeParser<'_, '_> {
     }
 
     fn describe(&mut self, text: &str, at: &FieldPath, algorithms: AlgorithmSet) -> Option<Described> {
-        let described = source::parse(text, algorithms, self.context.secrets, self.context.keys);
+        let described = source::parse(text, algorithms, self.context.values, self.context.keys);
         described.map_err(|message| self.context.error(at, message)).ok()
     }
 
@@ -220,7 +220,7 @@ impl SchemeParser<'_, '_> {
                 Value::Object(headers) => {
                     for (name, value) in headers {
                         let value = value.as_str().unwrap_or_default();
-                        let added = settings.add_header(name, value, self.context.secrets);
+                        let added = settings.add_header(name, value, self.context.values);
                         note(at.member(name), added);
                     }
                 }
@@ -229,7 +229,7 @@ impl SchemeParser<'_, '_> {
                 number => note(at, settings.set(field, &number.to_string())),
             }
         }
-        let options = settings.finish(self.context.secrets);
+        let options = settings.finish(self.context.values);
         let options = options.map_err(|setting| bad.push((at.member(setting.field), setting.message))).ok();
         let is_good = bad.is_empty();
         bad.into_iter().for_each(|(at, message)| self.context.error(&at, message));

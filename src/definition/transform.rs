@@ -29,13 +29,6 @@ pub(super) fn headers(
         if let Err(reason) = rules.set(&header.name, &header.value) {
             context.error(&at.member("add").element(n), reason.to_string());
         }
-        if header.value.contains("$secret_") {
-            let at = at.member("add").element(n).member("value");
-            context.error(
-                &at,
-                "$secret_ variables are not supported yet, the upstream would get their text; remove it",
-            );
-        }
     }
     for (name, template) in rules.templates() {
         let message = if template.has_unknown_variables() {

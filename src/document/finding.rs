@@ -93,6 +93,15 @@ impl Findings {
         self.0.push(Finding { severity, file, line: document.line(at), field, message });
     }
 
+    /// The same with other messages.
+    #[must_use]
+    pub fn reworded(mut self, reword: impl Fn(&str) -> String) -> Self {
+        for finding in &mut self.0 {
+            finding.message = reword(&finding.message);
+        }
+        self
+    }
+
     /// Adds all of another list.
     pub fn append(&mut self, mut other: Self) {
         self.0.append(&mut other.0);

@@ -14,6 +14,7 @@ use crate::{
     jwks::{Endpoint, Registry, Source},
     middleware::ResourceMetadata,
     refusal::{Overrides, Profile},
+    secrets::Secret,
 };
 
 /// Everything that the definitions and policies say, compiled. Immutable; a reload makes another.
@@ -24,6 +25,8 @@ pub struct Snapshot {
     pub(super) profile: Profile,
     /// What errors look like where no API answers. In Tyk rules do not reach so far.
     pub(super) overrides: Overrides,
+    /// What opens the control API.
+    admin_secret: Option<Secret>,
 }
 
 /// A key source, and the APIs that use it.
@@ -81,7 +84,7 @@ impl Snapshot {
             Profile::Rfc => config.error_overrides.clone(),
             Profile::Tyk => Overrides::default(),
         };
-        Self { router, apis, profile: config.errors, overrides }
+        Self { router, apis, profile: config.errors, overrides, admin_secret: parsed.admin_secret }
     }
 
     /// How many APIs are served.
@@ -113,6 +116,12 @@ impl Snapshot {
         let mut sources: Vec<_> = self.sources(api).into_iter().map(in_use).collect();
         sources.sort_by(|a, b| a.source.name().cmp(b.source.name()));
         Some(sources)
+    }
+
+    /// What opens the control API; without it nothing does.
+    #[must_use]
+    pub fn admin_secret(&self) -> Option<&Secret> {
+        self.admin_secret.as_ref()
     }
 
     /// The sources of the keys of one API, or of all, each once.

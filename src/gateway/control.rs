@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -14,7 +14,8 @@ use tracing::{error, info, warn};
 
 use super::{
     compile::{KeySourceInUse, Snapshot},
-    documents::Documents,
+    documents::{Documents, Parsed},
+    references::References,
 };
 use crate::{
     auth::VerifiedTokens,
@@ -22,6 +23,7 @@ use crate::{
     document::{Finding, Findings, Severity},
     jwks::Registry,
     limits::Limiter,
+    secrets::Values,
 };
 
 /// How long the first requests wait for keys that are not there yet.
@@ -32,32 +34,44 @@ const REFETCH: Duration = Duration::from_secs(10);
 /// The shared state of a gateway.
 #[derive(Debug)]
 pub struct Control {
-    config: Config,
+    pub(super) config: Config,
     registry: Registry,
     verified: Arc<VerifiedTokens>,
     limiter: Arc<Limiter>,
     published: Arc<ArcSwap<Snapshot>>,
     ready: AtomicBool,
-    /// Held while documents are read, so that an older state of them cannot replace a newer one.
-    reloading: Mutex<()>,
+    /// Held while documents are read or compiled, so that an older state of them cannot replace a newer one.
+    loaded: Mutex<Loaded>,
+    pub(super) references: References,
+}
+
+/// What the snapshot that is served was compiled from.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) documents: Documents,
+    pub(super) values: Values,
+    /// Newer values that could not be used.
+    pub(super) refused: Option<Values>,
 }
 
 impl Control {
     /// Compiles the documents for the first time; waits a moment for their keys.
     pub(crate) async fn new(config: Config, registry: Registry) -> (Option<Self>, Findings) {
-        let mut findings = Findings::default();
         let verified = Arc::new(VerifiedTokens::default());
         let limiter = Arc::new(Limiter::new(Instant::now()));
-        let Some(parsed) = Documents::read(&config).parse(&config, &mut findings) else {
-            return (None, findings);
-        };
+        let documents = Documents::read(&config);
+        let values = config.secrets.values();
+        let (parsed, findings) = documents.resolve(&config, &values).await;
+        let Some(parsed) = parsed else { return (None, findings) };
         let snapshot = Snapshot::compile(parsed, &config, &registry, &verified);
         Registry::prefetch(snapshot.sources(None), PREFETCH).await;
         info!(apis = snapshot.len(), "definitions loaded");
         let published = Arc::new(ArcSwap::from_pointee(snapshot));
+        let references = References::default();
+        references.replace(values.written());
+        let loaded = Mutex::new(Loaded { documents, values, refused: None });
         let ready = AtomicBool::new(false);
-        let control =
-            Self { config, registry, verified, limiter, published, ready, reloading: Mutex::default() };
+        let control = Self { config, registry, verified, limiter, published, ready, loaded, references };
         (Some(control), findings)
     }
 
@@ -92,27 +106,41 @@ impl Control {
     /// # Errors
     /// The problems of the documents, when one is an error.
     pub fn reload(&self, tasks: &Handle) -> Result<(), Vec<Finding>> {
-        let _guard = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut findings = Findings::default();
-        let parsed = Documents::read(&self.config).parse(&self.config, &mut findings);
+        let mut loaded = self.loaded();
+        let documents = Documents::read(&self.config);
+        let values = self.config.secrets.values();
+        let (parsed, findings) = tasks.block_on(documents.resolve(&self.config, &values));
         let findings = findings.sorted();
         tell(&findings);
         let Some(parsed) = parsed else {
             error!("the documents have errors; what was loaded before goes on");
             return Err(findings);
         };
-        let snapshot = Snapshot::compile(parsed, &self.config, &self.registry, &self.verified);
-        if snapshot.is_empty() && !self.published.load().is_empty() {
+        if !parsed.serves_any() && !self.published.load().is_empty() {
             // A folder that could not be mounted looks like this. Whoever means it starts anew.
             let message = "there are no definitions here any more; what was loaded before goes on";
             error!("{}: {message}", self.config.definitions.display());
             return Err(vec![Finding::of_file(&self.config.definitions, message)]);
         }
+        let apis = self.publish(parsed, tasks);
+        self.references.replace(values.written());
+        *loaded = Loaded { documents, values, refused: None };
+        info!(apis, "definitions loaded again");
+        Ok(())
+    }
+
+    /// Serves what the documents say, once their keys are there or a moment has passed; tells how many
+    /// APIs that are.
+    pub(super) fn publish(&self, parsed: Parsed, tasks: &Handle) -> usize {
+        let snapshot = Snapshot::compile(parsed, &self.config, &self.registry, &self.verified);
         tasks.block_on(Registry::prefetch(snapshot.sources(None), PREFETCH));
         let apis = snapshot.len();
         self.published.store(Arc::new(snapshot));
-        info!(apis, "definitions loaded again");
-        Ok(())
+        apis
+    }
+
+    pub(super) fn loaded(&self) -> MutexGuard<'_, Loaded> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The key sources of one API, or of all; nothing if no such API is served.

@@ -1,12 +1,16 @@
 //! The definitions and policies of a gateway: as they were read, and as they were parsed.
 
-use std::{collections::HashSet, path::Path};
+use std::{collections::HashSet, io, path::Path, sync::Arc};
+
+use tokio::runtime::Builder;
 
 use crate::{
     config::Config,
-    definition::{self, Definition, Templates},
+    definition::{self, Definition, Fetching, Templates},
     document::{Document, Finding, Findings, Severity, read_all},
+    jwks::FetchOptions,
     policy::{self, Policy, PolicySet},
+    secrets::{Secret, Values, is_like_reference},
 };
 
 /// The documents of a gateway, as they were read. A running gateway keeps them: what it serves can be
@@ -24,11 +28,27 @@ pub(super) struct Documents {
 pub(super) struct Parsed {
     pub(super) definitions: Vec<Definition>,
     pub(super) policies: PolicySet,
+    /// What opens the control API.
+    pub(super) admin_secret: Option<Secret>,
 }
 
-/// Reads everything that a gateway with this configuration would, and starts nothing.
-pub fn check(config: &Config, findings: &mut Findings) {
-    Documents::read(config).parse(config, findings);
+/// Reads everything that a gateway with this configuration would, and serves nothing.
+///
+/// # Errors
+/// When the system does not give what is needed to ask the stores of references.
+pub fn check(config: &Config, findings: &mut Findings) -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let values = config.secrets.values();
+    let (_, found) = runtime.block_on(Documents::read(config).resolve(config, &values));
+    findings.append(found);
+    Ok(())
+}
+
+impl Parsed {
+    /// Whether there is an API that requests reach.
+    pub(super) fn serves_any(&self) -> bool {
+        self.definitions.iter().any(|definition| definition.served)
+    }
 }
 
 impl Documents {
@@ -40,13 +60,26 @@ impl Documents {
         Self { definitions, policies, templates, unread }
     }
 
-    /// What they say; nothing if one of them has an error.
-    pub(super) fn parse(&self, config: &Config, findings: &mut Findings) -> Option<Parsed> {
-        findings.append(self.unread.clone());
-        let (secrets, fetching) = (&config.secrets, &config.fetching);
-        let loaded = definition::load(&self.definitions, secrets, &self.templates, fetching);
+    /// What they say with these values, which are fetched as they are asked for; nothing if one of them
+    /// has an error.
+    pub(super) async fn resolve(&self, config: &Config, values: &Values) -> (Option<Parsed>, Findings) {
+        loop {
+            let mut findings = self.unread.clone();
+            let parsed = self.parse(config, values, &mut findings);
+            // Each turn knows what the one before asked for, and there are only so many references.
+            if !values.are_incomplete() {
+                return (parsed, findings.reworded(|message| values.hide_in(message)));
+            }
+            values.fetch().await;
+        }
+    }
+
+    fn parse(&self, config: &Config, values: &Values, findings: &mut Findings) -> Option<Parsed> {
+        let admin_secret = admin_secret(config, values, findings);
+        let fetching = fetching(config, values, findings);
+        let loaded = definition::load(&self.definitions, values, &self.templates, &fetching);
         findings.append(loaded.findings);
-        let (policies, found) = policy::load(&self.policies);
+        let (policies, found) = policy::load(&self.policies, values);
         findings.append(found);
         // What has an error is missing below, and must not be called unknown on top of that.
         if findings.has_errors() {
@@ -58,8 +91,32 @@ impl Documents {
             findings.push(warning(&config.definitions, message.into()));
         }
         warn_about_references(&loaded.definitions, &policies, findings);
-        Some(Parsed { definitions: loaded.definitions, policies })
+        Some(Parsed { definitions: loaded.definitions, policies, admin_secret })
     }
+}
+
+/// How key sets are fetched where a definition does not say.
+fn fetching(config: &Config, values: &Values, findings: &mut Findings) -> Fetching {
+    let options = config.fetching.clone().finish(values).unwrap_or_else(|bad| {
+        findings.push(Finding::of_file(format!("jwks.{}", bad.field), bad.message));
+        FetchOptions::default()
+    });
+    Fetching { options: Arc::new(options), time_to_live: config.key_set_life }
+}
+
+/// What opens the control API: what the configuration says, or what that refers to.
+fn admin_secret(config: &Config, values: &Values, findings: &mut Findings) -> Option<Secret> {
+    let written = config.admin_secret.as_ref()?;
+    match values.expand(written) {
+        Ok(Some(secret)) => return Some(secret),
+        Ok(None) if !is_like_reference(written.as_bytes()) => return Some(written.clone()),
+        Ok(None) => findings.push(Finding::of_file(
+            "admin.secret",
+            "this is the text of a reference to a store that is not known, and no secret; correct it",
+        )),
+        Err(reason) => findings.push(Finding::of_file("admin.secret", reason.to_string())),
+    }
+    None
 }
 
 /// Ids that lead nowhere: callers who depend on them get no rights.

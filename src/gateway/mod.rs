@@ -8,6 +8,7 @@ mod compile;
 mod control;
 mod documents;
 mod limit;
+mod references;
 mod router;
 mod target;
 mod worker;
@@ -16,6 +17,7 @@ pub use compile::{KeySourceInUse, Snapshot};
 pub use control::Control;
 pub(crate) use control::tell;
 pub use documents::check;
+pub use references::ReferenceState;
 pub use router::Router;
 #[cfg(any(fuzzing, test))]
 pub(crate) use target::fuzz as fuzz_target;

@@ -3,7 +3,11 @@
 //! **Invariant:** what a variable stands for is data. It is never read as a template again, and a
 //! value that would break a header field (CR, LF, NUL) is refused, not mended.
 
-use std::{borrow::Cow, fmt::Write as _, net::IpAddr};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write as _},
+    net::IpAddr,
+};
 
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
@@ -29,10 +33,17 @@ pub struct Facts<'r> {
 pub struct NotForwardable;
 
 /// A text with variables.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Template(Vec<Part>);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Without the text, which may be a secret.
+impl fmt::Debug for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Template").finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, PartialEq, Eq)]
 enum Part {
     Text(String),
     Claim(String),

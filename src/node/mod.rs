@@ -1,7 +1,7 @@
 //! One running gateway: its threads, from the first listener to the last request in flight.
 //!
 //! Requests are served by workers, one thread each, that share nothing they write to. One more thread
-//! does everything else: the control API and the refreshing of keys.
+//! does everything else: the control API and the refreshing of keys and values.
 
 mod workers;
 
@@ -16,9 +16,10 @@ use std::{
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     sync::watch,
-    task::LocalSet,
+    task::{LocalSet, spawn_blocking},
+    time::sleep,
 };
-use tracing::info;
+use tracing::{error, info};
 
 use workers::Workers;
 
@@ -151,7 +152,7 @@ fn bind_admin(address: SocketAddr) -> Result<TcpListener, StartError> {
     Ok(listener)
 }
 
-/// The thread of everything that is not a request: the control API and the refreshing of keys.
+/// The thread of everything that is not a request: the control API and the refreshing of keys and values.
 fn start_control(
     runtime: Runtime,
     control: &Arc<Control>,
@@ -161,6 +162,9 @@ fn start_control(
     let control = Arc::clone(control);
     let run = move || {
         LocalSet::new().block_on(&runtime, async {
+            if let Some(interval) = control.config().refresh_interval {
+                tokio::spawn(keep_values_fresh(Arc::clone(&control), interval));
+            }
             if let Some(listener) = listener {
                 // It ends after the last request; nobody waits as long again for it.
                 let limits = Limits { shutdown: CONTROL_SHUTDOWN, ..workers::limits(control.config()) };
@@ -172,4 +176,17 @@ fn start_control(
         runtime.shutdown_timeout(Duration::from_millis(100));
     };
     Ok((stop, thread::Builder::new().name("claimgate-control".into()).spawn(run)?))
+}
+
+/// Resolves references again and again, off the path of requests.
+async fn keep_values_fresh(control: Arc<Control>, interval: Duration) {
+    loop {
+        // Not all nodes at once.
+        sleep(interval.mul_f64(0.9 + 0.1 * fastrand::f64())).await;
+        let (control, tasks) = (Arc::clone(&control), Handle::current());
+        let refreshed = spawn_blocking(move || control.refresh_references(&tasks)).await;
+        if let Err(error) = refreshed {
+            error!(%error, "references could not be resolved again");
+        }
+    }
 }

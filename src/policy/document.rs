@@ -15,13 +15,14 @@ use crate::{
     access::{ApiRight, UrlRule},
     document::{Document, FieldPath, Findings},
     limits::{Allowance, Endpoints, Limits, Quota, Rate, Throttle},
+    secrets::Values,
 };
 
 /// Parses the policies of these documents.
 #[must_use]
-pub fn load(documents: &[Document]) -> (PolicySet, Findings) {
+pub fn load(documents: &[Document], values: &Values) -> (PolicySet, Findings) {
     let mut loader = Loader::default();
-    documents.iter().for_each(|document| loader.document(document));
+    documents.iter().for_each(|document| loader.document(document, values));
     (PolicySet::new(loader.policies), loader.findings)
 }
 
@@ -34,9 +35,11 @@ struct Loader {
 }
 
 impl Loader {
-    fn document(&mut self, document: &Document) {
+    fn document(&mut self, document: &Document, values: &Values) {
         let top = FieldPath::top();
-        match document.root().clone() {
+        let mut root = document.root().clone();
+        values.expand_all(document, &top, &mut root, &[], &mut self.findings);
+        match root {
             root @ Value::Object(_) if is_policy(&root) => self.policy(document, &top, root, None),
             Value::Object(by_id) => {
                 for (id, policy) in by_id {
@@ -296,10 +299,10 @@ const fn whole(number: f64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{collections::BTreeMap, fs};
 
     use super::*;
-    use crate::document::read_all;
+    use crate::{document::read_all, secrets::Secrets};
 
     fn load_files(files: &[(&str, &str)]) -> (PolicySet, Vec<String>) {
         let folder = tempfile::tempdir().unwrap();
@@ -307,7 +310,8 @@ mod tests {
             fs::write(folder.path().join(name), text).unwrap();
         }
         let (documents, mut findings) = read_all(folder.path());
-        let (set, found) = load(&documents);
+        let values = Secrets::new("", |_| None, BTreeMap::new()).unwrap().values();
+        let (set, found) = load(&documents, &values);
         findings.append(found);
         let prefix = format!("{}/", folder.path().display());
         (set, findings.into_iter().map(|finding| finding.to_string().replace(&prefix, "")).collect())

@@ -1,164 +1,244 @@
-//! Values that are kept outside the configuration and named in it: `env://NAME`, `file://PATH`.
+//! Values that are kept outside the documents and named in them: in the environment, in files, in
+//! Consul and in Vault.
 //!
-//! **Invariant:** the text of a reference is never a value. A reference that cannot be resolved is
-//! an error, and so is one to a store that is not supported.
+//! [`Secrets`] knows the stores. [`Values`] is what the references of one load stand for: parsers ask it
+//! while they read, what is in a store is fetched, each place once, and the documents are parsed again.
+//! No request ever waits for a store.
+//!
+//! **Invariant:** the text of a reference is never a value. A reference that cannot be resolved is an
+//! error with the file and the field that it stands in.
+//!
+//! **Invariant:** a value is in no log line, no finding and no `Debug` output. Values are wiped from
+//! memory when they are dropped; what a library keeps of an answer while it reads it is beyond us, and
+//! so is a field that is used as it is, such as a URL.
+
+mod consul;
+mod document;
+mod http;
+mod json;
+mod local;
+mod reference;
+mod secret;
+mod values;
+mod vault;
 
 use std::{
-    fmt, fs,
-    path::{Component, Path, PathBuf},
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
 };
 
-use zeroize::Zeroizing;
+use tokio::{
+    sync::{Mutex, Semaphore},
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
 
-/// The largest file that holds one value.
-const MAX_FILE: u64 = 1024 * 1024;
+use self::{consul::Consul, http::Fault, local::Local, reference::Place, vault::Vault};
 
-/// How a text begins that names a value elsewhere.
-const SCHEMES: [&str; 7] = ["env://", "file://", "secrets://", "consul://", "vault://", "kv://", "$kv{"];
+pub use self::{
+    consul::ConsulSettings,
+    http::Connection,
+    local::{Credential, LocalStore},
+    reference::{decode_base64, is_like_reference},
+    secret::{Secret, Unresolved},
+    values::Values,
+    vault::{KvVersion, VaultLogin, VaultSettings},
+};
+pub use crate::tls::{ClientCertificate, TrustedAuthorities};
 
-/// A value that is not to be shown.
-pub type Secret = Zeroizing<String>;
+/// How many values are fetched at once.
+const CONCURRENT: usize = 8;
+/// How long the values of one load may take together.
+const MAX_FETCH: Duration = Duration::from_secs(30);
 
-/// Where references are resolved.
+/// A named store.
 #[derive(Clone, Debug)]
-pub struct Secrets {
-    base: PathBuf,
-    env: fn(&str) -> Option<String>,
+pub enum Store {
+    /// One on this machine.
+    Local(LocalStore),
+    /// Consul.
+    Consul(ConsulSettings),
+    /// Vault.
+    Vault(VaultSettings),
 }
 
-/// Why a reference has no value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unresolved(String);
+/// Where values are.
+#[derive(Clone)]
+pub struct Secrets(Arc<Stores>);
 
-impl fmt::Display for Unresolved {
+struct Stores {
+    local: Local,
+    remote: BTreeMap<String, Remote>,
+}
+
+enum Remote {
+    Consul(Consul),
+    Vault(Vault),
+}
+
+impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        let names = self.0.local.stores.keys().chain(self.0.remote.keys());
+        f.debug_struct("Secrets").field("stores", &names.collect::<Vec<_>>()).finish()
     }
 }
-
-impl std::error::Error for Unresolved {}
 
 impl Secrets {
-    /// Files are looked up below `base`, an empty one being the working directory; `env` reads the
-    /// environment.
-    #[must_use]
-    pub fn new(base: impl Into<PathBuf>, env: fn(&str) -> Option<String>) -> Self {
-        let base = base.into();
-        Self { base: if base.as_os_str().is_empty() { PathBuf::from(".") } else { base }, env }
-    }
-
-    /// Whether a text names a value elsewhere, be it resolvable or not.
-    #[must_use]
-    pub fn is_reference(text: &str) -> bool {
-        SCHEMES.iter().any(|scheme| text.starts_with(scheme))
-    }
-
-    /// The value that a reference names, without the line end that editors put after it.
+    /// Files of `file://` are looked up below `base`, an empty one being the working directory; `env`
+    /// reads the environment; `stores` are those of the configuration by name.
     ///
     /// # Errors
-    /// [`Unresolved`] says what is missing and how to mend it.
-    pub fn resolve(&self, reference: &str) -> Result<Secret, Unresolved> {
-        let value = if matches!(reference, "env://" | "file://") {
-            return Err(unresolved(format!("{reference} names nothing; write env://NAME or file://PATH")));
-        } else if let Some(name) = reference.strip_prefix("env://") {
-            let value = (self.env)(name).map(Zeroizing::new);
-            value.ok_or_else(|| unresolved(format!("the environment variable {name} is not set; set it")))?
-        } else if let Some(path) = reference.strip_prefix("file://") {
-            self.read(path)?
-        } else {
-            let scheme = reference.split(['/', '{']).next().unwrap_or_default();
-            return Err(unresolved(format!(
-                "values from {scheme} cannot be resolved; use env://NAME or file://PATH"
-            )));
-        };
-        let value: Secret = Zeroizing::new(value.trim_end_matches(['\n', '\r']).to_owned());
-        if value.is_empty() {
-            return Err(unresolved(format!("{reference} is empty; put a value there")));
+    /// The store whose settings are not good, the field of them if it is one, and a sentence.
+    pub fn new(
+        base: impl Into<PathBuf>,
+        env: fn(&str) -> Option<String>,
+        stores: BTreeMap<String, Store>,
+    ) -> Result<Self, (String, String)> {
+        let base = base.into();
+        let base = if base.as_os_str().is_empty() { PathBuf::from(".") } else { base };
+        let built_in = [
+            ("env", LocalStore::Variables { prefix: "TYK_SECRET_".into(), uppercase: true }),
+            ("file", LocalStore::Files(base)),
+        ];
+        let built_in = built_in.map(|(name, store)| (name.to_owned(), store));
+        let mut local = Local { env, stores: built_in.into() };
+        let mut remote = BTreeMap::new();
+        for (name, store) in stores {
+            let opened = match store {
+                Store::Local(store) => {
+                    local.stores.insert(name, store);
+                    continue;
+                }
+                Store::Consul(settings) => Consul::new(settings).map(Remote::Consul),
+                Store::Vault(settings) => Vault::new(settings).map(Remote::Vault),
+            };
+            let opened = opened.map_err(|reason| (name.clone(), reason))?;
+            remote.insert(name, opened);
         }
-        if Self::is_reference(&value) {
-            return Err(unresolved(format!("{reference} holds another reference; name the value itself")));
+        for (name, store) in &remote {
+            for (field, credential) in store.credentials() {
+                credential
+                    .resolve(&local)
+                    .map_err(|reason| (format!("{name}.{field}"), reason.to_string()))?;
+            }
         }
-        Ok(value)
+        Ok(Self(Arc::new(Stores { local, remote })))
     }
 
-    fn read(&self, path: &str) -> Result<Secret, Unresolved> {
-        if Path::new(path).components().any(|component| component == Component::ParentDir) {
-            return Err(unresolved(
-                "a file:// path must not contain .. ; name a file below the base folder".into(),
-            ));
+    /// The values of one load, of which none is known yet.
+    #[must_use]
+    pub fn values(&self) -> Values {
+        Values::new(self.clone())
+    }
+
+    /// The stores whose values come in the clear from another machine: their names, and where they are.
+    pub fn exposed(&self) -> impl Iterator<Item = (&str, &str)> {
+        let exposed = self.0.remote.iter().filter(|(_, store)| store.http().is_exposed());
+        exposed.map(|(name, store)| (name.as_str(), store.http().name.as_str()))
+    }
+
+    fn local(&self) -> &Local {
+        &self.0.local
+    }
+
+    fn has_remote(&self, place: &Place) -> bool {
+        matches!(place, Place::Stored { store, .. } if self.0.remote.contains_key(store))
+    }
+
+    /// Why there is nothing at a place of a store that is not known.
+    fn no_store(place: &Place) -> Unresolved {
+        let Place::Stored { store, .. } = place else { return Unresolved::new("this place is not known") };
+        Unresolved::new(match store.as_str() {
+            "consul" | "vault" => {
+                format!("there is no {store} to ask; configure kv.{store} in claimgate.yaml")
+            }
+            "secrets" => "there are no secrets in claimgate.yaml; add them there".to_owned(),
+            _ => format!("there is no store {store}; configure kv.stores.{store} in claimgate.yaml"),
+        })
+    }
+
+    /// What is at these places; those that were not fetched in time are missing. A store that is down is
+    /// waited for once.
+    async fn fetch(&self, places: BTreeSet<Place>) -> BTreeMap<Place, Result<Secret, Unresolved>> {
+        let deadline = Instant::now() + MAX_FETCH;
+        let turns = Arc::new(Semaphore::new(CONCURRENT));
+        let conditions: Arc<BTreeMap<String, Condition>> =
+            Arc::new(self.0.remote.keys().map(|name| (name.clone(), Condition::default())).collect());
+        let mut tasks = JoinSet::new();
+        for place in places {
+            let (secrets, turns, conditions) = (self.clone(), Arc::clone(&turns), Arc::clone(&conditions));
+            tasks.spawn(async move {
+                let turn = turns.acquire().await;
+                let value = secrets.fetch_one(&place, &conditions).await;
+                drop(turn);
+                (place, value)
+            });
         }
-        let path = self.base.join(path);
-        let failed =
-            |reason: &dyn fmt::Display| unresolved(format!("{} cannot be read: {reason}", path.display()));
-        // Links are followed before the comparison: what counts is where the file is.
-        let base = self.base.canonicalize().map_err(|e| failed(&e))?;
-        let real = path.canonicalize().map_err(|e| failed(&e))?;
-        if !real.starts_with(&base) {
-            return Err(unresolved(format!(
-                "{} is not below {}; move the file there, or set kv.file.base_path",
-                path.display(),
-                base.display()
-            )));
+        let mut values = BTreeMap::new();
+        while let Ok(Some(done)) = timeout_at(deadline, tasks.join_next()).await {
+            values.extend(done);
         }
-        let metadata = fs::metadata(&path).map_err(|e| failed(&e))?;
-        if !metadata.is_file() || metadata.len() > MAX_FILE {
-            return Err(failed(&"it is not a file of at most 1 MiB"));
+        values
+    }
+
+    async fn fetch_one(
+        &self,
+        place: &Place,
+        conditions: &BTreeMap<String, Condition>,
+    ) -> Result<Secret, Unresolved> {
+        let Place::Stored { store: name, path } = place else { return Err(Self::no_store(place)) };
+        let (Some(store), Some(condition)) = (self.0.remote.get(name), conditions.get(name)) else {
+            return Err(Self::no_store(place));
+        };
+        let was_asked = condition.was_asked.lock().await;
+        let first = if *was_asked { None } else { Some(was_asked) };
+        if let Some(reason) = condition.down.get() {
+            return Err(reason.clone());
         }
-        fs::read_to_string(&path).map(Zeroizing::new).map_err(|e| failed(&e))
+        let value = store.read(path, &self.0.local).await.map_err(|fault| match fault {
+            Fault::Refused(reason) => reason,
+            Fault::Down(reason) => condition.down.get_or_init(|| reason).clone(),
+        });
+        if let Some(mut was_asked) = first {
+            *was_asked = true;
+        }
+        value
     }
 }
 
-const fn unresolved(reason: String) -> Unresolved {
-    Unresolved(reason)
+/// What is known of a store during one fetch.
+#[derive(Default)]
+struct Condition {
+    /// Whether somebody has asked it. Held by the first, so that the others know by then if it is down.
+    was_asked: Mutex<bool>,
+    down: OnceLock<Unresolved>,
+}
+
+impl Remote {
+    async fn read(&self, path: &str, local: &Local) -> Result<Secret, Fault> {
+        match self {
+            Self::Consul(consul) => consul.read(path, local).await,
+            Self::Vault(vault) => vault.read(path, local).await,
+        }
+    }
+
+    const fn http(&self) -> &http::Http {
+        match self {
+            Self::Consul(consul) => consul.http(),
+            Self::Vault(vault) => vault.http(),
+        }
+    }
+
+    fn credentials(&self) -> Vec<(&'static str, &Credential)> {
+        match self {
+            Self::Consul(consul) => consul.credentials().collect(),
+            Self::Vault(vault) => vault.credentials(),
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn env(name: &str) -> Option<String> {
-        match name {
-            "SET" => Some("value\n".into()),
-            "EMPTY" => Some(String::new()),
-            "NESTED" => Some("vault://x".into()),
-            _ => None,
-        }
-    }
-
-    #[test]
-    fn references() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("key"), "from file\r\n").unwrap();
-        let secrets = Secrets::new(folder.path(), env);
-        let resolve = |reference: &str| secrets.resolve(reference).map(|value| value.to_string());
-        assert_eq!(resolve("env://SET").as_deref(), Ok("value"));
-        assert_eq!(resolve("file://key").as_deref(), Ok("from file"));
-        let absolute = format!("file://{}", folder.path().join("key").display());
-        assert_eq!(resolve(&absolute).as_deref(), Ok("from file"));
-        let outside = tempfile::NamedTempFile::new().unwrap();
-        std::os::unix::fs::symlink(outside.path(), folder.path().join("link")).unwrap();
-        assert!(resolve("file://link").unwrap_err().0.contains("is not below"));
-        let beside_nothing = Secrets::new("", env);
-        let absolute = format!("file://{}", outside.path().display());
-        assert!(beside_nothing.resolve(&absolute).unwrap_err().0.contains("is not below"));
-        for bad in [
-            "env://UNSET",
-            "env://EMPTY",
-            "env://NESTED",
-            "env://",
-            "file://none",
-            "file://../key",
-            "file:///etc/passwd",
-            "file://",
-            "consul://x",
-            "vault://x",
-            "secrets://x",
-            "kv://x/y",
-            "$kv{x}",
-        ] {
-            assert!(Secrets::is_reference(bad), "{bad}");
-            assert!(resolve(bad).is_err(), "{bad}");
-        }
-        assert!(!Secrets::is_reference("https://idp.example/jwks.json"));
-    }
-}
+mod tests;

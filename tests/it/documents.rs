@@ -293,7 +293,7 @@ fn wrong_fields() -> Vec<(Value, String, &'static str)> {
         scheme(json!({ "source": null }), "", "there are no keys"),
         scheme(json!({ "source": "env://NOBODY_SET_THIS" }), "source", "NOBODY_SET_THIS"),
         scheme(json!({ "source": "file://../outside" }), "source", "below the base folder"),
-        scheme(json!({ "source": "consul://jwt/key" }), "source", "use env://NAME or file://PATH"),
+        scheme(json!({ "source": "consul://jwt/key" }), "source", "configure kv.consul"),
         scheme(json!({ "source": "c2hvcnQ=" }), "source", "32"),
         scheme(json!({ "source": "§§§" }), "source", "base64"),
         scheme(

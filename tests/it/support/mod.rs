@@ -5,6 +5,7 @@ mod gateway;
 mod http;
 mod keys;
 mod server;
+mod stores;
 
 pub(crate) use self::{
     documents::{api, keyless, merge, scheme},
@@ -12,4 +13,5 @@ pub(crate) use self::{
     http::{Answer, Request, exchange, read_answer},
     keys::{claims, key, key_named, now, provider},
     server::{Recorded, Server, read_head, respond},
+    stores::{Mood, ROLE_ID, SECRET_ID, Store, TOKEN},
 };

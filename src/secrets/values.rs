@@ -1,0 +1,166 @@
+//! What references stand for.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use super::{
+    Secret, Secrets, Unresolved,
+    local::finish,
+    reference::{Piece, Place, Reference, pieces},
+};
+
+/// Shorter values are not looked for in messages: they stand everywhere, and protect nothing.
+const MIN_HIDDEN: usize = 4;
+
+/// What the references of one load stand for. Parsers ask for values while they read; what is in a store
+/// is not there yet then, and is noted: [`Values::fetch`] gets it, and the documents are parsed again.
+#[derive(Debug)]
+pub struct Values {
+    secrets: Secrets,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    known: BTreeMap<Reference, Known>,
+    /// What is to be fetched, and how it is written.
+    wanted: BTreeMap<Reference, String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Known {
+    written: String,
+    value: Result<Secret, Unresolved>,
+}
+
+impl Values {
+    pub(super) fn new(secrets: Secrets) -> Self {
+        Self { secrets, state: Mutex::default() }
+    }
+
+    /// A text with its references replaced; nothing if it has none.
+    ///
+    /// # Errors
+    /// [`Unresolved`] when one of them has no value, or none yet.
+    pub fn expand(&self, text: &str) -> Result<Option<Secret>, Unresolved> {
+        // Nearly all texts have none.
+        if !text.contains("://") && !text.contains('$') {
+            return Ok(None);
+        }
+        let Some(pieces) = pieces(text)? else { return Ok(None) };
+        if let [Piece::Reference(reference, written)] = &*pieces {
+            return self.value(reference, written).map(Some);
+        }
+        let mut expanded = zeroize::Zeroizing::new(String::new());
+        for piece in pieces {
+            match piece {
+                Piece::Text(text) => expanded.push_str(text),
+                Piece::Reference(reference, written) => expanded.push_str(&self.value(&reference, written)?),
+            }
+        }
+        Ok(Some(expanded.as_str().into()))
+    }
+
+    fn value(&self, reference: &Reference, written: &str) -> Result<Secret, Unresolved> {
+        let mut state = self.state();
+        if let Some(known) = state.known.get(reference) {
+            return known.value.clone();
+        }
+        let written = written.trim();
+        let value = match self.secrets.local().read(&reference.place) {
+            Some(value) => value.and_then(|value| finish(&value, reference, written)),
+            None if !self.secrets.has_remote(&reference.place) => Err(Secrets::no_store(&reference.place)),
+            None => {
+                state.wanted.insert(reference.clone(), written.into());
+                return Err(Unresolved::new(format!("{written} is not fetched yet")));
+            }
+        };
+        let known = Known { written: written.into(), value: value.clone() };
+        state.known.insert(reference.clone(), known);
+        value
+    }
+
+    /// Whether values were asked for that are to be fetched.
+    #[must_use]
+    pub fn are_incomplete(&self) -> bool {
+        !self.state().wanted.is_empty()
+    }
+
+    /// Fetches what was asked for: each place once, several at a time, bounded in time.
+    pub async fn fetch(&self) {
+        let wanted = std::mem::take(&mut self.state().wanted);
+        let places: BTreeSet<Place> = wanted.keys().map(|reference| reference.place.clone()).collect();
+        let fetched = self.secrets.fetch(places).await;
+        let mut state = self.state();
+        for (reference, written) in wanted {
+            let value = fetched.get(&reference.place).cloned().unwrap_or_else(|| {
+                Err(Unresolved::new(format!("{written} was not fetched in time; look at its store")))
+            });
+            let value = value.and_then(|value| finish(&value, &reference, &written));
+            state.known.insert(reference, Known { written, value });
+        }
+    }
+
+    /// The same references, resolved again. What has no value any more keeps its last one; which these
+    /// are, and why, is returned.
+    pub async fn fetch_again(&self) -> (Self, Vec<(String, Unresolved)>) {
+        let again = Self::new(self.secrets.clone());
+        let last: Vec<(Reference, Known)> =
+            self.state().known.iter().map(|(reference, known)| (reference.clone(), known.clone())).collect();
+        for (reference, known) in &last {
+            // What is on this machine is known at once; the others are noted.
+            let _ = again.value(reference, &known.written);
+        }
+        again.fetch().await;
+        let mut failing = Vec::new();
+        for (reference, known) in last {
+            let mut state = again.state();
+            let Some(now) = state.known.get_mut(&reference) else { continue };
+            if let (Err(reason), Ok(_)) = (&now.value, &known.value) {
+                failing.push((known.written.clone(), reason.clone()));
+                now.value = known.value;
+            }
+        }
+        (again, failing)
+    }
+
+    /// How the references are written whose values are others than `before`.
+    #[must_use]
+    pub fn changed_since(&self, before: &Self) -> Vec<String> {
+        let before: BTreeMap<Reference, Known> = before.state().known.clone();
+        let state = self.state();
+        let changed = state.known.iter().filter(|(reference, known)| {
+            before.get(reference).is_some_and(|before| before.value != known.value)
+        });
+        changed.map(|(_, known)| known.written.clone()).collect()
+    }
+
+    /// How all references are written.
+    #[must_use]
+    pub fn written(&self) -> Vec<String> {
+        self.state().known.values().map(|known| known.written.clone()).collect()
+    }
+
+    /// A message without values: where one stands in it, the reference does instead.
+    #[must_use]
+    pub fn hide_in(&self, message: &str) -> String {
+        let state = self.state();
+        let mut values: Vec<(&Secret, &str)> = state
+            .known
+            .values()
+            .filter_map(|known| Some((known.value.as_ref().ok()?, known.written.as_str())))
+            .filter(|(value, _)| value.len() >= MIN_HIDDEN)
+            .collect();
+        // A value may be a part of another one.
+        values.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
+        values
+            .iter()
+            .fold(message.to_owned(), |message, (value, written)| message.replace(&***value, written))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
