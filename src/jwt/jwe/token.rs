@@ -50,12 +50,14 @@ impl<'a> EncryptedToken<'a> {
     }
 
     /// Whether the header says that a JWT was encrypted. It must (RFC 7519 section 5.2): without `cty`
-    /// the plaintext would be claims that nobody signed. Media types are compared without letter case,
-    /// and without `application/` (RFC 7515 section 4.1.10).
+    /// the plaintext would be claims that nobody signed. Providers also name the kind of JWT, such as
+    /// `at+jwt` (RFC 9068; the suffix is that of RFC 8417 section 7.2). Media types are compared without
+    /// letter case, and without `application/` (RFC 7515 section 4.1.10).
     pub(super) fn is_nested(&self) -> bool {
         let cty = self.header.get("cty").and_then(Value::as_str).unwrap_or_default();
         let (prefix, name) = cty.split_once('/').unwrap_or(("application", cty));
-        prefix.eq_ignore_ascii_case("application") && name.eq_ignore_ascii_case("JWT")
+        let kind = name.rsplit_once('+').map_or(name, |(_, suffix)| suffix);
+        prefix.eq_ignore_ascii_case("application") && kind.eq_ignore_ascii_case("JWT")
     }
 
     /// The key that the header names.
@@ -82,13 +84,15 @@ mod tests {
     fn headers() {
         let with =
             |members: &str| parse(&format!(r#"{{"alg":"dir","enc":"A128GCM"{members}}}"#), "..AA.AA.AA");
-        for cty in ["JWT", "jwt", "application/jwt", "Application/JWT"] {
+        for cty in ["JWT", "jwt", "application/jwt", "Application/JWT", "at+jwt", "application/AT+JWT"] {
             assert_eq!(with(&format!(r#","cty":"{cty}""#)), Ok(()), "{cty}");
         }
         for (members, error) in [
             ("", Error::NotNested),
             (r#","cty":"text/jwt""#, Error::NotNested),
             (r#","cty":"json""#, Error::NotNested),
+            (r#","cty":"jwt+json""#, Error::NotNested),
+            (r#","cty":"text/at+jwt""#, Error::NotNested),
             (r#","cty":["JWT"]"#, Error::NotNested),
             (r#","cty":"JWT","zip":"DEF""#, Error::Compressed),
             (r#","cty":"JWT","zip":null"#, Error::Compressed),
