@@ -30,6 +30,7 @@ mod middleware;
 mod operations;
 mod outage;
 mod policies;
+mod providers;
 mod proxying;
 mod real_stores;
 mod refusals;

@@ -81,3 +81,13 @@ fn refused(setup: &Setup) -> String {
     assert_eq!(output.status.code(), Some(1), "{said}");
     said
 }
+
+#[test]
+fn each_weakness_has_its_test() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/weaknesses");
+    let files =
+        std::fs::read_dir(folder).unwrap().map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    let tests = files.collect::<String>();
+    let missing: Vec<u32> = (1..=41).filter(|n| !tests.contains(&format!("#[test]\nfn w{n:02}_"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
