@@ -164,14 +164,19 @@ impl PartialEq for Number {
 }
 
 /// Whether a double is this whole number, not only near it.
-#[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "a cast to i128 saturates")]
 fn is_exactly(float: f64, whole: Number) -> bool {
     let whole = match whole {
         Number::Integer(n) => i128::from(n),
         Number::Unsigned(n) => i128::from(n),
         Number::Float(_) => return false,
     };
-    float.fract() == 0.0 && float as i128 == whole
+    as_whole(float) == Some(whole)
+}
+
+/// The whole number that a double is, if it is one that 128 bits hold.
+#[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "the number fits")]
+fn as_whole(float: f64) -> Option<i128> {
+    (float.fract() == 0.0 && float.abs() < 1e38).then_some(float as i128)
 }
 
 impl fmt::Display for Number {
@@ -179,7 +184,11 @@ impl fmt::Display for Number {
         match self {
             Self::Integer(n) => n.fmt(f),
             Self::Unsigned(n) => n.fmt(f),
-            Self::Float(n) => n.fmt(f),
+            // The shortest digits of a large double are another whole number; these are its own.
+            Self::Float(n) => match as_whole(*n) {
+                Some(whole) => whole.fmt(f),
+                None => n.fmt(f),
+            },
         }
     }
 }
@@ -546,6 +555,20 @@ mod tests {
     fn integers_keep_their_digits() {
         assert_eq!(ok("9007199254740993"), Value::Number(Number::Integer(9_007_199_254_740_993)));
         assert_eq!(ok("18446744073709551616"), Value::Number(Number::Float(18_446_744_073_709_551_616.0)));
+    }
+
+    #[test]
+    fn a_number_that_is_written_is_read_alike() {
+        for (text, written) in [
+            ("4749932423479823246.27864", "4749932423479823360"),
+            ("-1e18", "-1000000000000000000"),
+            ("1e40", "10000000000000000000000000000000000000000"),
+            ("0.1", "0.1"),
+            ("18446744073709551616", "18446744073709551616"),
+        ] {
+            assert_eq!(ok(text).to_string(), written);
+            assert_eq!(ok(written), ok(text));
+        }
     }
 
     #[test]
