@@ -1,6 +1,6 @@
 //! The control API: its own listener, with Tyk's routes, bodies and codes.
 //!
-//! `/hello` and `/ready` answer everybody who can reach the listener. Everything under `/tyk/` needs
+//! `/hello`, `/ready` and `/metrics` answer everybody who can reach the listener. Everything under `/tyk/` needs
 //! the secret in `x-tyk-authorization`; without a secret in the configuration nobody has it.
 
 mod jwks;
@@ -14,7 +14,7 @@ use aws_lc_rs::{constant_time, digest};
 use axum::{
     Json, Router,
     extract::{Query, Request, State},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
@@ -29,6 +29,7 @@ use tracing::error;
 use crate::{
     gateway::Control,
     server::{self, Limits},
+    telemetry,
 };
 
 const AUTHORIZATION: &str = "x-tyk-authorization";
@@ -59,6 +60,7 @@ pub(crate) async fn serve(
     let app = Router::new()
         .route("/hello", get(hello))
         .route("/ready", get(ready))
+        .route("/metrics", get(metrics))
         .nest("/tyk", guarded)
         .with_state(admin);
     let answer = move |_: SocketAddr, request: hyper::Request<Incoming>| {
@@ -81,6 +83,10 @@ async fn ready(State(admin): State<Admin>) -> (StatusCode, Json<Value>) {
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "fail" })))
     }
+}
+
+async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, telemetry::CONTENT_TYPE)], admin.control.exposition())
 }
 
 async fn authorize(State(admin): State<Admin>, headers: HeaderMap, request: Request, next: Next) -> Response {

@@ -156,14 +156,15 @@ async fn meet(
     headers: &HeaderMap,
     query: Option<&str>,
 ) -> Result<Session, Refusal> {
+    let mut warnings = Vec::new();
     for method in &requirement.before {
-        method.authenticate(time, headers, query).await?;
+        warnings.extend_from_slice(method.authenticate(time, headers, query).await?.warnings());
     }
     let session = requirement.session.authenticate(time, headers, query).await?;
     for method in &requirement.after {
-        method.authenticate(time, headers, query).await?;
+        warnings.extend_from_slice(method.authenticate(time, headers, query).await?.warnings());
     }
-    Ok(session)
+    Ok(session.with_warnings(&warnings))
 }
 
 /// How far a credential came before it was refused.

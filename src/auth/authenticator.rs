@@ -20,8 +20,8 @@ use super::{
 use crate::{
     jwks::{Found, KeySources, Missing, Parties, TokenType},
     jwt::{
-        Algorithm, Ambiguity, Checked, Claims, Error, Evidence, Key, Outcome, Reading, Rules, Token,
-        json::Value, jwe::Decryption,
+        Algorithm, Ambiguity, Claims, Error, Evidence, Key, Outcome, Reading, Rules, Token, json::Value,
+        jwe::Decryption,
     },
     policy::{Grant, PolicySet, Selection},
     refusal::{Profile, Reason, Refusal},
@@ -190,16 +190,17 @@ impl Authenticator {
         }
         let (found, claims) = self.claims(&token, algorithm).await?;
         let evidence = Evidence { header: token.header(), claims: &claims, now };
-        let holds = self.rules.check(evidence, |checked| self.tell(checked))?;
-        let session = self.session(&token, claims)?;
+        let mut warnings = Vec::new();
+        let holds = self.rules.check(evidence, |checked| {
+            if let Outcome::Warned(error) = checked.outcome() {
+                let name = checked.check().name();
+                warn!(realm = %self.realm, check = &**name, "a check that only warns failed: {error}");
+                warnings.push(Arc::clone(name));
+            }
+        })?;
+        let session = self.session(&token, claims)?.with_warnings(&warnings);
         self.verified.insert(self.id, text, session.clone(), found, holds);
         Ok(session)
-    }
-
-    fn tell(&self, checked: &Checked<'_>) {
-        if let Outcome::Warned(error) = checked.outcome() {
-            warn!(realm = %self.realm, check = checked.check().name(), "a check that only warns failed: {error}");
-        }
     }
 
     /// The claims of a token with a good signature. A key that no source knows is asked for once.

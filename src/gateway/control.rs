@@ -24,6 +24,7 @@ use crate::{
     jwks::Registry,
     limits::Limiter,
     secrets::Values,
+    telemetry::{Counters, Exposition, Metrics},
 };
 
 /// How long the first requests wait for keys that are not there yet.
@@ -39,6 +40,7 @@ pub struct Control {
     verified: Arc<VerifiedTokens>,
     limiter: Arc<Limiter>,
     published: Arc<ArcSwap<Snapshot>>,
+    metrics: Arc<Metrics>,
     ready: AtomicBool,
     /// Held while documents are read or compiled, so that an older state of them cannot replace a newer one.
     loaded: Mutex<Loaded>,
@@ -71,7 +73,9 @@ impl Control {
         references.replace(values.written());
         let loaded = Mutex::new(Loaded { documents, values, refused: None });
         let ready = AtomicBool::new(false);
-        let control = Self { config, registry, verified, limiter, published, ready, loaded, references };
+        let metrics = Arc::default();
+        let control =
+            Self { config, registry, verified, limiter, published, metrics, ready, loaded, references };
         (Some(control), findings)
     }
 
@@ -88,6 +92,19 @@ impl Control {
     /// What has been counted so far; it does not change with the documents.
     pub(crate) fn limiter(&self) -> Arc<Limiter> {
         Arc::clone(&self.limiter)
+    }
+
+    /// The counters of one more worker.
+    pub(crate) fn counters(&self) -> Counters {
+        Counters::new(Arc::clone(&self.metrics))
+    }
+
+    /// What was counted, as text for Prometheus.
+    #[must_use]
+    pub fn exposition(&self) -> String {
+        let mut exposition = Exposition::default();
+        self.metrics.write(&mut exposition);
+        exposition.into_text()
     }
 
     /// Whether requests are served.

@@ -31,7 +31,7 @@ use crate::{
     proxy::{Body, BodyError, ClientBody, Forwarding, Sender, TrustedProxies},
     refusal::{Asked, Manner, Overrides, Profile, Reason, Refusal, Space},
     session::Session,
-    telemetry::{Line, Lines},
+    telemetry::{Counters, Line, Lines},
 };
 
 /// How much of an upstream's error rules of `errorOverrides` look at, in octets.
@@ -52,6 +52,7 @@ pub(crate) struct Worker {
     sender: Sender,
     trusted_proxies: Arc<TrustedProxies>,
     lines: Lines,
+    counters: Counters,
 }
 
 /// Where a request comes from.
@@ -83,9 +84,11 @@ impl Worker {
         sender: Sender,
         trusted_proxies: Arc<TrustedProxies>,
         lines: Lines,
+        counters: Counters,
     ) -> Self {
         let current = RefCell::new(Rc::new(published.load_full()));
-        Self { published, current, limiter, held: Held::default(), sender, trusted_proxies, lines }
+        let held = Held::default();
+        Self { published, current, limiter, held, sender, trusted_proxies, lines, counters }
     }
 
     fn snapshot(&self) -> Local {
@@ -138,8 +141,10 @@ impl Worker {
             let manner = Manner { profile: snapshot.profile, asked, space, overrides };
             (refusal.response(&manner).map(Body::from), Some(refusal.reason()))
         };
-        let refuse_everywhere =
-            |reason: Reason| refuse(&reason.into(), Space::default(), &snapshot.overrides);
+        let refuse_everywhere = |reason: Reason| {
+            self.counters.refused("", reason);
+            refuse(&reason.into(), Space::default(), &snapshot.overrides)
+        };
         // The target borrows from the URI while the rest of the head changes on the way.
         let uri = std::mem::take(&mut parts.uri);
         let target = match Target::new(&uri, &parts) {
@@ -178,6 +183,7 @@ impl Worker {
         let (mut response, refused) = match exchange.run(parts, body).await {
             Ok(response) => (response, None),
             Err(refusal) => {
+                self.counters.refused(&api.id, refusal.reason());
                 let metadata = api.metadata.as_ref();
                 let url = metadata.map(|m| m.url(is_https, target.host.as_ref(), &api.listen_path.value));
                 refuse(&refusal, Space { realm: &api.realm, metadata: url.as_deref() }, &api.overrides)
@@ -271,6 +277,9 @@ impl<'e> Exchange<'e> {
     /// The session of the caller, who may do what is asked for.
     async fn authenticate(&self, authentication: &Authentication, parts: &Parts) -> Result<Session, Refusal> {
         let session = authentication.authenticate(&parts.headers, self.target.query).await?;
+        for check in session.warnings() {
+            self.worker.counters.warned(&self.api.id, check);
+        }
         let below = self.target.path_below(self.taken);
         session.rights().check(&Wanted {
             api: &self.api.id,

@@ -1,5 +1,7 @@
 //! One check of the claims of a token.
 
+use std::sync::Arc;
+
 use super::{
     ClaimPath, ClaimRule, Claims, Error, Evidence, Reading, Rules, Window, json::Value, window::seconds,
 };
@@ -8,7 +10,7 @@ use super::{
 /// of a token that fails it.
 #[derive(Clone, Debug)]
 pub struct Check {
-    name: Box<str>,
+    name: Arc<str>,
     mode: Mode,
     requirement: Requirement,
 }
@@ -100,7 +102,7 @@ impl Check {
 
     /// The stable name, unique among the checks of an API.
     #[must_use]
-    pub const fn name(&self) -> &str {
+    pub const fn name(&self) -> &Arc<str> {
         &self.name
     }
 
@@ -153,7 +155,7 @@ impl<'c> Checked<'c> {
 }
 
 impl Requirement {
-    fn name(&self) -> Box<str> {
+    fn name(&self) -> Arc<str> {
         match self {
             Self::WholeTexts => "texts".into(),
             Self::NotBefore => "nbf".into(),

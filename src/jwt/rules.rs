@@ -81,7 +81,7 @@ impl Rules {
 
     /// Takes out the check of this name. Those of [`Rules::new`] stay.
     pub fn unset(&mut self, name: &str) {
-        self.checks.retain(|check| check.name() != name || check.is_of_every_token());
+        self.checks.retain(|check| **check.name() != *name || check.is_of_every_token());
     }
 
     /// The checks in their order.
@@ -269,7 +269,7 @@ mod tests {
             Requirement::Audience(vec!["orders".into()]),
             Requirement::Claims(vec![ClaimPath::lenient("exp")]),
         ]);
-        let names: Vec<&str> = rules.checks().iter().map(Check::name).collect();
+        let names: Vec<&str> = rules.checks().iter().map(|check| &**check.name()).collect();
         let order = [
             "texts",
             "nbf",
@@ -315,7 +315,7 @@ mod tests {
         });
         assert_eq!(result, Err(Error::JtiMissing));
         let told = |name: &str| {
-            let (_, outcome, expected, found) = told.iter().find(|(own, ..)| own == name).unwrap();
+            let (_, outcome, expected, found) = told.iter().find(|(own, ..)| **own == *name).unwrap();
             (outcome.clone(), expected.as_str().to_owned(), found.as_str().to_owned())
         };
         let issuer = Error::IssuerNotAllowed { issuer: "\u{1b}\"".into() };

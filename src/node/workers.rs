@@ -70,10 +70,10 @@ pub(super) fn start(control: &Arc<Control>, stopped: &watch::Receiver<bool>) -> 
     for (n, sockets) in sockets.into_iter().enumerate() {
         let (published, stopped) = (control.published(), stopped.clone());
         let (connector, log, trusted) = (connector.clone(), log.clone(), Arc::clone(&trusted));
-        let (timeouts, limiter) = (config.upstream_timeouts, control.limiter());
+        let (timeouts, limiter, counters) = (config.upstream_timeouts, control.limiter(), control.counters());
         let run = move || {
             let sender = Sender::new(connector, timeouts);
-            let worker = Rc::new(Worker::new(published, limiter, sender, trusted, Lines::new(log)));
+            let worker = Rc::new(Worker::new(published, limiter, sender, trusted, Lines::new(log), counters));
             run_worker(&worker, sockets, limits, &stopped);
         };
         threads.push(thread::Builder::new().name(format!("claimgate-{n}")).spawn(run)?);

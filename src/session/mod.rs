@@ -20,7 +20,10 @@ use crate::{
 /// The caller of one request. Services behind [`auth::Auth`](crate::auth::Auth) find it in the
 /// request's extensions. Cloning is cheap.
 #[derive(Clone)]
-pub struct Session(Arc<Inner>);
+pub struct Session(Arc<Inner>, Warnings);
+
+/// The names of checks; nothing for most sessions.
+type Warnings = Option<Arc<[Arc<str>]>>;
 
 struct Inner {
     subject: Box<str>,
@@ -65,7 +68,7 @@ impl Session {
         scope_check: Option<Arc<ScopeCheck>>,
     ) -> Self {
         let (subject, payload, caller) = (subject.into(), payload.map(Into::into), OnceLock::new());
-        Self(Arc::new(Inner { subject, header, claims, grant, payload, scope_check, caller }))
+        Self(Arc::new(Inner { subject, header, claims, grant, payload, scope_check, caller }), None)
     }
 
     /// Who the caller is.
@@ -127,6 +130,23 @@ impl Session {
     /// The policies that apply.
     pub fn policies(&self) -> impl Iterator<Item = &Policy> {
         self.0.grant.policies.iter().map(AsRef::as_ref)
+    }
+
+    /// The same with these warnings behind its own.
+    #[must_use]
+    pub(crate) fn with_warnings(self, more: &[Arc<str>]) -> Self {
+        if more.is_empty() {
+            return self;
+        }
+        let warnings = [self.warnings(), more].concat();
+        Self(self.0, Some(warnings.into()))
+    }
+
+    /// The names of the checks that the token failed, and that only
+    /// [`warn`](crate::jwt::Mode::Warn).
+    #[must_use]
+    pub fn warnings(&self) -> &[Arc<str>] {
+        self.1.as_deref().unwrap_or_default()
     }
 
     /// What the caller may do.

@@ -26,6 +26,7 @@ mod key_fetching;
 mod key_sources;
 mod layer;
 mod limits;
+mod metrics;
 mod middleware;
 mod operations;
 mod outage;

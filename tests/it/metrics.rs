@@ -1,0 +1,88 @@
+//! What is counted, as a scraper sees it.
+
+use claimgate::jwt::Algorithm;
+use serde_json::{Value, json};
+
+use crate::support::{Gateway, Request, Server, Setup, api, claims, key, scheme};
+
+/// The value of a series; nothing if it is not there.
+pub(crate) fn metric(gateway: &Gateway, series: &str) -> Option<u64> {
+    let answer = gateway.admin_without_secret(&Request::get("/metrics"));
+    assert_eq!(answer.status, 200);
+    let text = answer.text();
+    let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.map(|value| value.parse().unwrap())
+}
+
+fn start(upstream: &Server) -> Gateway {
+    let rules = json!({ "role": { "type": "exact_match", "allowedValues": ["admin"], "nonBlocking": true } });
+    let scheme =
+        scheme(json!({ "source": "env://SECRET", "signingMethod": "hmac", "customClaimValidation": rules }));
+    Setup::new()
+        .config(&json!({ "workers": 2 }))
+        .env("SECRET", key(Algorithm::HS256).to_text().unwrap().trim())
+        .api(&api("orders", upstream, scheme))
+        .start()
+}
+
+fn token(changes: Value) -> String {
+    key(Algorithm::HS256).sign(&json!({}), &claims(changes)).unwrap()
+}
+
+#[test]
+fn refusals_by_api_and_reason() {
+    let upstream = Server::up();
+    let gateway = start(&upstream);
+    let expired = "claimgate_requests_refused_total{api=\"orders\",reason=\"token_expired\"}";
+    assert_eq!(metric(&gateway, expired), None);
+    let request = Request::get("/orders/").bearer(&token(json!({ "exp": 1 })));
+    for sent in 1..=3 {
+        assert_eq!(gateway.send(&request).status, 401);
+        assert_eq!(metric(&gateway, expired), Some(sent));
+    }
+    gateway.send(&Request::get("/orders/"));
+    gateway.send(&Request::get("/nowhere"));
+    let refused = |labels: &str| metric(&gateway, &format!("claimgate_requests_refused_total{{{labels}}}"));
+    assert_eq!(refused("api=\"orders\",reason=\"token_missing\""), Some(1));
+    assert_eq!(refused("api=\"\",reason=\"not_found\""), Some(1));
+}
+
+#[test]
+fn a_warning_is_counted_for_each_request_also_of_a_token_seen_before() {
+    let upstream = Server::up();
+    let gateway = start(&upstream);
+    let warned = "claimgate_check_warnings_total{api=\"orders\",check=\"claim:role\"}";
+    let (good, bad) = (token(json!({ "role": "admin" })), token(json!({ "role": "intern" })));
+    assert_eq!(gateway.send(&Request::get("/orders/").bearer(&good)).status, 200);
+    assert_eq!(metric(&gateway, warned), None);
+    for sent in 1..=4 {
+        assert_eq!(gateway.send(&Request::get("/orders/").bearer(&bad)).status, 200);
+        assert_eq!(metric(&gateway, warned), Some(sent));
+    }
+    let log = gateway.log_with("a check that only warns failed");
+    assert!(log.contains("claim:role") && !log.contains("intern"), "{log}");
+}
+
+#[test]
+fn the_text_is_one_that_scrapers_read() {
+    let upstream = Server::up();
+    let gateway = start(&upstream);
+    gateway.send(&Request::get("/orders/"));
+    let answer = gateway.admin_without_secret(&Request::get("/metrics"));
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let text = answer.text();
+    let mut family = "";
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            family = rest.split(' ').next().unwrap();
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            assert_eq!(rest, format!("{family} counter"));
+        } else {
+            let rest = line.strip_prefix(family).and_then(|rest| rest.strip_prefix('{')).unwrap();
+            let (labels, value) = rest.split_once("} ").unwrap();
+            assert!(labels.starts_with("api=\"") && labels.ends_with('"'), "{line}");
+            assert!(value.parse::<u64>().is_ok(), "{line}");
+        }
+    }
+    assert!(text.ends_with('\n') && text.contains("# TYPE claimgate_check_warnings_total counter"));
+}
