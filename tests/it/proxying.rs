@@ -521,6 +521,8 @@ fn an_upload_that_nobody_takes_leaves_nothing_behind() {
         .config(&json!({ "timeouts": { "response": "300ms", "idle": "300ms", "header": "300ms" } }))
         .api(&document)
         .start();
+    // A worker that answers has opened what it needs.
+    assert_eq!(gateway.send(&Request::get("/nowhere")).status, 404);
     let before = descriptors(gateway.pid());
     let mut streams = Vec::new();
     for _ in 0..3 {
