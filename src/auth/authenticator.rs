@@ -18,10 +18,10 @@ use super::{
     refused::without_identity,
 };
 use crate::{
-    jwks::{Found, KeySources, Missing, Parties, TokenType},
+    jwks::{Found, KeySources, Missing, Parties},
     jwt::{
-        Algorithm, Ambiguity, Claims, Error, Evidence, Key, Outcome, Reading, Rules, Token, json::Value,
-        jwe::Decryption,
+        Algorithm, Ambiguity, Claims, Error, Evidence, Key, Outcome, Reading, Rules, Token, TokenType,
+        json::Value, jwe::Decryption,
     },
     policy::{Grant, PolicySet, Selection},
     refusal::{Profile, Reason, Refusal},

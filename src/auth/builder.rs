@@ -1,6 +1,6 @@
 //! An authenticator for a service of one's own.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::{HeaderName, header::AUTHORIZATION};
 use zeroize::Zeroizing;
@@ -9,7 +9,8 @@ use super::{Authenticator, Place, Places};
 use crate::{
     jwks::{Binding, FetchOptions, KeySources, Registry, RemoteSource, Source, UrlError},
     jwt::{
-        Algorithm, Check, ClaimPath, KeyError, Requirement, Rules, SubjectClaims, import_key, jwe::Decryption,
+        Algorithm, Audiences, Check, ClaimPath, ClaimRule, KeyError, Requirement, Rules, RulesError,
+        SubjectClaims, TokenType, import_key, jwe::Decryption,
     },
     refusal::Profile,
 };
@@ -48,6 +49,8 @@ impl fmt::Debug for Builder {
 pub enum BuildError {
     /// No algorithm is allowed.
     NoAlgorithm,
+    /// The rules make no sense.
+    Rules(RulesError),
     /// There is no key source.
     NoKeySource,
     /// A text is no key set URL or issuer; the number is its place among them.
@@ -62,6 +65,7 @@ impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoAlgorithm => f.write_str("no algorithm is allowed; allow at least one"),
+            Self::Rules(reason) => reason.fmt(f),
             Self::NoKeySource => f.write_str("there is no key source; add a jwks_uri, an issuer or a key"),
             Self::Url(n, reason) => write!(f, "fetched key source {n}: {reason}"),
             Self::Key(n, reason) => write!(f, "key {n} cannot be used: {reason}"),
@@ -77,6 +81,7 @@ impl std::error::Error for BuildError {
         match self {
             Self::Url(_, reason) => Some(reason),
             Self::Key(_, reason) => Some(reason),
+            Self::Rules(reason) => Some(reason),
             Self::NoAlgorithm | Self::NoKeySource | Self::NamelessKeys => None,
         }
     }
@@ -136,24 +141,73 @@ impl Builder {
     /// `iss` must be one of these.
     #[must_use]
     pub fn issuers(self, issuers: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.check(Requirement::Issuer(issuers.into_iter().map(Into::into).collect()))
+        self.require(Requirement::Issuer(texts(issuers)))
     }
 
-    /// `aud` must have one of these.
+    /// `aud` must have one of these, unless a [`check`](Self::check) wants them all.
     #[must_use]
     pub fn audiences(self, audiences: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.check(Requirement::Audience(audiences.into_iter().map(Into::into).collect()))
+        self.require(Requirement::Audience(texts(audiences), Audiences::Any))
     }
 
     /// These claims must be there, instead of `exp` alone.
     #[must_use]
     pub fn required_claims(self, claims: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        let paths = claims.into_iter().map(|claim| ClaimPath::lenient(claim.as_ref()));
-        self.check(Requirement::Claims(paths.collect()))
+        let paths: Vec<_> = claims.into_iter().map(|claim| ClaimPath::lenient(claim.as_ref())).collect();
+        let requirement = Requirement::Claims(paths);
+        if requirement.flaw().is_some() {
+            return self.rules(|rules| rules.unset(Check::new(requirement).name()));
+        }
+        self.require(requirement)
     }
 
-    fn check(mut self, requirement: Requirement) -> Self {
-        self.rules.set(Check::new(requirement));
+    /// `typ` must be one of these media types, such as `at+jwt` (RFC 8725 section 3.11).
+    #[must_use]
+    pub fn types(self, types: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let types = types.into_iter().map(|text| TokenType::new(text.as_ref()));
+        self.require(Requirement::Type(types.collect()))
+    }
+
+    /// The token must be an access token of RFC 9068, so that no ID token passes for one. The RFC also
+    /// wants [`issuers`](Self::issuers) and [`audiences`](Self::audiences) to be checked (section 4).
+    #[must_use]
+    pub fn access_tokens(self) -> Self {
+        self.require(Requirement::AccessToken)
+    }
+
+    /// `iat` must be there, and at most this long ago; parts of a second are cut off.
+    #[must_use]
+    pub fn max_age(self, age: Duration) -> Self {
+        self.require(Requirement::MaxAge(seconds(age)))
+    }
+
+    /// `exp` and `iat` must be there, and at most this far apart; parts of a second are cut off.
+    #[must_use]
+    pub fn max_lifetime(self, lifetime: Duration) -> Self {
+        self.require(Requirement::MaxLifetime(seconds(lifetime)))
+    }
+
+    /// Who the token was issued to (`azp`, `client_id`) must be one of these.
+    #[must_use]
+    pub fn authorized_parties(self, parties: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.require(Requirement::AuthorizedParty(texts(parties)))
+    }
+
+    /// A claim must be as this rule says. The name tells it apart from other checks.
+    #[must_use]
+    pub fn claim(self, name: &str, rule: ClaimRule) -> Self {
+        self.check(Check::new(Requirement::Claim(rule)).named(name))
+    }
+
+    fn require(self, requirement: Requirement) -> Self {
+        self.check(Check::new(requirement))
+    }
+
+    /// Any check, in any mode. The names of those that only warned are in
+    /// [`Session::warnings`](crate::session::Session::warnings).
+    #[must_use]
+    pub fn check(mut self, check: Check) -> Self {
+        self.rules.set(check);
         self
     }
 
@@ -207,6 +261,7 @@ impl Builder {
         if self.rules.algorithms.is_empty() {
             return Err(BuildError::NoAlgorithm);
         }
+        self.rules.validate().map_err(BuildError::Rules)?;
         let mut sources: Vec<(Arc<Source>, Binding)> = Vec::new();
         for (n, remote) in self.remotes.iter().enumerate() {
             let options = self.fetching.clone();
@@ -240,4 +295,12 @@ impl Builder {
         Ok(Authenticator::new(places, self.rules, keys, None, Profile::Rfc, &self.realm)
             .with_decryption(self.decryption.map(Arc::new)))
     }
+}
+
+fn texts(values: impl IntoIterator<Item = impl Into<String>>) -> Vec<String> {
+    values.into_iter().map(Into::into).collect()
+}
+
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }

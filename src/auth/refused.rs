@@ -26,6 +26,9 @@ impl From<Error> for Refusal {
             Error::Expired => Reason::TokenExpired,
             Error::IssuedInFuture => Reason::TokenIssuedInFuture,
             Error::NotYetValid => Reason::TokenNotYetValid,
+            Error::TooOld => Reason::TokenTooOld,
+            Error::LivesTooLong => Reason::TokenLivesTooLong,
+            Error::PartyMissing => Reason::PartyMissing,
             Error::IssuerMissing => Reason::IssuerMissing,
             Error::IssuerNotText => Reason::IssuerNotText,
             Error::AudienceMissing => Reason::AudienceMissing,
@@ -34,6 +37,10 @@ impl From<Error> for Refusal {
             Error::RequiredClaimMissing { claim } => {
                 return Self::with_detail(Reason::RequiredClaimMissing, claim);
             }
+            Error::TypeNotAllowed { typ } => {
+                return Self::with_detail(Reason::TypeNotAllowed, typ.unwrap_or_default());
+            }
+            Error::PartyNotAllowed { party } => return Self::with_detail(Reason::PartyNotAllowed, party),
             Error::IssuerNotAllowed { issuer } => return Self::with_detail(Reason::IssuerNotAllowed, issuer),
             Error::AudienceNotAllowed { audiences } => {
                 return Self::with_detail(Reason::AudienceNotAllowed, audiences.join(" "));
@@ -46,6 +53,7 @@ impl From<Error> for Refusal {
                 return Self::with_detail(Reason::SubjectNotAllowed, subject);
             }
             Error::ClaimMissing { claim } => return Self::with_detail(Reason::ClaimMissing, claim),
+            Error::ClaimPresent { claim } => return Self::with_detail(Reason::ClaimPresent, claim),
             Error::ClaimNull { claim } => return Self::with_detail(Reason::ClaimNull, claim),
             Error::ClaimNotContaining { claim } => {
                 return Self::with_detail(Reason::ClaimNotContaining, claim);

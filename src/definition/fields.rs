@@ -25,6 +25,8 @@ const BODY: &str = "bodies are not transformed yet, and without it the upstream 
 const MISPLACED: &str = "this has no effect here, and the API would not be protected as it says; it belongs to x-tyk-api-gateway.server.authentication, or to the top of the document";
 const REPORTING: &str = "this is about reporting and has no effect here";
 const CACHE: &str = "answers are not cached";
+const TIMES: &str =
+    "the times of a token are always checked; forgive clock differences with the skews of the scheme";
 
 pub(super) static OPENAPI: Section = Section {
     fields: &[
@@ -368,6 +370,14 @@ static CLAIMGATE_SWITCH: Section = guarded(&[Field::honour("enabled", Shape::Boo
 static CLAIMGATE_SCHEME: Section = guarded(&[
     Field::honour("algorithms", Shape::Texts),
     Field::honour("requiredClaims", Shape::Texts),
+    Field::honour("types", Shape::Texts),
+    Field::honour("profile", Shape::Text),
+    Field::honour("maxAge", Shape::Text),
+    Field::honour("maxLifetime", Shape::Text),
+    Field::honour("audienceMatch", Shape::Text),
+    Field::honour("authorizedParties", Shape::Texts),
+    Field::honour("claims", Shape::List(&Shape::Object(&TOKEN_RULE))),
+    Field::honour("modes", Shape::Object(&MODES)),
     Field::honour("maxTokenSize", Shape::Count),
     Field::honour("keySources", Shape::List(&Shape::Object(&BOUND_SOURCE))),
     Field::honour("decryption", Shape::Object(&DECRYPTION)),
@@ -388,6 +398,47 @@ static POLICY_RULE: Section = guarded(&[
 
 static SCOPE_CHECK: Section =
     guarded(&[Field::honour("enabled", Shape::Bool), Field::honour("claimNames", Shape::Texts)]);
+
+static TOKEN_RULE: Section = guarded(&[
+    Field::honour("claim", Shape::Text),
+    Field::honour("name", Shape::Text),
+    Field::honour("mode", Shape::Text),
+    Field::honour("optional", Shape::Bool),
+    Field::honour("exists", Shape::Bool),
+    Field::honour("equals", Shape::Any),
+    Field::honour("notEquals", Shape::Any),
+    Field::honour("oneOf", Shape::List(&Shape::Any)),
+    Field::honour("noneOf", Shape::List(&Shape::Any)),
+    Field::honour("contains", Shape::Any),
+    Field::honour("containsAny", Shape::List(&Shape::Any)),
+    Field::honour("containsAll", Shape::List(&Shape::Any)),
+    Field::honour("containsOnly", Shape::List(&Shape::Any)),
+    Field::honour("containsNone", Shape::List(&Shape::Any)),
+    Field::honour("startsWith", Shape::Text),
+    Field::honour("endsWith", Shape::Text),
+    Field::honour("matches", Shape::Text),
+    Field::honour("greaterThan", Shape::Number),
+    Field::honour("atLeast", Shape::Number),
+    Field::honour("lessThan", Shape::Number),
+    Field::honour("atMost", Shape::Number),
+]);
+
+/// The checks that may do less than refuse, by their names. Rules about claims have their mode with them.
+static MODES: Section = guarded(&[
+    Field::honour("requiredClaims", Shape::Text),
+    Field::honour("typ", Shape::Text),
+    Field::honour("profile", Shape::Text),
+    Field::honour("maxAge", Shape::Text),
+    Field::honour("maxLifetime", Shape::Text),
+    Field::honour("iss", Shape::Text),
+    Field::honour("aud", Shape::Text),
+    Field::honour("azp", Shape::Text),
+    Field::honour("jti", Shape::Text),
+    Field::honour("sub", Shape::Text),
+    Field::refuse_content("exp", TIMES),
+    Field::refuse_content("nbf", TIMES),
+    Field::refuse_content("iat", TIMES),
+]);
 
 static DECRYPTION: Section = guarded(&[
     Field::honour("keys", Shape::List(&Shape::Object(&DECRYPTION_KEY))),

@@ -8,6 +8,7 @@
 //! Our own extension, `x-claimgate`, mirrors the place in `x-tyk-api-gateway` that it refines.
 
 mod claim_headers;
+mod checks;
 mod context;
 mod decryption;
 mod duration;

@@ -308,6 +308,15 @@ mirrors! {
     struct ClaimgateScheme {
         algorithms: Option<Vec<String>>,
         required_claims: Vec<String>,
+        types: Option<Vec<String>>,
+        profile: Option<String>,
+        max_age: Option<String>,
+        max_lifetime: Option<String>,
+        audience_match: Option<String>,
+        authorized_parties: Option<Vec<String>>,
+        claims: Vec<TokenRule>,
+        #[serde(deserialize_with = "members")]
+        modes: Members<String>,
         max_token_size: Option<u64>,
         key_sources: Vec<BoundSource>,
         decryption: Option<Decryption>,
@@ -329,6 +338,30 @@ mirrors! {
     struct ScopeCheck {
         enabled: Option<bool>,
         claim_names: Vec<String>,
+    }
+
+    struct TokenRule {
+        claim: String,
+        name: Option<String>,
+        mode: Option<String>,
+        optional: bool,
+        exists: Option<bool>,
+        equals: Option<Value>,
+        not_equals: Option<Value>,
+        one_of: Option<Vec<Value>>,
+        none_of: Option<Vec<Value>>,
+        contains: Option<Value>,
+        contains_any: Option<Vec<Value>>,
+        contains_all: Option<Vec<Value>>,
+        contains_only: Option<Vec<Value>>,
+        contains_none: Option<Vec<Value>>,
+        starts_with: Option<String>,
+        ends_with: Option<String>,
+        matches: Option<String>,
+        greater_than: Option<Value>,
+        at_least: Option<Value>,
+        less_than: Option<Value>,
+        at_most: Option<Value>,
     }
 
     struct Decryption {

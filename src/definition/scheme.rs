@@ -6,10 +6,7 @@ use super::{JwtScheme, context::Context, places::RawPlaces, raw};
 use crate::{
     auth::Place,
     document::FieldPath,
-    jwt::{
-        Algorithm, AlgorithmSet, Check, ClaimPath, ClaimRule, Expect, Family, Mode, Requirement, Rules,
-        ScopeClaims, Skew, SubjectClaims, json,
-    },
+    jwt::{Algorithm, AlgorithmSet, Family, Rules, RulesError, ScopeClaims, Skew, SubjectClaims},
 };
 
 pub(super) struct SchemeParser<'s, 'p> {
@@ -136,6 +133,10 @@ impl SchemeParser<'_, '_> {
         rules.skew = skew;
         rules.subject_claims = subject_claims;
         self.checks(scheme, refined).into_iter().for_each(|check| rules.set(check));
+        // What is wrong with one check is told at its field.
+        if let Err(contradiction @ RulesError::Contradiction(_)) = rules.validate() {
+            self.context.error(&self.at_claimgate, contradiction.to_string());
+        }
         if let Some(size) = refined.max_token_size {
             rules.max_bytes = usize::try_from(size).unwrap_or(usize::MAX);
             if !(256..=64 * 1024).contains(&size) {
@@ -144,27 +145,6 @@ impl SchemeParser<'_, '_> {
             }
         }
         rules
-    }
-
-    /// The checks of the claims. An empty list is none, as in Tyk.
-    fn checks(&mut self, scheme: &raw::Scheme, refined: &raw::ClaimgateScheme) -> Vec<Check> {
-        let mut requirements = Vec::new();
-        if !refined.required_claims.is_empty() {
-            let paths = refined.required_claims.iter().map(|claim| ClaimPath::lenient(claim));
-            requirements.push(Requirement::Claims(paths.collect()));
-        }
-        let mut list = |requirement: fn(Vec<String>) -> Requirement, values: &[String]| {
-            requirements.extend(Some(requirement(values.to_vec())).filter(|_| !values.is_empty()));
-        };
-        list(Requirement::Issuer, &scheme.allowed_issuers);
-        list(Requirement::Audience, &scheme.allowed_audiences);
-        list(Requirement::Subject, &scheme.allowed_subjects);
-        if scheme.jti_validation.enabled {
-            requirements.push(Requirement::Jti);
-        }
-        let mut checks: Vec<Check> = requirements.into_iter().map(Check::new).collect();
-        checks.extend(self.custom_rules(&scheme.custom_claim_validation));
-        checks
     }
 
     /// Values that claims are compared with, exactly.
@@ -195,45 +175,6 @@ impl SchemeParser<'_, '_> {
         }
     }
 
-    fn custom_rules(&mut self, rules: &[(String, raw::ClaimRule)]) -> Vec<Check> {
-        let at = self.at.member("customClaimValidation");
-        let mut parsed = Vec::with_capacity(rules.len());
-        for (path, rule) in rules {
-            let at = at.member(path);
-            let path = match ClaimPath::strict(path) {
-                Ok(path) => path,
-                Err(reason) => {
-                    self.context.error(&at, reason.to_string());
-                    continue;
-                }
-            };
-            let allowed = || rule.allowed_values.iter().map(claim_value).collect::<Vec<_>>();
-            let expect = match rule.r#type.as_deref() {
-                Some("required") => Expect::Required,
-                Some("contains") => Expect::Contains(allowed()),
-                Some("exact_match") => Expect::ExactMatch(allowed()),
-                _ => {
-                    let message = "a rule without a known type would pass whatever the claim holds; write required, exact_match or contains";
-                    self.context.error(&at.member("type"), message);
-                    continue;
-                }
-            };
-            if rule.allowed_values.is_empty() && !matches!(expect, Expect::Required) {
-                self.context.error(
-                    &at.member("allowedValues"),
-                    "no value is allowed, so no token could pass; add values",
-                );
-            }
-            if !rule.allowed_values.is_empty() && matches!(expect, Expect::Required) {
-                let message = "a rule of type required does not look at values; write exact_match or contains, or remove them";
-                self.context.warning(&at.member("allowedValues"), message);
-            }
-            let mode = if rule.non_blocking { Mode::Warn } else { Mode::Enforce };
-            parsed.push(Check::new(Requirement::Claim(ClaimRule { path, expect })).in_mode(mode));
-        }
-        parsed
-    }
-
     /// Where the scopes of a token are, if those that operations ask for are checked.
     fn scope_check(&mut self, raw: &raw::ScopeCheck) -> Option<ScopeClaims> {
         let at = self.at_claimgate.member("scopeCheck");
@@ -251,10 +192,4 @@ impl SchemeParser<'_, '_> {
         }
         enabled.then(|| ScopeClaims::new(names))
     }
-}
-
-/// A value of the definition, as it would stand in a claim.
-pub(super) fn claim_value(value: &serde_json::Value) -> json::Value {
-    // What serde_json writes is JSON without duplicates.
-    json::parse(value.to_string().as_bytes()).map_or(json::Value::Null, |parsed| parsed.value)
 }

@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{
-    raw,
-    scheme::{SchemeParser, claim_value},
-};
+use super::{checks::claim_value, raw, scheme::SchemeParser};
 use crate::{
     document::FieldPath,
     jwt::{ClaimPath, ScopeClaims},

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     document::FieldPath,
-    jwks::{Binding, FetchOptions, RemoteSource, TokenType, UrlError},
-    jwt::AlgorithmSet,
+    jwks::{Binding, FetchOptions, RemoteSource, UrlError},
+    jwt::{AlgorithmSet, TokenType},
 };
 
 /// One of `keySources`.

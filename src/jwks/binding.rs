@@ -1,6 +1,6 @@
 //! Which tokens a source may speak for.
 
-use crate::jwt::{Algorithm, AlgorithmSet};
+use crate::jwt::{Algorithm, AlgorithmSet, TokenType};
 
 /// What tokens must be, so that the keys of a source may verify them. Nothing named is nothing excluded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,20 +25,6 @@ pub struct Parties {
     pub audiences: Vec<String>,
     /// `typ`, if it is a text.
     pub token_type: Option<TokenType>,
-}
-
-/// The `typ` of a token: a media type, whose letter case does not matter, and whose `application/` may
-/// be left out (RFC 7515 section 4.1.9).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenType(String);
-
-impl TokenType {
-    /// The type that this text writes: `JWT`, `at+jwt`, `application/at+jwt`.
-    #[must_use]
-    pub fn new(text: &str) -> Self {
-        let text = text.to_ascii_lowercase();
-        Self(if text.contains('/') { text } else { format!("application/{text}") })
-    }
 }
 
 impl Binding {

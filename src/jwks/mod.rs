@@ -28,7 +28,7 @@ mod sources;
 
 pub use crate::tls::{ClientCertificate, PemError, TrustedAuthorities};
 pub use address::NamedBy;
-pub use binding::{Binding, Parties, TokenType};
+pub use binding::{Binding, Parties};
 pub use fetch::{Document, Fetch, FetchError, Fetched, HttpFetch, Wanted};
 pub use options::{FetchOptions, PrivateNetworks, Proxy};
 pub use registry::Registry;

@@ -53,6 +53,15 @@ pub enum Error {
         /// Its path.
         claim: Box<str>,
     },
+    /// `typ` is absent, or not one that is allowed.
+    TypeNotAllowed {
+        /// What it is, if it is a text.
+        typ: Option<Box<str>>,
+    },
+    /// `iat` is longer ago than allowed.
+    TooOld,
+    /// `exp` and `iat` are further apart than allowed.
+    LivesTooLong,
     /// `iss` is absent.
     IssuerMissing,
     /// `iss` is not a text.
@@ -71,6 +80,13 @@ pub enum Error {
         /// Its texts.
         audiences: Box<[Box<str>]>,
     },
+    /// Neither `azp` nor `client_id` is there.
+    PartyMissing,
+    /// The party that the token was issued to is not in the list.
+    PartyNotAllowed {
+        /// What it is, as JSON.
+        party: Box<str>,
+    },
     /// `jti` is absent.
     JtiMissing,
     /// `allowedSubjects` is set, and the token names nobody.
@@ -80,22 +96,27 @@ pub enum Error {
         /// What it is.
         subject: Box<str>,
     },
-    /// A custom rule: the claim is absent.
+    /// A rule: the claim is absent.
     ClaimMissing {
         /// Its path.
         claim: Box<str>,
     },
-    /// A custom rule: the claim is `null`.
+    /// A rule: the claim is there and must not be.
+    ClaimPresent {
+        /// Its path.
+        claim: Box<str>,
+    },
+    /// A rule: the claim is `null`.
     ClaimNull {
         /// Its path.
         claim: Box<str>,
     },
-    /// A custom rule: the claim contains no allowed value.
+    /// A rule: the claim contains no allowed value.
     ClaimNotContaining {
         /// Its path.
         claim: Box<str>,
     },
-    /// A custom rule: the claim equals no allowed value.
+    /// A rule: the claim is not what is allowed.
     ClaimNotMatching {
         /// Its path.
         claim: Box<str>,
@@ -124,19 +145,25 @@ impl fmt::Display for Error {
             Self::IssuedInFuture => f.write_str("the token was issued in the future"),
             Self::NotYetValid => f.write_str("the token is not valid yet"),
             Self::RequiredClaimMissing { claim } => write!(f, "the required claim {claim} is absent"),
+            Self::TypeNotAllowed { .. } => f.write_str("typ is not allowed"),
+            Self::TooOld => f.write_str("the token was issued too long ago"),
+            Self::LivesTooLong => f.write_str("the token lives longer than allowed"),
             Self::IssuerMissing => f.write_str("iss is absent"),
             Self::IssuerNotText => f.write_str("iss is not a text"),
             Self::IssuerNotAllowed { .. } => f.write_str("iss is not allowed"),
             Self::AudienceMissing => f.write_str("aud is absent"),
             Self::AudienceMalformed => f.write_str("aud is neither a text nor a list"),
             Self::AudienceNotAllowed { .. } => f.write_str("no audience is allowed"),
+            Self::PartyMissing => f.write_str("neither azp nor client_id is there"),
+            Self::PartyNotAllowed { .. } => f.write_str("the authorized party is not allowed"),
             Self::JtiMissing => f.write_str("jti is absent"),
             Self::SubjectMissing(reason) => reason.fmt(f),
             Self::SubjectNotAllowed { .. } => f.write_str("the subject is not allowed"),
             Self::ClaimMissing { claim } => write!(f, "the claim {claim} is absent"),
+            Self::ClaimPresent { claim } => write!(f, "the claim {claim} is present"),
             Self::ClaimNull { claim } => write!(f, "the claim {claim} is null"),
             Self::ClaimNotContaining { claim } => write!(f, "the claim {claim} contains no allowed value"),
-            Self::ClaimNotMatching { claim } => write!(f, "the claim {claim} equals no allowed value"),
+            Self::ClaimNotMatching { claim } => write!(f, "the claim {claim} is not as a rule says"),
         }
     }
 }

@@ -6,6 +6,7 @@
 //! nesting deeper than [`MAX_DEPTH`] and numbers that no IEEE double can hold.
 
 use std::{
+    cmp::Ordering,
     collections::HashSet,
     fmt::{self, Write as _},
 };
@@ -148,6 +149,34 @@ impl Number {
             Self::Float(n) => n,
         }
     }
+}
+
+impl Number {
+    /// Which of two numbers is larger, exactly.
+    #[must_use]
+    pub fn compare(self, other: Self) -> Ordering {
+        match (self.whole(), other.whole()) {
+            (Ok(a), Ok(b)) => a.cmp(&b),
+            (Ok(whole), Err(float)) => compare_whole(whole, float),
+            (Err(float), Ok(whole)) => compare_whole(whole, float).reverse(),
+            // No number of JSON is NaN.
+            (Err(a), Err(b)) => a.partial_cmp(&b).unwrap_or(Ordering::Equal),
+        }
+    }
+
+    fn whole(self) -> Result<i128, f64> {
+        match self {
+            Self::Integer(n) => Ok(n.into()),
+            Self::Unsigned(n) => Ok(n.into()),
+            Self::Float(n) => Err(n),
+        }
+    }
+}
+
+#[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "a cast to i128 saturates")]
+fn compare_whole(whole: i128, float: f64) -> Ordering {
+    let by_fraction = 0.0_f64.partial_cmp(&float.fract()).unwrap_or(Ordering::Equal);
+    whole.cmp(&(float as i128)).then(by_fraction)
 }
 
 impl PartialEq for Number {

@@ -27,6 +27,8 @@ pub enum PathError {
     EmptyStep,
     /// The text uses a wildcard or query character that is not supported.
     Query(char),
+    /// The text is no JSON Pointer to a claim.
+    Pointer,
 }
 
 impl fmt::Display for PathError {
@@ -34,6 +36,9 @@ impl fmt::Display for PathError {
         match self {
             Self::EmptyStep => f.write_str(
                 "the path has an empty step; write names with single dots between them, and `\\.` for a dot in a name",
+            ),
+            Self::Pointer => f.write_str(
+                "this is not a JSON Pointer to a claim (RFC 6901); write /name/name, with ~1 for a slash in a name and ~0 for a tilde",
             ),
             Self::Query(c) => write!(
                 f,

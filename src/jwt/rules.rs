@@ -1,7 +1,7 @@
 //! What the claims of a token must say.
 
 use super::{
-    AlgorithmSet, Check, Checked, Claims, Error, Outcome, SubjectClaims, SubjectError, Window,
+    AlgorithmSet, Check, Checked, Claims, Error, Outcome, Requirement, SubjectClaims, SubjectError, Window,
     json::{Object, Value},
 };
 
@@ -72,9 +72,12 @@ impl Rules {
         }
     }
 
-    /// Adds a check at its place in the order, behind those of its kind; one of the same name goes.
+    /// Adds a check at its place in the order, behind those of its kind. Of each requirement there is
+    /// one, and the new one counts; only rules about claims are as many as are added.
     pub fn set(&mut self, check: Check) {
-        self.unset(check.name());
+        if !matches!(check.requirement(), Requirement::Claim(_)) {
+            self.unset(check.name());
+        }
         let place = self.checks.partition_point(|own| own.rank() <= check.rank());
         self.checks.insert(place, check);
     }
@@ -133,7 +136,7 @@ impl Rules {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jwt::{Algorithm, ClaimPath, ClaimRule, Expect, Mode, Requirement, json};
+    use crate::jwt::{Algorithm, Audiences, ClaimPath, ClaimRule, Expect, Locator, Mode, Requirement, json};
 
     const NOW: i64 = 1_800_000_000;
 
@@ -154,6 +157,11 @@ mod tests {
 
     fn rules() -> Rules {
         Rules::new(Algorithm::RS256.into())
+    }
+
+    fn present(claim: &str) -> Requirement {
+        let claim = Locator::parse(claim).unwrap();
+        Requirement::Claim(ClaimRule { claim, optional: false, expect: Expect::Present })
     }
 
     fn with(requirements: impl IntoIterator<Item = Requirement>) -> Rules {
@@ -207,7 +215,7 @@ mod tests {
         let rules = with([
             Requirement::Subject(vec!["alice".into()]),
             Requirement::Jti,
-            Requirement::Audience(vec!["orders".into(), "billing".into()]),
+            Requirement::Audience(vec!["orders".into(), "billing".into()], Audiences::Any),
             Requirement::Issuer(vec!["https://a".into()]),
             Requirement::Claims(vec![ClaimPath::lenient("exp")]),
         ]);
@@ -233,14 +241,15 @@ mod tests {
     fn custom_rules() {
         let values = |text: &str| json::parse(text.as_bytes()).unwrap().value.as_array().unwrap().to_vec();
         let rule = |expect| {
-            with([Requirement::Claim(ClaimRule { path: ClaimPath::strict("a.b").unwrap(), expect })])
+            let claim = Locator::Path(ClaimPath::strict("a.b").unwrap());
+            with([Requirement::Claim(ClaimRule { claim, optional: false, expect })])
         };
         let claim = || "a.b".into();
-        let required = rule(Expect::Required);
+        let required = rule(Expect::Present);
         assert_eq!(check(&required, r#"{"a":{"b":0}}"#), Ok(()));
         assert_eq!(check(&required, r#"{"a":{"b":null}}"#), Err(Error::ClaimNull { claim: claim() }));
         assert_eq!(check(&required, r#"{"a.b":1}"#), Err(Error::ClaimMissing { claim: claim() }));
-        let contains = rule(Expect::Contains(values(r#"["admin",42]"#)));
+        let contains = rule(Expect::TykContains(values(r#"["admin",42]"#)));
         for good in ["\"unadmined\"", "[\"x\",\"admin\"]", "42", "42.0", "[42]"] {
             assert_eq!(check(&contains, &format!("{{\"a\":{{\"b\":{good}}}}}")), Ok(()), "{good}");
         }
@@ -248,7 +257,7 @@ mod tests {
             let result = check(&contains, &format!("{{\"a\":{{\"b\":{bad}}}}}"));
             assert_eq!(result, Err(Error::ClaimNotContaining { claim: claim() }), "{bad}");
         }
-        let exact = rule(Expect::ExactMatch(values(r#"["admin",5,true,["a","b"]]"#)));
+        let exact = rule(Expect::OneOf(values(r#"["admin",5,true,["a","b"]]"#)));
         for good in ["\"admin\"", "5.0", "true", "[\"a\",\"b\"]"] {
             assert_eq!(check(&exact, &format!("{{\"a\":{{\"b\":{good}}}}}")), Ok(()), "{good}");
         }
@@ -261,12 +270,12 @@ mod tests {
     #[test]
     fn the_order_is_that_of_tyk_whatever_the_order_of_the_definition() {
         let rules = with([
-            Requirement::Claim(ClaimRule { path: ClaimPath::lenient("b"), expect: Expect::Required }),
-            Requirement::Claim(ClaimRule { path: ClaimPath::lenient("a"), expect: Expect::Required }),
+            present("b"),
+            present("a"),
             Requirement::Subject(vec!["alice".into()]),
             Requirement::Jti,
             Requirement::Issuer(vec!["x".into()]),
-            Requirement::Audience(vec!["orders".into()]),
+            Requirement::Audience(vec!["orders".into()], Audiences::Any),
             Requirement::Claims(vec![ClaimPath::lenient("exp")]),
         ]);
         let names: Vec<&str> = rules.checks().iter().map(|check| &**check.name()).collect();
@@ -301,7 +310,8 @@ mod tests {
     fn each_check_is_told_with_what_it_wanted_and_found() {
         let mut rules = with([Requirement::Jti]);
         rules.set(Check::new(Requirement::Issuer(vec!["a".into(), "b".into()])).in_mode(Mode::Warn));
-        rules.set(Check::new(Requirement::Audience(vec!["orders".into()])).in_mode(Mode::Off));
+        rules
+            .set(Check::new(Requirement::Audience(vec!["orders".into()], Audiences::Any)).in_mode(Mode::Off));
         let (header, claims) = (Object::default(), claims(r#"{"iss":"\u001b\"","exp":1900000000}"#));
         let evidence = Evidence { header: &header, claims: &claims, now: NOW };
         let mut told = Vec::new();

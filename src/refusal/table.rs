@@ -109,6 +109,12 @@ reasons! {
     TokenNotYetValid,
     /// A required claim is absent.
     RequiredClaimMissing,
+    /// `typ` is not allowed.
+    TypeNotAllowed,
+    /// `iat` is too long ago.
+    TokenTooOld,
+    /// `exp` and `iat` are too far apart.
+    TokenLivesTooLong,
     /// `iss` is absent.
     IssuerMissing,
     /// `iss` is not a text.
@@ -121,6 +127,10 @@ reasons! {
     AudienceMalformed,
     /// No `aud` is allowed.
     AudienceNotAllowed,
+    /// Neither `azp` nor `client_id` is there.
+    PartyMissing,
+    /// `azp` or `client_id` is not allowed.
+    PartyNotAllowed,
     /// `jti` is absent.
     JtiMissing,
     /// `allowedSubjects` is set and there is no subject.
@@ -129,13 +139,15 @@ reasons! {
     SubjectEmpty,
     /// The subject is not allowed.
     SubjectNotAllowed,
-    /// A custom rule's claim is absent.
+    /// A rule's claim is absent.
     ClaimMissing,
-    /// A custom rule's claim is `null`.
+    /// A claim is there that a rule does not allow.
+    ClaimPresent,
+    /// A rule's claim is `null`.
     ClaimNull,
-    /// A custom rule's claim contains no allowed value.
+    /// A rule's claim contains no allowed value.
     ClaimNotContaining,
-    /// A custom rule's claim equals no allowed value.
+    /// A rule's claim is not what it allows.
     ClaimNotMatching,
     /// No claim names the caller.
     IdentityMissing,
@@ -241,6 +253,7 @@ const fn upstream(code: &'static str, status: u16, error: &'static str, descript
 const NO_POLICY: &str = "No policy grants this caller access.";
 const AUDIENCE: &str = "The access token is not meant for this API.";
 const ISSUER: &str = "The issuer of the access token is not trusted by this API.";
+const PARTY: &str = "The access token was issued to a client that may not use this API.";
 const CLAIMS: &str = "The claims of the access token do not satisfy this API.";
 
 impl Reason {
@@ -342,6 +355,21 @@ impl Reason {
                 CLAIMS,
                 "Key not authorized: {} claim is required but not present in token",
             ),
+            Self::TypeNotAllowed => claim(
+                "type_not_allowed",
+                "This type of token is not accepted by this API.",
+                "Key not authorized: invalid token type: {}",
+            ),
+            Self::TokenTooOld => claim(
+                "token_too_old",
+                "The access token was issued too long ago.",
+                "Key not authorized: token is too old",
+            ),
+            Self::TokenLivesTooLong => claim(
+                "token_lives_too_long",
+                "The access token is valid for longer than this API allows.",
+                "Key not authorized: token lifetime is too long",
+            ),
             Self::IssuerMissing => claim(
                 "issuer_missing",
                 ISSUER,
@@ -366,6 +394,14 @@ impl Reason {
                 AUDIENCE,
                 "Key not authorized: no matching audience found in token: [{}]",
             ),
+            Self::PartyMissing => claim(
+                "party_missing",
+                PARTY,
+                "Key not authorized: azp or client_id claim is required but not present in token",
+            ),
+            Self::PartyNotAllowed => {
+                claim("party_not_allowed", PARTY, "Key not authorized: invalid authorized party: {}")
+            }
             Self::JtiMissing => claim(
                 "jti_missing",
                 CLAIMS,
@@ -389,6 +425,9 @@ impl Reason {
                 CLAIMS,
                 "Key not authorized: custom claim {} is required but not present in token",
             ),
+            Self::ClaimPresent => {
+                claim("claim_present", CLAIMS, "Key not authorized: claim {} is not allowed in token")
+            }
             Self::ClaimNull => {
                 claim("claim_null", CLAIMS, "Key not authorized: custom claim {} expects a non nil value")
             }

@@ -8,7 +8,7 @@ use std::{
 use claimgate::{
     auth::{Authenticator, BuildError, Credential},
     jwks::{FetchOptions, HttpFetch, PrivateNetworks, Registry, UrlError},
-    jwt::{Algorithm, Token},
+    jwt::{Algorithm, Check, ClaimRule, Expect, Locator, Mode, Pattern, Requirement, RulesError, Token},
     refusal::Reason,
     session::Identity,
 };
@@ -99,6 +99,70 @@ async fn keys_by_issuer() {
     assert_eq!(idp.recorded().len(), fetches);
 }
 
+#[tokio::test]
+async fn a_token_that_was_good_grows_too_old() {
+    let headers = bearer(&claims(json!({ "iat": 1000, "exp": 9000 })));
+    let old = Duration::from_secs(600);
+    let builder = || Authenticator::builder([Algorithm::HS256]).key(secret());
+    let authenticator = builder().max_age(old).build(&registry()).unwrap();
+    for (seconds, refused) in [
+        (1000, None),
+        (1600, None),
+        (1600, None),
+        (1601, Some(Reason::TokenTooOld)),
+        (1600, None),
+        (9000, Some(Reason::TokenExpired)),
+    ] {
+        let result = authenticator.authenticate_at(at(seconds), &headers, None).await;
+        assert_eq!(result.err().map(|refusal| refusal.reason()), refused, "{seconds}");
+    }
+    // A check that only warns begins to do so as well.
+    let too_old = Check::new(Requirement::MaxAge(600)).in_mode(Mode::Warn);
+    let authenticator = builder().check(too_old).build(&registry()).unwrap();
+    for (seconds, warned) in [(1600, 0), (1600, 0), (1601, 1), (1601, 1), (1600, 0), (5000, 1)] {
+        let session = authenticator.authenticate_at(at(seconds), &headers, None).await.unwrap();
+        assert_eq!(session.warnings().len(), warned, "{seconds}");
+        assert!(session.warnings().iter().all(|name| **name == *"maxAge"));
+    }
+}
+
+#[tokio::test]
+async fn an_authenticator_can_be_strict() {
+    let rule = ClaimRule {
+        claim: Locator::parse("/realm_access/roles").unwrap(),
+        optional: false,
+        expect: Expect::Matches(Pattern::new("admin").unwrap()),
+    };
+    let authenticator = Authenticator::builder([Algorithm::HS256])
+        .key(secret())
+        .audiences(["orders"])
+        .types(["JWT", "at+jwt"])
+        .max_lifetime(Duration::from_secs(3600))
+        .authorized_parties(["web"])
+        .claim("admins", rule)
+        .build(&registry())
+        .unwrap();
+    let good = || json!({ "azp": "web", "realm_access": { "roles": "admin" } });
+    for (changes, refused) in [
+        (json!({}), None),
+        (json!({ "aud": "other" }), Some(Reason::AudienceNotAllowed)),
+        (json!({ "iat": 1 }), Some(Reason::TokenLivesTooLong)),
+        (json!({ "azp": "other" }), Some(Reason::PartyNotAllowed)),
+        (json!({ "realm_access": { "roles": "admins" } }), Some(Reason::ClaimNotMatching)),
+    ] {
+        let mut all = good();
+        crate::support::merge(&mut all, changes.clone());
+        let token = key(Algorithm::HS256).sign(&json!({ "typ": "JWT" }), &claims(all)).unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, HeaderValue::try_from(format!("Bearer {token}")).unwrap());
+        let result = authenticator.authenticate(&headers, None).await;
+        assert_eq!(result.err().map(|refusal| refusal.reason()), refused, "{changes}");
+    }
+    let access = Authenticator::builder([Algorithm::HS256]).key(secret()).access_tokens();
+    let refusal = access.build(&registry()).unwrap().authenticate(&bearer(&claims(json!({}))), None).await;
+    assert_eq!(refusal.unwrap_err().reason(), Reason::TypeNotAllowed);
+}
+
 #[test]
 fn what_cannot_be_built() {
     let fails = |builder: claimgate::auth::Builder| builder.build(&registry()).unwrap_err();
@@ -109,6 +173,23 @@ fn what_cannot_be_built() {
     assert_eq!(fails(hs().discover("http://idp.example")), BuildError::Url(0, UrlError::Exposed));
     assert!(matches!(fails(hs().key(secret()).key("short")), BuildError::Key(1, _)));
     assert_eq!(fails(hs().key(secret()).key([7; 32])), BuildError::NamelessKeys);
+    let none: [&str; 0] = [];
+    for (builder, name) in [
+        (hs().issuers(none), "iss"),
+        (hs().audiences(none), "aud"),
+        (hs().types(none), "typ"),
+        (hs().max_age(Duration::from_millis(999)), "maxAge"),
+    ] {
+        let error = fails(builder.key(secret()));
+        let BuildError::Rules(RulesError::Check { name: own, .. }) = &error else { panic!("{error}") };
+        assert_eq!(**own, *name);
+    }
+    let rule = |expect| ClaimRule { claim: Locator::parse("a").unwrap(), optional: false, expect };
+    let (there, not_there) = (rule(Expect::Present), rule(Expect::Absent));
+    let same = hs().key(secret()).claim("a", there.clone()).claim("a", not_there.clone());
+    assert_eq!(fails(same), BuildError::Rules(RulesError::SameName("a".into())));
+    let never = hs().key(secret()).claim("a", there).claim("b", not_there);
+    assert_eq!(fails(never), BuildError::Rules(RulesError::Contradiction(["a".into(), "b".into()])));
 }
 
 #[test]

@@ -110,17 +110,26 @@ const WAYS: &[Way] = &[
     way("token_issued_in_future", |stage| stage.orders(json!({ "iat": now() + 100 }))),
     way("token_not_yet_valid", |stage| stage.orders(json!({ "nbf": now() + 100 }))),
     way("required_claim_missing", |stage| stage.orders(json!({ "tenant": null }))),
+    way("type_not_allowed", |stage| {
+        let token = key(Algorithm::HS256).sign(&json!({ "typ": "at+jwt" }), &good_claims(json!({}))).unwrap();
+        stage.send(Request::get("/strict/").bearer(&token))
+    }),
+    way("token_too_old", |stage| stage.strict(json!({ "iat": now() - 4000 }))),
+    way("token_lives_too_long", |stage| stage.strict(json!({ "exp": now() + 10_000 }))),
     way("issuer_missing", |stage| stage.orders(json!({ "iss": null }))),
     way("issuer_not_text", |stage| stage.orders(json!({ "iss": 5 }))),
     way("issuer_not_allowed", |stage| stage.orders(json!({ "iss": "https://mallory.test" }))),
     way("audience_missing", |stage| stage.orders(json!({ "aud": null }))),
     way("audience_malformed", |stage| stage.orders(json!({ "aud": 5 }))),
     way("audience_not_allowed", |stage| stage.orders(json!({ "aud": ["a", "b"] }))),
+    way("party_missing", |stage| stage.strict(json!({ "azp": null }))),
+    way("party_not_allowed", |stage| stage.strict(json!({ "azp": "mallory" }))),
     way("jti_missing", |stage| stage.orders(json!({ "jti": null }))),
     way("subject_missing", |stage| stage.orders(json!({ "sub": null }))),
     way("subject_empty", |stage| stage.orders(json!({ "sub": "" }))),
     way("subject_not_allowed", |stage| stage.orders(json!({ "sub": "mallory" }))),
     way("claim_missing", |stage| stage.orders(json!({ "dept": null }))),
+    way("claim_present", |stage| stage.strict(json!({ "nonce": "n" }))),
     way("claim_null", |stage| {
         // `null` in the token itself, not a claim that is taken out.
         let Value::Object(mut claims) = good_claims(json!({})) else { unreachable!() };
@@ -133,6 +142,10 @@ const WAYS: &[Way] = &[
     way("identity_empty", |stage| stage.policies(json!({ "sub": "" }))),
     way("policy_unknown", |stage| stage.policies(json!({ "pol": "nobodys" }))),
     way("default_policy_unknown", |stage| stage.send(Request::get("/lost/").bearer(&good(json!({}))))),
+    way("policy_rule_unmatched", |stage| stage.send(Request::get("/ruled/").bearer(&good(json!({}))))),
+    way("scope_insufficient", |stage| {
+        stage.send(Request::get("/scoped/").bearer(&good(json!({ "scope": "other" }))))
+    }),
     way("policy_none", |stage| stage.send(Request::get("/none/").bearer(&good(json!({}))))),
     way("scope_missing", |stage| stage.policies(json!({}))),
     way("scope_unmapped", |stage| stage.policies(json!({ "scope": "other" }))),
@@ -245,6 +258,13 @@ impl Stage {
         self.send(Request::get("/orders/").bearer(&token))
     }
 
+    /// To the API with the stricter rules: a good token but for these changes.
+    fn strict(&self, changes: Value) -> Met<'_> {
+        let claims = merged(&good_claims(json!({ "azp": "web" })), changes);
+        let token = key(Algorithm::HS256).sign(&json!({}), &claims).unwrap();
+        self.send(Request::get("/strict/").bearer(&token))
+    }
+
     /// To the API where policies come from claims and scopes.
     fn policies(&self, changes: Value) -> Met<'_> {
         self.send(Request::get("/policies/x").bearer(&good(changes)))
@@ -303,6 +323,13 @@ fn protected(setup: Setup, up: &Server, idp: &Server) -> Setup {
             "role": { "type": "exact_match", "allowedValues": ["admin"] },
         },
     }));
+    let strict = json!({
+        "types": ["JWT"],
+        "maxAge": "1h",
+        "maxLifetime": "2h",
+        "authorizedParties": ["web"],
+        "claims": [{ "claim": "nonce", "exists": false }],
+    });
     let policies = hmac(json!({
         "basePolicyClaims": ["pol"],
         "defaultPolicies": [],
@@ -320,8 +347,15 @@ fn protected(setup: Setup, up: &Server, idp: &Server) -> Setup {
             "contextVariables": { "enabled": true }, "transformRequestHeaders": header,
         } } } }),
     );
+    let rule = json!({ "claim": "role", "values": ["boss"], "policies": ["all"] });
+    let ruled = json!({ "claimsToPolicies": { "rules": [rule] } });
+    let mut scoped = refined("scoped", hmac(json!({})), json!({ "scopeCheck": { "enabled": true } }));
+    scoped["security"] = json!([{ "jwt": ["needed"] }]);
     setup
+        .api(&refined("ruled", hmac(json!({})), ruled))
+        .api(&scoped)
         .api(&refined("orders", rules, json!({ "requiredClaims": ["tenant"] })))
+        .api(&refined("strict", hmac(json!({})), strict))
         .api(&refined("small", hmac(json!({})), json!({ "maxTokenSize": 256 })))
         .api(&refined("encrypted", hmac(json!({})), json!({ "decryption": { "keys": [{ "source": "env://ENCRYPTION" }] } })))
         .api(&api("remote", up, remote(&idp.url())))
@@ -422,6 +456,8 @@ fn in_rfc_they_are_answered_as_their_rows_say() {
             let description = row.description.trim_end_matches('.');
             let parameters = format!(", error=\"{}\", error_description=\"{description}\"", row.error);
             let challenge = challenge.unwrap_or_else(|| panic!("{code} has no challenge"));
+            // Which scope is needed stands behind them (RFC 6750 section 3).
+            let challenge = challenge.strip_suffix(", scope=\"needed\"").unwrap_or(challenge);
             assert!(challenge.starts_with("Bearer realm=\"") && challenge.ends_with(&parameters), "{code}");
         }
         assert!(!answer.text().contains(code) || row.error == code, "the code of the log is not for callers");
@@ -438,8 +474,11 @@ fn in_tyk_they_are_answered_as_their_rows_say() {
         met.gateway.requests_with(&format!("\"reason\":\"{code}\""));
         let Some(answer) = met.answer else { continue };
         assert_eq!(answer.header("x-flag"), row.flag.as_deref(), "{code}");
+        // Tyk answers a lack of scopes in a form of its own.
+        let is_of_scopes = code == "scope_insufficient";
+        let member = if is_of_scopes { "error_description" } else { "error" };
         let said = serde_json::from_slice(&answer.body)
-            .map_or_else(|_| answer.text(), |body: Value| body["error"].as_str().unwrap().to_owned());
+            .map_or_else(|_| answer.text(), |body: Value| body[member].as_str().unwrap().to_owned());
         assert_eq!(answer.status, row.tyk, "{code}: {said}");
         // What stands for the detail is at most once in a text, and never nothing.
         match row.text.split_once("{}") {
@@ -449,6 +488,6 @@ fn in_tyk_they_are_answered_as_their_rows_say() {
                 assert!(detail.is_some_and(|detail| !detail.is_empty()), "{code}: {said}");
             }
         }
-        assert_eq!(answer.header("www-authenticate"), None, "{code}");
+        assert_eq!(answer.header("www-authenticate").is_some(), is_of_scopes, "{code}");
     }
 }

@@ -81,12 +81,17 @@ struct Provider {
 
 impl Provider {
     fn token(&self, kid: &str, audience: &str, changes: Value) -> String {
+        self.token_with(json!({ "kid": kid }), json!(audience), changes)
+    }
+
+    fn token_with(&self, header: Value, audience: Value, changes: Value) -> String {
+        let kid = header["kid"].as_str().unwrap();
         let (_, key) = self.keys.iter().find(|(own, _)| *own == kid).unwrap();
         let mut claims = json!({
             "iss": self.issuer, "aud": audience, "sub": "alice", "iat": now(), "exp": now() + 60,
         });
         crate::support::merge(&mut claims, changes);
-        key.sign(&json!({ "kid": kid }), &claims).unwrap()
+        key.sign(&header, &claims).unwrap()
     }
 }
 
@@ -333,6 +338,36 @@ fn encrypted_tokens() {
     world.is_refused("/statements/1", &signed, 401);
     world.is_refused("/statements/1", &encrypt(&world.login.token("rs256", "orders", json!({}))), 401);
     world.is_refused("/orders/1", &encrypt(&world.login.token("rs256", "orders", json!({}))), 401);
+}
+
+#[test]
+fn strict_about_tokens() {
+    let world = World::new();
+    let token = |typ: &str, changes| {
+        let mut claims = json!({
+            "client_id": "web-shop", "jti": "1", "scope": "openid payments:write", "acr": "mfa", "status": "active",
+            "realm_access": { "roles": ["treasurer"] },
+        });
+        crate::support::merge(&mut claims, changes);
+        world.login.token_with(json!({ "kid": "rs256", "typ": typ }), json!(["payments", "ledger"]), claims)
+    };
+    world.gets_in("/payments/1", &token("at+jwt", json!({})));
+    world.gets_in("/payments/1", &token("at+jwt", json!({ "email": "alice@example.com" })));
+    world.is_refused("/payments/1", &token("JWT", json!({})), 401);
+    for changes in [
+        json!({ "aud": "payments" }),
+        json!({ "iat": now() - 1000 }),
+        json!({ "exp": now() + 4000 }),
+        json!({ "jti": null }),
+        json!({ "client_id": "other" }),
+        json!({ "scope": "payments:writes" }),
+        json!({ "realm_access": { "roles": ["intern"] } }),
+        json!({ "acr": "pwd" }),
+        json!({ "email": "alice@example.com.evil.example" }),
+        json!({ "status": "suspended" }),
+    ] {
+        world.is_refused("/payments/1", &token("at+jwt", changes), 401);
+    }
 }
 
 #[test]

@@ -40,4 +40,5 @@ mod secret_stores;
 mod stopping;
 mod support;
 mod token_places;
+mod token_rules;
 mod weaknesses;
