@@ -307,6 +307,7 @@ impl<'e> Exchange<'e> {
             client: self.from.client,
             headers: &asked_headers,
             context: api.context_variables,
+            claims_hide_header: self.profile == Profile::Tyk,
         };
         self.prepare(&mut parts, &facts, operation)?;
         // Before the upstream does anything.

@@ -173,7 +173,14 @@ mod tests {
         ]);
         let before = fields.clone();
         let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let facts = Facts { session: None, path: "/", client, headers: &before, context: true };
+        let facts = Facts {
+            session: None,
+            path: "/",
+            client,
+            headers: &before,
+            context: true,
+            claims_hide_header: false,
+        };
         assert_eq!(rules.about_caller().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-user"]);
         rules.apply(&mut fields, &facts).unwrap();
         assert_eq!(fields, headers(&[("x-fixed", "1"), ("x-user", "")]));

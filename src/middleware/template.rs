@@ -26,6 +26,8 @@ pub struct Facts<'r> {
     pub headers: &'r HeaderMap,
     /// Whether `$tyk_context` has values (`contextVariables`).
     pub context: bool,
+    /// As in Tyk, a claim hides the member of the JOSE header of its name.
+    pub claims_hide_header: bool,
 }
 
 /// A value that cannot stand in a header field.
@@ -174,7 +176,9 @@ impl Part {
             }
             _ if !facts.context => {}
             Self::Claim(name) => {
-                if let Some(claim) = facts.session.and_then(|session| claim(session, name)) {
+                if let Some(claim) =
+                    facts.session.and_then(|session| claim(session, name, facts.claims_hide_header))
+                {
                     render_claim(claim, value);
                 }
             }
@@ -191,12 +195,18 @@ impl Part {
     }
 }
 
-/// The claim of this name, else the member of the JOSE header; a registered claim (RFC 7519 section
-/// 4.1) is looked for among the claims alone.
-fn claim<'s>(session: &'s Session, name: &str) -> Option<&'s json::Value> {
-    const REGISTERED: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
-    let header = || if REGISTERED.contains(&name) { None } else { session.header().get(name) };
-    session.claims().get(name).or_else(header)
+/// The claim of this name, else the member of the JOSE header. A registered claim (RFC 7519 section
+/// 4.1) is looked for among the claims alone; a registered member of the header (RFC 7515 section 4.1)
+/// in the header alone, or whoever chooses claims would say which key has signed.
+fn claim<'s>(session: &'s Session, name: &str, claims_hide_header: bool) -> Option<&'s json::Value> {
+    const CLAIMS: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
+    const HEADER: [&str; 11] =
+        ["alg", "jku", "jwk", "kid", "x5u", "x5c", "x5t", "x5t#S256", "typ", "cty", "crit"];
+    let of_header = || session.header().get(name).filter(|_| !CLAIMS.contains(&name));
+    if !claims_hide_header && HEADER.contains(&name) {
+        return of_header();
+    }
+    session.claims().get(name).or_else(of_header)
 }
 
 /// Texts and numbers as they are, lists joined with commas, each element escaped as in a query;
@@ -280,12 +290,22 @@ mod tests {
     }
 
     fn render(template: &str, claims: &serde_json::Value, context: bool) -> Result<String, NotForwardable> {
+        render_as(template, claims, context, false)
+    }
+
+    fn render_as(
+        template: &str,
+        claims: &serde_json::Value,
+        context: bool,
+        claims_hide_header: bool,
+    ) -> Result<String, NotForwardable> {
         let session = session(&json!({ "kid": "k1" }), claims);
         let headers = [("x-real-name", "r"), ("cookie", "a=1; b=2")];
         let headers: HeaderMap =
             headers.into_iter().map(|(n, v)| (n.parse().unwrap(), HeaderValue::from_static(v))).collect();
         let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let facts = Facts { session: Some(&session), path: "/p/q", client, headers: &headers, context };
+        let session = Some(&session);
+        let facts = Facts { session, path: "/p/q", client, headers: &headers, context, claims_hide_header };
         let value = Template::new(template).render(&facts)?;
         Ok(String::from_utf8(value.as_bytes().to_vec()).unwrap())
     }
@@ -303,7 +323,7 @@ mod tests {
             ("$tyk_context.jwt_claims_num/$tyk_context.jwt_claims_float", "5/1.5"),
             ("$tyk_context.jwt_claims_flag$tyk_context.jwt_claims_obj$tyk_context.jwt_claims_none", ""),
             ("$tyk_context.jwt_claims_kid", "k1"),
-            ("$tyk_context.jwt_claims_alg", "ES999"),
+            ("$tyk_context.jwt_claims_alg", "HS256"),
             ("$tyk_context.jwt_claims_tpl", "$tyk_meta.plan"),
             ("$tyk_context.jwt_claims_url", "http://x y"),
             ("a-$tyk_context.jwt_claims_sub-b", "a-"),
@@ -319,6 +339,15 @@ mod tests {
             render("<$tyk_context.jwt_claims_sub>$tyk_meta.plan", &claims, false).as_deref(),
             Ok("<>gold")
         );
+    }
+
+    #[test]
+    fn claims_hide_the_header_as_in_tyk() {
+        let claims = json!({ "alg": "ES999" });
+        for (name, value) in [("alg", "ES999"), ("kid", "k1")] {
+            let template = format!("$tyk_context.jwt_claims_{name}");
+            assert_eq!(render_as(&template, &claims, true, true).as_deref(), Ok(value));
+        }
     }
 
     #[test]

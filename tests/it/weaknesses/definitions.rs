@@ -16,6 +16,9 @@ fn w34_unknown_fields_and_lost_references_are_refused() {
         (hmac(json!({ "customClaimValidation": { "r": { "typ": "required" } } })), "did you mean type?"),
         (hmac(json!({ "source": "env://NOT_SET_ANYWHERE" })), "NOT_SET_ANYWHERE is not set"),
         (hmac(json!({ "source": "file://not-there.pem" })), "not-there.pem cannot be read"),
+        (hmac(json!({ "source": "secrets://nobodys" })), "there are no secrets in claimgate.yaml"),
+        (hmac(json!({ "source": "kv://nowhere/key" })), "nowhere"),
+        (hmac(json!({ "allowedIssuers": ["$kv{nowhere:issuer}"] })), "nowhere"),
     ] {
         let found = refused(&one("tyk", &upstream, scheme));
         assert!(found.contains(said), "{said}: {found}");

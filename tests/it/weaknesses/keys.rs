@@ -24,6 +24,13 @@ fn w01_the_text_of_a_reference_is_no_secret() {
     assert_eq!(status(&gateway, "/a/", &by(material)), 200, "what it refers to is the secret");
     // Where it leads nowhere nothing is served.
     refused(&one("tyk", &upstream, scheme()));
+    for reference in
+        ["consul://secrets/jwt-secret-of-32-octets", "vault://jwt", "secrets://jwt", "kv://nowhere/jwt"]
+    {
+        for source in [reference.to_owned(), STANDARD.encode(reference)] {
+            refused(&one("tyk", &upstream, hmac(json!({ "source": source }))));
+        }
+    }
 }
 
 /// In Tyk anything but the exact names is `hmac`: the public key is then the secret, and an HS256 token

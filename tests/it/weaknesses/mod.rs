@@ -10,6 +10,7 @@
 //! - W13: MD5 cannot be seen from outside; the test is that two callers never are one because their
 //!   names run together. Nor can the time of a comparison be.
 //! - W15: addresses are not rewritten here, so nothing is unescaped in them; the definition is refused.
+//!   In profile `tyk` claims hide members of the header, as recorded.
 //! - W24: sessions are derived, not stored: what changed counts with the next request of a caller who is
 //!   known already.
 //! - W25: cost cannot be tested without a clock; the test is that patterns are compiled when a document

@@ -4,7 +4,7 @@ use claimgate::jwt::Algorithm;
 use serde_json::{Value, json};
 
 use super::{changed, hmac, one, refused, signed_text, status, token, token_with};
-use crate::support::{Request, Server, claims, key, merge, now};
+use crate::support::{Request, Server, Setup, api, claims, key, key_named, merge, now};
 
 /// In Tyk `exp` may be missing, and nothing can demand it: a token without an end gets 200.
 #[test]
@@ -37,8 +37,8 @@ fn w10_taking_a_key_away_ends_its_tokens() {
     for _ in 0..2 {
         assert_eq!(status(&gateway, "/a/", &token), 200);
     }
-    let new = crate::support::key_named("new", Algorithm::ES256);
-    let other = crate::support::api("a", &upstream, es256(jwk(&new)));
+    let new = key_named("new", Algorithm::ES256);
+    let other = api("a", &upstream, es256(jwk(&new)));
     gateway.setup().write("api-definitions/a.json", &other.to_string());
     assert_eq!(gateway.reload().status, 200);
     assert_eq!(status(&gateway, "/a/", &token), 401, "found good before, and signed by nobody now");
@@ -95,41 +95,35 @@ fn w12_only_the_credential_is_stripped_and_all_of_it() {
     assert!(!seen.head.contains(&token));
 }
 
-/// In Tyk a claim hides the member of the JOSE header of its name, and where the claim is missing a member
-/// stands for it: `X-User` is what the header calls `sub`. In rewritten addresses a claim that starts
-/// with `http` is not escaped.
+/// In Tyk a claim hides the member of the JOSE header of its name, so that whoever chooses claims says
+/// which key has signed: `X-Kid` is `root`. In rewritten addresses a claim that starts with `http` is not
+/// escaped.
 #[test]
 fn w15_claims_and_header_members_do_not_stand_for_each_other() {
     let upstream = Server::up();
-    let header = json!({ "middleware": { "global": {
+    let header = |name: &str, claim: &str| json!({ "name": name, "value": format!("$tyk_context.jwt_claims_{claim}") });
+    let global = json!({ "middleware": { "global": {
         "contextVariables": { "enabled": true },
         "transformRequestHeaders": { "enabled": true, "add": [
-            { "name": "X-User", "value": "$tyk_context.jwt_claims_sub" },
+            header("X-User", "sub"), header("X-Kid", "kid"), header("X-Typ", "typ"),
         ] },
     } } });
-    let setup = changed("rfc", &upstream, hmac(json!({ "subjectClaims": ["uid"] })), header);
-    let path = setup.path("api-definitions/a.json");
-    let mut document: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    let claim_headers = json!([{ "name": "X-Kid", "claim": "kid" }]);
-    merge(
-        &mut document,
-        json!({ "x-claimgate": { "middleware": { "global": { "claimHeaders": claim_headers } } } }),
-    );
-    setup.write("api-definitions/a.json", &document.to_string());
-    let gateway = setup.start();
-    let token = token_with(json!({ "sub": "root", "kid": "root" }), json!({ "sub": null, "uid": "alice" }));
-    assert_eq!(status(&gateway, "/a/", &token), 200);
+    let gateway = changed("rfc", &upstream, hmac(json!({ "subjectClaims": ["uid"] })), global).start();
+    let claims = json!({ "sub": null, "uid": "alice", "kid": "root", "typ": "root" });
+    assert_eq!(status(&gateway, "/a/", &token_with(json!({ "sub": "root", "kid": "k1" }), claims)), 200);
     let seen = upstream.take_one();
-    assert_eq!((seen.values("x-user"), seen.values("x-kid")), (vec![""], vec![""]));
-    let rewrite = json!({ "paths": { "/x": { "get": { "operationId": "x" } } } });
-    let mut document = crate::support::api("a", &upstream, hmac(json!({})));
-    merge(&mut document, rewrite);
+    assert_eq!(seen.values("x-user"), [""], "a claim is not in the header");
+    assert_eq!((seen.values("x-kid"), seen.values("x-typ")), (vec!["k1"], vec!["JWT"]), "nor the reverse");
+    let mut document = api("a", &upstream, hmac(json!({})));
     let to = json!({ "enabled": true, "pattern": "/x", "rewriteTo": "/$tyk_context.jwt_claims_sub" });
     merge(
         &mut document,
-        json!({ "x-tyk-api-gateway": { "middleware": { "operations": { "x": { "urlRewrite": to } } } } }),
+        json!({
+            "paths": { "/x": { "get": { "operationId": "x" } } },
+            "x-tyk-api-gateway": { "middleware": { "operations": { "x": { "urlRewrite": to } } } },
+        }),
     );
-    refused(&crate::support::Setup::new().env("SECRET", &super::secret()).api(&document));
+    refused(&Setup::new().env("SECRET", &super::secret()).api(&document));
 }
 
 /// Tyk writes tokens into its log when it is told to say more.
