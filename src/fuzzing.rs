@@ -236,7 +236,7 @@ pub fn content_type(octets: &[u8]) {
     let detail = String::from_utf8_lossy(detail);
     let refusal = Refusal::with_detail(Reason::IssuerNotAllowed, &*detail);
     for profile in [Profile::Rfc, Profile::Tyk] {
-        let space = Space { realm: &detail, metadata: None };
+        let space = Space { realm: &detail, bearer: true, ..Space::default() };
         let asked = Asked::new(&Method::GET, &headers);
         let answer = refusal.response(&Manner { profile, asked, space, overrides: &Overrides::default() });
         let answered = answer.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();

@@ -71,6 +71,7 @@ pub mod config;
 pub mod definition;
 pub mod auth;
 pub mod middleware;
+pub mod api_keys;
 pub mod session;
 pub mod policy;
 pub mod access;

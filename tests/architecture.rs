@@ -115,7 +115,8 @@ fn the_narrow_ones_stay_narrow() {
         ("refusal", &["refusal"]),
         ("secrets", &["document", "fetch", "secrets", "tls"]),
         ("server", &["server"]),
-        ("auth", &["auth", "jwks", "jwt", "percent", "policy", "refusal", "session"]),
+        ("api_keys", &["api_keys", "document", "jwt", "policy", "refusal", "session"]),
+        ("auth", &["api_keys", "auth", "jwks", "jwt", "percent", "policy", "refusal", "session"]),
     ] {
         for file in of_module(module) {
             let used = used(&code(&file));

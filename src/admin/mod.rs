@@ -4,6 +4,7 @@
 //! the secret in `x-tyk-authorization`; without a secret in the configuration nobody has it.
 
 mod jwks;
+mod keys;
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -55,6 +56,7 @@ pub(crate) async fn serve(
         .route("/reload/group", get(reload))
         .route("/kv/status", get(references))
         .merge(jwks::routes())
+        .merge(keys::routes())
         .fallback(|| async { (StatusCode::NOT_FOUND, "Not Found") })
         .layer(from_fn_with_state(admin.clone(), authorize));
     let app = Router::new()

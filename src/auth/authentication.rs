@@ -4,10 +4,12 @@ use std::{sync::Arc, time::SystemTime};
 
 use http::HeaderMap;
 
-use super::{Authenticator, Credential, Places, Requirement, Security};
+use super::{
+    Authenticator, Credential, KeyAuthenticator, Place, Places, Requirement, Security, authenticator::seconds,
+};
 use crate::{
     jwks::Source,
-    refusal::{Profile, Reason, Refusal},
+    refusal::{Profile, Reason, Refusal, Space, api_key_challenge},
     session::Session,
 };
 
@@ -21,6 +23,10 @@ pub struct Authentication {
     security: Security<Arc<Method>>,
     /// Where the credentials of all schemes are.
     places: Vec<Places>,
+    /// Whether a bearer token is asked for.
+    asks_for_tokens: bool,
+    /// The challenges that ask for API keys.
+    api_key_challenges: Vec<Box<str>>,
     profile: Profile,
     realm: Box<str>,
 }
@@ -29,7 +35,9 @@ pub struct Authentication {
 #[derive(Debug)]
 pub enum Method {
     /// A JSON Web Token.
-    Jwt(Authenticator),
+    Jwt(Box<Authenticator>),
+    /// A stored key.
+    ApiKey(KeyAuthenticator),
 }
 
 impl Method {
@@ -41,6 +49,7 @@ impl Method {
     ) -> Result<Session, Refusal> {
         match self {
             Self::Jwt(authenticator) => authenticator.authenticate_at(time, headers, query).await,
+            Self::ApiKey(authenticator) => authenticator.authenticate_at(seconds(time), headers, query),
         }
     }
 
@@ -48,14 +57,28 @@ impl Method {
     const fn places(&self) -> &Places {
         match self {
             Self::Jwt(authenticator) => authenticator.places(),
+            Self::ApiKey(authenticator) => authenticator.places(),
         }
+    }
+
+    /// The challenges that ask for its API key, one for each place.
+    fn api_key_challenges(&self, realm: &str) -> Vec<Box<str>> {
+        let Self::ApiKey(authenticator) = self else { return Vec::new() };
+        let challenge = |place: &Place| match place {
+            Place::Header(name) => api_key_challenge(realm, "header", name.as_str()),
+            Place::Query(name) => api_key_challenge(realm, "query", name),
+            Place::Cookie(name) => api_key_challenge(realm, "cookie", name),
+        };
+        authenticator.places().as_slice().iter().map(challenge).collect()
     }
 
     /// Where the keys that it verifies with come from.
     fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
-        match self {
-            Self::Jwt(authenticator) => authenticator.keys().iter(),
-        }
+        let of_tokens = match self {
+            Self::Jwt(authenticator) => Some(authenticator.keys().iter()),
+            Self::ApiKey(_) => None,
+        };
+        of_tokens.into_iter().flatten()
     }
 }
 
@@ -63,7 +86,7 @@ impl Method {
 impl From<Authenticator> for Authentication {
     fn from(authenticator: Authenticator) -> Self {
         let (profile, realm) = (authenticator.profile(), authenticator.realm().to_owned());
-        Self::new(Security::from(Arc::new(Method::Jwt(authenticator))), profile, &realm)
+        Self::new(Security::from(Arc::new(Method::Jwt(Box::new(authenticator)))), profile, &realm)
     }
 }
 
@@ -71,8 +94,12 @@ impl Authentication {
     /// Demands `security`; answers in the words of `profile` and names the protection space `realm`.
     #[must_use]
     pub fn new(security: Security<Arc<Method>>, profile: Profile, realm: &str) -> Self {
-        let places = security.distinct_schemes().iter().map(|method| method.places().clone()).collect();
-        Self { security, places, profile, realm: realm.into() }
+        let methods = security.distinct_schemes();
+        let places = methods.iter().map(|method| method.places().clone()).collect();
+        let asks_for_tokens = methods.iter().any(|method| matches!(***method, Method::Jwt(_)));
+        let challenges = methods.iter().flat_map(|method| method.api_key_challenges(realm));
+        let api_key_challenges = challenges.collect();
+        Self { security, places, asks_for_tokens, api_key_challenges, profile, realm: realm.into() }
     }
 
     /// Strips what is in these places as well: credentials of schemes that are not demanded.
@@ -93,10 +120,15 @@ impl Authentication {
         self.profile
     }
 
-    /// The protection space that challenges name.
+    /// What challenges tell of, with the URL of the API's metadata if it has any.
     #[must_use]
-    pub fn realm(&self) -> &str {
-        &self.realm
+    pub fn space<'s>(&'s self, metadata: Option<&'s str>) -> Space<'s> {
+        Space {
+            realm: &self.realm,
+            metadata,
+            bearer: self.asks_for_tokens,
+            api_keys: &self.api_key_challenges,
+        }
     }
 
     /// The session of the caller of a request with these headers and this query.
@@ -182,16 +214,10 @@ enum Progress {
 
 fn progress(refusal: &Refusal) -> Progress {
     match refusal.reason() {
-        Reason::TokenMissing => Progress::Absent,
+        Reason::TokenMissing | Reason::ApiKeyMissing => Progress::Absent,
         Reason::KeysUnavailable => Progress::Undecided,
-        Reason::TokenAmbiguous
-        | Reason::TokenTooLarge
-        | Reason::TokenMalformed
-        | Reason::TokenCritical
-        | Reason::AlgorithmUnknown
-        | Reason::AlgorithmNotAllowed
-        | Reason::KeyUnknown
-        | Reason::SignatureInvalid => Progress::Unverified,
+        Reason::TokenAmbiguous | Reason::ApiKeyAmbiguous | Reason::ApiKeyUnknown => Progress::Unverified,
+        reason if reason.needs_no_signature() => Progress::Unverified,
         _ => Progress::Verified,
     }
 }

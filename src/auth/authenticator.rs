@@ -160,8 +160,7 @@ impl Authenticator {
             Credential::Unreadable => return Err(Reason::TokenMalformed.into()),
             Credential::Several => return Err(Reason::TokenAmbiguous.into()),
         };
-        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+        let now = seconds(time);
         match self.recall(&token, now) {
             Some(session) => Ok(session),
             None => self.verify(&token, now).await,
@@ -244,7 +243,7 @@ impl Authenticator {
 
     fn session(&self, token: &Token<'_>, claims: Claims) -> Result<Session, Refusal> {
         let subject = self.rules.subject(&claims).map_err(without_identity)?.to_owned();
-        let caller = Identity { issuer: claims.issuer(), subject: &subject };
+        let caller = Identity::Subject { issuer: claims.issuer(), subject: &subject };
         let grant = match &self.grants {
             Some(grants) => {
                 let grant = grants.selection.grant(&claims, &grants.policies);
@@ -267,6 +266,12 @@ impl Authenticator {
         }
         refusal
     }
+}
+
+/// A time in seconds since the epoch.
+pub(super) fn seconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// What a token says of itself: who it is from and for, and what it is.

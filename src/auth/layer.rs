@@ -15,7 +15,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::Authentication;
-use crate::refusal::{Asked, Manner, Overrides, Space};
+use crate::refusal::{Asked, Manner, Overrides};
 
 /// Puts an [`Authentication`] in front of a service.
 ///
@@ -86,7 +86,7 @@ where
                     let manner = Manner {
                         profile: authentication.profile(),
                         asked: Asked::new(&parts.method, &parts.headers),
-                        space: Space { realm: authentication.realm(), metadata: None },
+                        space: authentication.space(None),
                         overrides: &Overrides::default(),
                     };
                     let mut response = refusal.response(&manner).map(AuthBody::refusal);

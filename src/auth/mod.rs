@@ -1,6 +1,7 @@
 //! Authentication of requests: find the token, verify it, derive the session.
 //!
-//! An [`Authenticator`] checks the tokens of one scheme; an [`Authentication`] is what an API demands,
+//! An [`Authenticator`] checks the tokens of one JWT scheme, a [`KeyAuthenticator`] the keys of one API
+//! key scheme; an [`Authentication`] is what an API demands,
 //! one scheme or several. The gateway has one for each API; [`AuthLayer`] puts one in front of any
 //! `http` service. A refusal is a response, not an error: the service behind the layer is not
 //! called, and the connection goes on.
@@ -38,6 +39,7 @@
 //! # }
 //! ```
 
+mod api_key;
 mod authentication;
 mod authenticator;
 mod builder;
@@ -48,6 +50,7 @@ mod place;
 mod refused;
 mod security;
 
+pub use api_key::KeyAuthenticator;
 pub use authentication::{Authentication, Method};
 pub use authenticator::{Authenticator, Grants};
 pub use builder::{BuildError, Builder};

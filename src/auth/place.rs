@@ -31,6 +31,8 @@ pub enum Place {
 pub struct Places {
     places: Vec<Place>,
     profile: Profile,
+    /// Whether a value in `Authorization` may be without `Bearer` in profile `rfc` as well.
+    bare: bool,
 }
 
 /// What a request carries.
@@ -62,7 +64,19 @@ impl Places {
     /// These places, in this order; Tyk's order is header, query, cookie.
     #[must_use]
     pub const fn new(places: Vec<Place>, profile: Profile) -> Self {
-        Self { places, profile }
+        Self { places, profile, bare: false }
+    }
+
+    /// These places of a credential that is no bearer token: `Authorization` holds it as it is.
+    #[must_use]
+    pub const fn bare(places: Vec<Place>, profile: Profile) -> Self {
+        Self { places, profile, bare: true }
+    }
+
+    /// The places, in order.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Place] {
+        &self.places
     }
 
     /// The credential of a request.
@@ -88,7 +102,7 @@ impl Places {
 
     fn in_header<'r>(&self, name: &HeaderName, headers: &'r HeaderMap) -> Credential<'r> {
         let values = headers.get_all(name).iter().map(|value| value.to_str().ok().map(Cow::Borrowed));
-        if self.profile == Profile::Tyk || *name != AUTHORIZATION {
+        if self.profile == Profile::Tyk || self.bare || *name != AUTHORIZATION {
             return self.one(values);
         }
         // Another scheme in `Authorization` is no credential for this check.
@@ -142,7 +156,8 @@ impl Places {
                     let other_scheme = |value: &HeaderValue| {
                         value.to_str().is_ok_and(|value| !is_bearer(value)) && *name == AUTHORIZATION
                     };
-                    if self.profile == Profile::Tyk || !headers.get(name).is_some_and(other_scheme) {
+                    let any = self.profile == Profile::Tyk || self.bare;
+                    if any || !headers.get(name).is_some_and(other_scheme) {
                         headers.remove(name);
                     }
                 }

@@ -33,6 +33,7 @@ const SETTERS: &[(&str, Setter)] = &[
     ("workers", Draft::set_workers),
     ("definitions", |draft, path| draft.path(path).map(|path| draft.definitions = Some(path))),
     ("policies", |draft, path| draft.path(path).map(|path| draft.policies = Some(path))),
+    ("keys.file", Draft::set_keys_file),
     ("errors", Draft::set_errors),
     ("admin.listen", Draft::set_admin_listen),
     ("admin.secret", |draft, secret| {
@@ -71,6 +72,8 @@ pub(super) struct Draft {
     workers: usize,
     definitions: Option<PathBuf>,
     policies: Option<PathBuf>,
+    /// What was said of it, if anything was.
+    keys_file: Option<Option<PathBuf>>,
     errors: Profile,
     admin_listen: Option<SocketAddr>,
     admin_secret: Option<Secret>,
@@ -101,6 +104,7 @@ impl Draft {
             workers: 0,
             definitions: None,
             policies: None,
+            keys_file: None,
             errors: Profile::Rfc,
             admin_listen: Some(loopback(8081)),
             admin_secret: None,
@@ -217,6 +221,7 @@ impl Draft {
             workers: if self.workers == 0 { cores } else { self.workers },
             definitions,
             policies,
+            keys_file: self.keys_file.unwrap_or_else(|| Some(self.beside.join("api-keys.json"))),
             errors: self.errors,
             admin_listen: self.admin_listen,
             admin_secret: self.admin_secret,
@@ -245,6 +250,17 @@ impl Draft {
 
     fn set_admin_listen(&mut self, text: &str) -> Result<(), String> {
         self.admin_listen = if text == "none" { None } else { Some(address(text)?) };
+        Ok(())
+    }
+
+    fn set_keys_file(&mut self, path: &str) -> Result<(), String> {
+        let file = if path == "none" { None } else { Some(self.path(path)?) };
+        if file.as_ref().is_some_and(|file| file.extension().is_none_or(|extension| extension != "json")) {
+            return Err(
+                "keys are kept in a file whose name ends in .json, or in none; write one of these".into()
+            );
+        }
+        self.keys_file = Some(file);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ pub(super) static CONFIG: Section = Section {
         Field::honour("workers", Shape::Count),
         Field::honour("definitions", Shape::Text),
         Field::honour("policies", Shape::Text),
+        Field::honour("keys", Shape::Object(&KEYS)),
         Field::honour("errors", Shape::Text),
         Field::honour("admin", Shape::Object(&ADMIN)),
         Field::refuse("redis", "Redis is not used yet; leave it out, one node keeps everything in memory"),
@@ -22,6 +23,8 @@ pub(super) static CONFIG: Section = Section {
     ],
     unknown: Unknown::Error,
 };
+
+static KEYS: Section = Section { fields: &[Field::honour("file", Shape::Text)], unknown: Unknown::Error };
 
 static ADMIN: Section = Section {
     fields: &[Field::honour("listen", Shape::Text), Field::honour("secret", Shape::Text)],

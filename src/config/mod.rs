@@ -37,6 +37,8 @@ pub struct Config {
     pub definitions: PathBuf,
     /// The folder or file of policies, if there is one.
     pub policies: Option<PathBuf>,
+    /// Where API keys are kept; nothing for in memory alone.
+    pub keys_file: Option<PathBuf>,
     /// In whose words requests are refused.
     pub errors: Profile,
     /// Where the control API listens, if it does.

@@ -57,6 +57,8 @@ static OPENAPI_SCHEME: Section = Section {
         Field::honour("type", Shape::Text),
         Field::honour("scheme", Shape::Text),
         Field::honour("bearerFormat", Shape::Text),
+        Field::honour("in", Shape::Text),
+        Field::honour("name", Shape::Text),
     ],
     unknown: Unknown::Ignore,
 };
@@ -185,7 +187,7 @@ static AUTHENTICATION: Section = guarded(&[
     Field::refuse("oidc", METHOD),
     Field::refuse("custom", METHOD),
     Field::refuse("certificateAuth", METHOD),
-    // What is in here depends on the scheme's type: see `SCHEME`.
+    // What is in here depends on the scheme's type: see `SCHEME` and `API_KEY_SCHEME`.
     Field::honour("securitySchemes", Shape::Map(&Shape::Any)),
     Field::warn("customKeyLifetime", "sessions are derived from tokens and end with them"),
     Field::honour("securityProcessingMode", Shape::Text),
@@ -233,6 +235,16 @@ pub(super) static SCHEME: Section = guarded(&[
     // There are no OAuth clients to map to.
     Field::ignore("idpClientIdMappingDisabled"),
     Field::honour("customClaimValidation", Shape::Map(&Shape::Object(&CLAIM_RULE))),
+]);
+
+/// An API key scheme.
+pub(super) static API_KEY_SCHEME: Section = guarded(&[
+    Field::honour("enabled", Shape::Bool),
+    Field::honour("header", Shape::Object(&PLACE)),
+    Field::honour("query", Shape::Object(&PLACE)),
+    Field::honour("cookie", Shape::Object(&PLACE)),
+    Field::refuse("enableClientCertificate", NOT_BUILT),
+    Field::refuse("signatureValidation", NOT_BUILT),
 ]);
 
 static PLACE: Section = guarded(&[Field::honour("enabled", Shape::Bool), Field::honour("name", Shape::Text)]);

@@ -8,6 +8,7 @@
 //! Our own extension, `x-claimgate`, mirrors the place in `x-tyk-api-gateway` that it refines.
 
 mod claim_headers;
+mod api_key;
 mod checks;
 mod context;
 mod decryption;
@@ -105,7 +106,18 @@ pub struct ListenPath {
 #[derive(Debug)]
 pub enum SecurityScheme {
     /// By a JSON Web Token.
-    Jwt(JwtScheme),
+    Jwt(Box<JwtScheme>),
+    /// By a stored key.
+    ApiKey(ApiKeyScheme),
+}
+
+/// An API key scheme.
+#[derive(Debug)]
+pub struct ApiKeyScheme {
+    /// Where the key is looked for, in Tyk's order.
+    pub places: Vec<Place>,
+    /// The organisation whose keys are accepted.
+    pub org_id: Box<str>,
 }
 
 /// A JWT scheme: where tokens are, what they must be, and what they give.
@@ -161,7 +173,8 @@ impl Definition {
 }
 
 fn jwt_schemes(security: &Security<Arc<SecurityScheme>>) -> impl Iterator<Item = &JwtScheme> {
-    security.distinct_schemes().into_iter().map(|scheme| match &**scheme {
-        SecurityScheme::Jwt(jwt) => jwt,
+    security.distinct_schemes().into_iter().filter_map(|scheme| match &**scheme {
+        SecurityScheme::Jwt(jwt) => Some(&**jwt),
+        SecurityScheme::ApiKey(_) => None,
     })
 }

@@ -49,6 +49,8 @@ mirrors! {
         r#type: String,
         scheme: String,
         bearer_format: String,
+        r#in: String,
+        name: String,
     }
 
     struct Tyk {
@@ -181,6 +183,13 @@ mirrors! {
         jti_validation: Switch,
         #[serde(deserialize_with = "members")]
         custom_claim_validation: Members<ClaimRule>,
+    }
+
+    struct ApiKeyScheme {
+        enabled: bool,
+        header: Option<Place>,
+        query: Option<Place>,
+        cookie: Option<Place>,
     }
 
     struct Place {

@@ -63,12 +63,19 @@ impl<'d> Demands<'d> {
         let at = FieldPath::top().member("security");
         for requirement in self.required.into_iter().flat_map(Security::requirements) {
             for scheme in requirement.schemes() {
-                let SecurityScheme::Jwt(jwt) = &**scheme;
                 let gives_session = Arc::ptr_eq(scheme, &requirement.session);
+                let SecurityScheme::Jwt(jwt) = &**scheme else {
+                    if gives_session {
+                        let message =
+                            "an API key has no scopes, so none are asked of callers who come with one";
+                        context.warning(&at, message);
+                    }
+                    continue;
+                };
                 match (jwt.scope_check.is_some(), gives_session) {
                     (true, false) => {
                         let message = format!(
-                            "the scopes of {} cannot be checked where another scheme says who the caller is; name it last, or switch its scopeCheck off",
+                            "the scopes of {} cannot be checked where another scheme says who the caller is; let this one do so (the last one does, or see baseIdentityProvider), or switch its scopeCheck off",
                             jwt.name
                         );
                         context.error(&at, message);

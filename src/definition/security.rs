@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{SecurityScheme, context::Context, fields::SCHEME, places::RawPlaces, raw, scheme::SchemeParser};
+use super::{
+    SecurityScheme, api_key::is_api_key, context::Context, fields::SCHEME, places::RawPlaces, raw,
+    scheme::SchemeParser,
+};
 use crate::{
     auth::{Place, Requirement, Security},
     document::FieldPath,
@@ -41,6 +44,22 @@ enum Mode {
     Compliant,
 }
 
+/// What is presented. The order is that in which Tyk checks in legacy mode.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Jwt,
+    ApiKey,
+}
+
+impl Kind {
+    const fn of(scheme: &SecurityScheme) -> Self {
+        match scheme {
+            SecurityScheme::Jwt(_) => Self::Jwt,
+            SecurityScheme::ApiKey(_) => Self::ApiKey,
+        }
+    }
+}
+
 /// A requirement as it is written: where, and the names of its schemes.
 type Named<'s> = (FieldPath, Vec<&'s str>);
 
@@ -70,17 +89,38 @@ impl<'s> SecurityParser<'s, '_> {
         }
         let unused_places = self.unused(&parsed);
         self.refuse_refinements_of_others(&parsed);
+        let base = self.base(&parsed)?;
         let mut requirements = Vec::with_capacity(named.len());
         for (_, names) in &named {
             let scheme = |name: &&str| parsed.iter().find(|(known, _)| known == name)?.1.clone();
-            let schemes = names.iter().map(scheme).collect::<Option<Vec<_>>>()?;
-            requirements.push(requirement(schemes)?);
-        }
-        if !matches!(self.authentication.base_identity_provider.as_str(), "" | "jwt_claim") {
-            let at = self.at.member("baseIdentityProvider");
-            self.error(&at, "only jwt_claim can give the session; write that");
+            let mut schemes = names.iter().map(scheme).collect::<Option<Vec<_>>>()?;
+            if mode == Mode::Legacy {
+                // Tyk's fixed order. A stable sort: schemes of one kind stay in theirs.
+                schemes.sort_by_key(|scheme| Kind::of(scheme));
+            }
+            requirements.push(requirement(schemes, base)?);
         }
         Some(Admission { security: Some(Security::new(requirements)?), unused_places })
+    }
+
+    /// Whose session counts (`baseIdentityProvider`), if it is said; nothing after an error.
+    fn base(&mut self, parsed: &[Parsed<'_>]) -> Option<Option<Kind>> {
+        let at = self.at.member("baseIdentityProvider");
+        let kind = match self.authentication.base_identity_provider.as_str() {
+            "" => return Some(None),
+            "jwt_claim" => Kind::Jwt,
+            "auth_token" => Kind::ApiKey,
+            _ => {
+                self.error(&at, "only jwt_claim or auth_token can give the session; write one of these");
+                return None;
+            }
+        };
+        let mut schemes = parsed.iter().map(|(_, scheme)| scheme);
+        if schemes.all(|scheme| scheme.as_ref().is_some_and(|scheme| Kind::of(scheme) != kind)) {
+            self.error(&at, "no scheme of this kind is required, so it cannot give the session; correct it");
+            return None;
+        }
+        Some(Some(kind))
     }
 
     /// Whether authentication is off, and may be.
@@ -191,8 +231,9 @@ impl<'s> SecurityParser<'s, '_> {
             self.error(&at.member(name), message);
             return None;
         };
-        if !is_jwt(openapi) {
-            let message = "only JWT schemes are supported yet: type http, scheme bearer, bearerFormat JWT";
+        let (is_jwt, is_api_key) = (is_jwt(openapi), is_api_key(openapi));
+        if !is_jwt && !is_api_key {
+            let message = "this authentication method is not supported; require a JWT scheme (type http, scheme bearer, bearerFormat JWT) or an API key (type apiKey)";
             self.error(&FieldPath::top().members(&["components", "securitySchemes", name]), message);
             return None;
         }
@@ -204,7 +245,15 @@ impl<'s> SecurityParser<'s, '_> {
             self.error(&at_schemes, message);
             return None;
         };
-        self.jwt(&at_schemes.member(name), name, value).map(SecurityScheme::Jwt)
+        let at = at_schemes.member(name);
+        if is_jwt {
+            return self.jwt(&at, name, value).map(|jwt| SecurityScheme::Jwt(Box::new(jwt)));
+        }
+        if self.refined.iter().any(|(own, _)| own == name) {
+            self.error(&at_refined(name), "only JWT schemes are refined here; remove this");
+        }
+        let scheme = self.context.api_key_scheme(&at, name, (openapi, value), self.org_id);
+        scheme.map(SecurityScheme::ApiKey)
     }
 
     fn jwt(&mut self, at: &FieldPath, name: &str, value: &Value) -> Option<super::JwtScheme> {
@@ -255,10 +304,17 @@ impl<'s> SecurityParser<'s, '_> {
     }
 }
 
-/// These schemes as one requirement. The last one gives the session, as in Tyk.
-fn requirement(mut schemes: Vec<Arc<SecurityScheme>>) -> Option<Requirement<Arc<SecurityScheme>>> {
+/// These schemes as one requirement. The first of the kind that is said gives the session, else an API
+/// key, else the last, as in Tyk.
+fn requirement(
+    mut schemes: Vec<Arc<SecurityScheme>>,
+    base: Option<Kind>,
+) -> Option<Requirement<Arc<SecurityScheme>>> {
+    let of_kind = |kind| schemes.iter().position(|scheme| Kind::of(scheme) == kind);
+    let session = base.and_then(of_kind).or_else(|| of_kind(Kind::ApiKey));
+    let after = session.map(|session| schemes.split_off(session.saturating_add(1))).unwrap_or_default();
     let session = schemes.pop()?;
-    Some(Requirement { before: schemes, session, after: Vec::new() })
+    Some(Requirement { before: schemes, session, after })
 }
 
 /// Where the credential of a scheme may be that is not used.

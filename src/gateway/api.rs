@@ -5,7 +5,10 @@ use std::{collections::HashMap, iter, sync::Arc, time::Duration};
 use http::HeaderName;
 
 use crate::{
-    auth::{Authentication, Authenticator, Grants, Method, Places, Security, VerifiedTokens},
+    api_keys::ApiKeys,
+    auth::{
+        Authentication, Authenticator, Grants, KeyAuthenticator, Method, Places, Security, VerifiedTokens,
+    },
     definition::{Definition, JwtScheme, KeySource, ListenPath, SecurityScheme},
     jwks::{Endpoint, KeySources, Registry, Source},
     jwt::Reading,
@@ -23,8 +26,6 @@ const TYK_TOKEN_SIZE: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Api {
     pub(super) id: Arc<str>,
-    /// What challenges name.
-    pub(super) realm: Box<str>,
     pub(super) listen_path: ListenPath,
     pub(super) authentication: Option<Authentication>,
     pub(super) strip_credentials: bool,
@@ -53,6 +54,7 @@ pub(super) struct Context<'c> {
     pub(super) profile: Profile,
     pub(super) registry: &'c Registry,
     pub(super) policies: &'c Arc<PolicySet>,
+    pub(super) api_keys: &'c Arc<ApiKeys>,
     pub(super) verified: &'c Arc<VerifiedTokens>,
     /// What errors of all APIs look like.
     pub(super) overrides: &'c Overrides,
@@ -72,15 +74,14 @@ impl Api {
         about_caller.extend(definition.claim_headers.names().cloned());
         about_caller.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
         about_caller.dedup();
-        let realm = definition.name.into_boxed_str();
+        let realm = definition.name;
         let keeps_payloads = definition.claim_headers.payload.is_some();
         Self {
             authentication: definition
                 .security
                 .map(|security| authentication(&security, &definition.id, &realm, keeps_payloads, context))
-                .map(|all| all.also_strip(Places::new(definition.unused_places, context.profile))),
+                .map(|all| all.also_strip(Places::bare(definition.unused_places, context.profile))),
             id: definition.id,
-            realm,
             listen_path: definition.listen_path,
             strip_credentials: definition.strip_authorization_data,
             context_variables: definition.context_variables,
@@ -165,7 +166,16 @@ fn method(
                 authenticator =
                     authenticator.checking_scopes(ScopeCheck { scheme: jwt.name.clone(), claims });
             }
-            Method::Jwt(if keeps_payloads { authenticator.keeping_payloads() } else { authenticator })
+            Method::Jwt(Box::new(if keeps_payloads {
+                authenticator.keeping_payloads()
+            } else {
+                authenticator
+            }))
+        }
+        SecurityScheme::ApiKey(scheme) => {
+            let places = Places::bare(scheme.places.clone(), context.profile);
+            let (keys, policies) = (Arc::clone(context.api_keys), Arc::clone(context.policies));
+            Method::ApiKey(KeyAuthenticator::new(places, keys, &scheme.org_id, policies))
         }
     }
 }

@@ -8,6 +8,7 @@ use super::{
     router::Router,
 };
 use crate::{
+    api_keys::ApiKeys,
     auth::{Authentication, VerifiedTokens},
     config::Config,
     definition::{Definition, KeySource},
@@ -53,6 +54,7 @@ impl Snapshot {
         config: &Config,
         registry: &Registry,
         verified: &Arc<VerifiedTokens>,
+        api_keys: &Arc<ApiKeys>,
     ) -> Self {
         let policies = Arc::new(parsed.policies);
         let lives = times_to_live(&parsed.definitions);
@@ -60,6 +62,7 @@ impl Snapshot {
             profile: config.errors,
             registry,
             policies: &policies,
+            api_keys,
             verified,
             overrides: &config.error_overrides,
             lives: &lives,

@@ -18,6 +18,7 @@ use super::{
     references::References,
 };
 use crate::{
+    api_keys::ApiKeys,
     auth::VerifiedTokens,
     config::Config,
     document::{Finding, Findings, Severity},
@@ -39,6 +40,7 @@ pub struct Control {
     registry: Registry,
     verified: Arc<VerifiedTokens>,
     limiter: Arc<Limiter>,
+    api_keys: Arc<ApiKeys>,
     published: Arc<ArcSwap<Snapshot>>,
     metrics: Arc<Metrics>,
     ready: AtomicBool,
@@ -63,9 +65,10 @@ impl Control {
         let limiter = Arc::new(Limiter::new(Instant::now()));
         let documents = Documents::read(&config);
         let values = config.secrets.values();
-        let (parsed, findings) = documents.resolve(&config, &values).await;
-        let Some(parsed) = parsed else { return (None, findings) };
-        let snapshot = Snapshot::compile(parsed, &config, &registry, &verified);
+        let (parsed, mut findings) = documents.resolve(&config, &values).await;
+        let api_keys = ApiKeys::load(config.keys_file.as_deref(), &mut findings).map(Arc::new);
+        let (Some(api_keys), Some(parsed)) = (api_keys, parsed) else { return (None, findings) };
+        let snapshot = Snapshot::compile(parsed, &config, &registry, &verified, &api_keys);
         Registry::prefetch(snapshot.sources(None), PREFETCH).await;
         info!(apis = snapshot.len(), "definitions loaded");
         let published = Arc::new(ArcSwap::from_pointee(snapshot));
@@ -73,9 +76,18 @@ impl Control {
         references.replace(values.written());
         let loaded = Mutex::new(Loaded { documents, values, refused: None });
         let ready = AtomicBool::new(false);
-        let metrics = Arc::default();
-        let control =
-            Self { config, registry, verified, limiter, published, metrics, ready, loaded, references };
+        let control = Self {
+            config,
+            registry,
+            verified,
+            limiter,
+            api_keys,
+            published,
+            metrics: Arc::default(),
+            ready,
+            loaded,
+            references,
+        };
         (Some(control), findings)
     }
 
@@ -83,6 +95,12 @@ impl Control {
     #[must_use]
     pub const fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The API keys that are stored.
+    #[must_use]
+    pub fn api_keys(&self) -> &Arc<ApiKeys> {
+        &self.api_keys
     }
 
     pub(crate) fn published(&self) -> Arc<ArcSwap<Snapshot>> {
@@ -149,7 +167,8 @@ impl Control {
     /// Serves what the documents say, once their keys are there or a moment has passed; tells how many
     /// APIs that are.
     pub(super) fn publish(&self, parsed: Parsed, tasks: &Handle) -> usize {
-        let snapshot = Snapshot::compile(parsed, &self.config, &self.registry, &self.verified);
+        let snapshot =
+            Snapshot::compile(parsed, &self.config, &self.registry, &self.verified, &self.api_keys);
         tasks.block_on(Registry::prefetch(snapshot.sources(None), PREFETCH));
         let apis = snapshot.len();
         self.published.store(Arc::new(snapshot));

@@ -5,6 +5,7 @@ use std::{collections::HashSet, io, path::Path, sync::Arc};
 use tokio::runtime::Builder;
 
 use crate::{
+    api_keys::ApiKeys,
     config::Config,
     definition::{self, Definition, Fetching, Templates},
     document::{Document, Finding, Findings, Severity, read_all},
@@ -41,6 +42,7 @@ pub fn check(config: &Config, findings: &mut Findings) -> io::Result<()> {
     let values = config.secrets.values();
     let (_, found) = runtime.block_on(Documents::read(config).resolve(config, &values));
     findings.append(found);
+    ApiKeys::load(config.keys_file.as_deref(), findings);
     Ok(())
 }
 

@@ -186,7 +186,8 @@ impl Worker {
                 self.counters.refused(&api.id, refusal.reason());
                 let metadata = api.metadata.as_ref();
                 let url = metadata.map(|m| m.url(is_https, target.host.as_ref(), &api.listen_path.value));
-                refuse(&refusal, Space { realm: &api.realm, metadata: url.as_deref() }, &api.overrides)
+                let space = api.authentication.as_ref().map(|demand| demand.space(url.as_deref()));
+                refuse(&refusal, space.unwrap_or_default(), &api.overrides)
             }
         };
         if let Some(cors) = &api.cors {

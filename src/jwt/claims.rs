@@ -4,7 +4,7 @@ use super::json::{Object, Value};
 
 /// The claims of a token whose signature was verified (RFC 7519 section 4).
 ///
-/// There is no other way to get one than [`Token::verify`](super::Token::verify).
+/// There is no other way to get one that holds a claim than [`Token::verify`](super::Token::verify).
 #[derive(Clone, Debug)]
 pub struct Claims {
     members: Object,
@@ -14,6 +14,11 @@ pub struct Claims {
 impl Claims {
     pub(super) const fn new(members: Object, replaced_surrogate: bool) -> Self {
         Self { members, replaced_surrogate }
+    }
+
+    /// The claims of a caller without a token.
+    pub(crate) fn none() -> Self {
+        Self::new(Object::default(), false)
     }
 
     /// The claim with this name, at the top level.

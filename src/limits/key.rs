@@ -37,6 +37,13 @@ impl Caller {
             None => digest(&[subject]),
         }))
     }
+
+    /// The owner of the stored key of this name, counted anew in each epoch.
+    #[must_use]
+    pub fn of_key(name: &str, epoch: u64) -> Self {
+        // As many texts as no subject has.
+        Self(octets(digest(&["key", name, &epoch.to_string()])))
+    }
 }
 
 impl Scope {
@@ -112,9 +119,11 @@ mod tests {
             (None, "abc"),
             (None, ""),
         ];
+        let keys = [("a", 0), ("a", 1), ("b", 0), ("", 0)];
+        let subjects = identities.iter().map(|(issuer, subject)| Caller::new(*issuer, subject));
         let callers: HashSet<Caller> =
-            identities.iter().map(|(issuer, subject)| Caller::new(*issuer, subject)).collect();
-        assert_eq!(callers.len(), identities.len());
+            subjects.chain(keys.iter().map(|(name, epoch)| Caller::of_key(name, *epoch))).collect();
+        assert_eq!(callers.len(), identities.len() + keys.len());
         assert_eq!(Caller::new(Some("a"), "b"), Caller::new(Some("a"), "b"));
     }
 }

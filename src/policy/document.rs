@@ -26,6 +26,22 @@ pub fn load(documents: &[Document], values: &Values) -> (PolicySet, Findings) {
     (PolicySet::new(loader.policies), loader.findings)
 }
 
+/// Reads an object with the fields of a policy that is none: what it grants belongs to whoever holds
+/// it, and no one can name it. The limit of an access right counts in it as if it said `per_api`.
+pub fn parse_nameless(
+    document: &Document,
+    at: &FieldPath,
+    mut value: Value,
+    findings: &mut Findings,
+) -> Option<Policy> {
+    POLICY.check(document, at, &mut value, findings);
+    let mut raw: RawPolicy = serde_json::from_value(value).unwrap_or_default();
+    let limit =
+        |right: &Value| right.get("limit").and_then(Value::as_object).is_some_and(|limit| !limit.is_empty());
+    raw.partitions.per_api = raw.access_rights.values().any(limit);
+    Reader { document, at, findings }.policy(raw, Some("nameless"))
+}
+
 #[derive(Default)]
 struct Loader {
     policies: Vec<Policy>,

@@ -78,4 +78,32 @@ impl Grant {
         grant.policies = policies;
         grant
     }
+
+    /// What these policies grant to a key that has labels, values, and perhaps rights of its own. Its
+    /// rights count when no policy gives any; a policy's value wins over its own.
+    #[must_use]
+    pub fn of_key(own: &Policy, mut policies: Vec<Arc<Policy>>) -> Self {
+        if !policies.iter().any(|policy| policy.grants_anything()) {
+            let mut own = own.clone();
+            // A limit that a policy has counts instead of the key's.
+            if policies.iter().any(|policy| policy.limits.rate.is_some()) {
+                own.limits.rate = None;
+            }
+            if policies.iter().any(|policy| policy.limits.quota.is_some()) {
+                own.limits.quota = None;
+            }
+            policies.insert(0, Arc::new(own));
+            return Self::merge(policies);
+        }
+        let mut grant = Self::merge(policies);
+        for tag in &own.tags {
+            if !grant.tags.contains(tag) {
+                grant.tags.push(tag.clone());
+            }
+        }
+        for (name, value) in &own.meta_data {
+            grant.meta_data.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        grant
+    }
 }

@@ -13,7 +13,7 @@ mod rules;
 mod select;
 mod set;
 
-pub use document::load;
+pub use document::{load, parse_nameless};
 pub use grant::{Grant, Policy};
 pub use limits::{ApiEntry, PolicyLimits};
 pub use rules::{NoMatch, PolicyRule, PolicyRules};

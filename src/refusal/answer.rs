@@ -29,6 +29,18 @@ pub struct Space<'s> {
     pub realm: &'s str,
     /// The URL of its metadata (RFC 9728 section 5.1).
     pub metadata: Option<&'s str>,
+    /// Whether a bearer token is one of the things that may help.
+    pub bearer: bool,
+    /// The challenges of the places where an API key may help: see [`api_key_challenge`].
+    pub api_keys: &'s [Box<str>],
+}
+
+/// The challenge that asks for an API key. No RFC has one; this one says in the words of OpenAPI where
+/// the key belongs: `ApiKey realm="orders", in="header", name="X-Api-Key"`.
+#[must_use]
+pub fn api_key_challenge(realm: &str, place: &str, name: &str) -> Box<str> {
+    let (realm, name) = (quotable(realm), quotable(name));
+    format!("ApiKey realm=\"{realm}\", in=\"{place}\", name=\"{name}\"").into()
 }
 
 /// What of the request matters for the form of the answer.
@@ -170,19 +182,19 @@ impl Refusal {
         if let Some(fields) = &self.fields {
             headers.extend(HeaderMap::clone(fields));
         }
-        let challenge = match row.challenge {
-            Challenge::None => None,
-            Challenge::Plain => plain_challenge(manner.space),
+        match row.challenge {
+            Challenge::None => {}
+            Challenge::Plain => add_challenges(manner.space, "", headers),
             Challenge::Error => {
                 let error = row.error;
                 let description = row.description.trim_end_matches('.');
                 let scope = self.scope.as_deref().map(scope).unwrap_or_default();
                 let parameters = format!(", error=\"{error}\", error_description=\"{description}\"{scope}");
-                challenge(manner.space, &parameters)
+                // Another credential helps where this one is missing or wrong, not where it may too little.
+                let space =
+                    if row.status == 401 { manner.space } else { Space { api_keys: &[], ..manner.space } };
+                add_challenges(space, &parameters, headers);
             }
-        };
-        if let Some(challenge) = challenge {
-            headers.insert(WWW_AUTHENTICATE, challenge);
         }
         response
     }
@@ -200,7 +212,7 @@ impl Refusal {
         };
         if manner.space.metadata.is_some()
             && self.reason.is_about_the_token()
-            && let Some(challenge) = plain_challenge(Space { realm: "tyk", ..manner.space })
+            && let Some(challenge) = bearer_challenge(Space { realm: "tyk", ..manner.space }, "")
         {
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
@@ -229,13 +241,27 @@ fn scope(required: &str) -> String {
     if required.is_empty() { String::new() } else { format!(", scope=\"{}\"", quotable(required)) }
 }
 
-/// A challenge without an error (RFC 6750 section 3.1).
-pub(super) fn plain_challenge(space: Space<'_>) -> Option<HeaderValue> {
-    challenge(space, "")
+/// Adds the challenges of everything that may help (RFC 9110 section 11.6.1), without an error.
+pub(super) fn add_plain_challenges(space: Space<'_>, headers: &mut HeaderMap) {
+    add_challenges(space, "", headers);
+}
+
+/// The same, with these parameters in that for tokens.
+fn add_challenges(space: Space<'_>, parameters: &str, headers: &mut HeaderMap) {
+    if (space.bearer || space.api_keys.is_empty())
+        && let Some(challenge) = bearer_challenge(space, parameters)
+    {
+        headers.append(WWW_AUTHENTICATE, challenge);
+    }
+    for challenge in space.api_keys {
+        if let Ok(challenge) = HeaderValue::try_from(&**challenge) {
+            headers.append(WWW_AUTHENTICATE, challenge);
+        }
+    }
 }
 
 /// A challenge (RFC 6750 section 3) with these parameters between realm and metadata.
-fn challenge(space: Space<'_>, parameters: &str) -> Option<HeaderValue> {
+fn bearer_challenge(space: Space<'_>, parameters: &str) -> Option<HeaderValue> {
     let metadata = space.metadata.map(resource_metadata).unwrap_or_default();
     let realm = quotable(space.realm);
     HeaderValue::try_from(format!("Bearer realm=\"{realm}\"{parameters}{metadata}")).ok()
@@ -288,7 +314,7 @@ mod tests {
         refusal.response(&Manner {
             profile,
             asked: Asked::new(&Method::GET, &headers),
-            space: Space { realm: "or\"ders\n", metadata: None },
+            space: Space { realm: "or\"ders\n", bearer: true, ..Space::default() },
             overrides: &Overrides::default(),
         })
     }

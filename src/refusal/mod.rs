@@ -10,7 +10,7 @@ mod flag;
 mod overrides;
 mod table;
 
-pub use answer::{Asked, Manner, Refusal, Space};
+pub use answer::{Asked, Manner, Refusal, Space, api_key_challenge};
 pub use flag::Flag;
 pub use overrides::{BodyTemplate, BodyTemplates, Condition, Member, Overrides, Replacement, Rule, Statuses};
 pub use table::{Challenge, Profile, Reason, Row};

@@ -19,7 +19,7 @@ use regex::bytes::Regex;
 
 use super::{
     Flag, Manner, Profile,
-    answer::{plain_challenge, xml_escaped},
+    answer::{add_plain_challenges, xml_escaped},
 };
 
 /// The code of an upstream's error in a body of profile `rfc`.
@@ -172,10 +172,9 @@ impl Overrides {
         if manner.profile == Profile::Rfc
             && head.status == StatusCode::UNAUTHORIZED
             && !head.headers.contains_key(WWW_AUTHENTICATE)
-            && let Some(challenge) = plain_challenge(manner.space)
         {
             // RFC 9110 section 15.5.2: a 401 has one.
-            head.headers.insert(WWW_AUTHENTICATE, challenge);
+            add_plain_challenges(manner.space, &mut head.headers);
         }
         body
     }

@@ -71,6 +71,16 @@ reasons! {
     TokenMissing,
     /// There is more than one credential.
     TokenAmbiguous,
+    /// There is no API key in the enabled places.
+    ApiKeyMissing,
+    /// There is more than one API key.
+    ApiKeyAmbiguous,
+    /// The API key is not known here.
+    ApiKeyUnknown,
+    /// The API key is switched off.
+    ApiKeyInactive,
+    /// The API key has expired.
+    ApiKeyExpired,
     /// The token is too long.
     TokenTooLarge,
     /// The token cannot be read.
@@ -222,6 +232,16 @@ const fn claim(code: &'static str, description: &'static str, tyk_message: &'sta
     Row { tyk_status: 401, tyk_message, flag: Some(Flag::ClaimsInvalid), ..token(code, description) }
 }
 
+const fn api_key(code: &'static str, description: &'static str, tyk_message: &'static str) -> Row {
+    Row {
+        error: "invalid_api_key",
+        challenge: Challenge::Plain,
+        tyk_message,
+        flag: Some(Flag::KeyInvalid),
+        ..token(code, description)
+    }
+}
+
 const fn forbidden(code: &'static str, description: &'static str, tyk_message: &'static str) -> Row {
     Row {
         code,
@@ -299,6 +319,32 @@ impl Reason {
                 status: 400,
                 error: "invalid_request",
                 ..token("token_ambiguous", "The request has more than one access token.")
+            },
+            Self::ApiKeyMissing => Row {
+                tyk_status: 401,
+                flag: Some(Flag::AuthMissing),
+                ..api_key("api_key_missing", "An API key is needed.", "Authorization field missing")
+            },
+            Self::ApiKeyAmbiguous => Row {
+                status: 400,
+                error: "invalid_request",
+                ..api_key(
+                    "api_key_ambiguous",
+                    "The request has more than one API key.",
+                    Self::ApiKeyUnknown.row().tyk_message,
+                )
+            },
+            Self::ApiKeyUnknown => api_key(
+                "api_key_unknown",
+                "The API key is not accepted.",
+                "Access to this API has been disallowed",
+            ),
+            Self::ApiKeyInactive => {
+                api_key("api_key_inactive", "The API key is not active.", "Key is inactive, please renew")
+            }
+            Self::ApiKeyExpired => Row {
+                tyk_status: 401,
+                ..api_key("api_key_expired", "The API key has expired.", "Key has expired, please renew")
             },
             Self::TokenTooLarge => Row { code: "token_too_large", ..UNVERIFIED },
             Self::TokenMalformed => Row { code: "token_malformed", ..UNVERIFIED },
@@ -582,6 +628,12 @@ impl Reason {
         }
     }
 
+    /// Whether a caller who cannot sign may meet it; all such reasons look alike.
+    #[must_use]
+    pub fn needs_no_signature(self) -> bool {
+        self.row().description == UNVERIFIED.description
+    }
+
     /// Whether the token itself is what is wrong, not whom it names or what that one may do.
     pub(super) const fn is_about_the_token(self) -> bool {
         let row = self.row();
@@ -595,6 +647,11 @@ impl Reason {
                     | Self::ScopeMissingAgain
                     | Self::ScopeUnmapped
                     | Self::ScopeInsufficient
+                    | Self::ApiKeyMissing
+                    | Self::ApiKeyAmbiguous
+                    | Self::ApiKeyUnknown
+                    | Self::ApiKeyInactive
+                    | Self::ApiKeyExpired
             )
     }
 

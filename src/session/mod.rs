@@ -1,7 +1,7 @@
 //! What the gateway knows of a request's caller after authentication.
 //!
-//! A session is derived from the verified claims and the policies in force, never stored: what a
-//! token cannot do now it cannot do because of an earlier token either.
+//! A session is derived from the verified claims, or from a stored key, and the policies in force,
+//! never stored: what a token cannot do now it cannot do because of an earlier token either.
 
 use std::{
     fmt,
@@ -26,7 +26,7 @@ pub struct Session(Arc<Inner>, Warnings);
 type Warnings = Option<Arc<[Arc<str>]>>;
 
 struct Inner {
-    subject: Box<str>,
+    owner: Owner,
     header: Object,
     claims: Claims,
     grant: Arc<Grant>,
@@ -34,6 +34,8 @@ struct Inner {
     scope_check: Option<Arc<ScopeCheck>>,
     /// Made when limits ask for it first.
     caller: OnceLock<Caller>,
+    /// The second after which it is over, whatever the claims say.
+    expires: Option<i64>,
 }
 
 /// How the scopes of a token are checked.
@@ -45,14 +47,26 @@ pub struct ScopeCheck {
     pub claims: ScopeClaims,
 }
 
-/// Who the caller is. A subject is unique only within its issuer (OpenID Connect Core section 5.7),
-/// so both make the identity.
+/// Whose session it is.
+enum Owner {
+    /// Of the subject of a token.
+    Subject(Box<str>),
+    /// Of a stored key.
+    Key { name: Box<str>, epoch: u64 },
+}
+
+/// Who the caller is: nobody who is another one has an equal identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Identity<'s> {
-    /// Who says so (`iss`), if the token tells.
-    pub issuer: Option<&'s str>,
-    /// Who it is.
-    pub subject: &'s str,
+pub enum Identity<'s> {
+    /// The subject of a token. It is unique only within its issuer (OpenID Connect Core section 5.7).
+    Subject {
+        /// Who says so (`iss`), if the token tells.
+        issuer: Option<&'s str>,
+        /// Who it is.
+        subject: &'s str,
+    },
+    /// The owner of a stored key: the key's name, which is a hash and opens nothing.
+    Key(&'s str),
 }
 
 impl Session {
@@ -67,21 +81,38 @@ impl Session {
         payload: Option<&str>,
         scope_check: Option<Arc<ScopeCheck>>,
     ) -> Self {
-        let (subject, payload, caller) = (subject.into(), payload.map(Into::into), OnceLock::new());
-        Self(Arc::new(Inner { subject, header, claims, grant, payload, scope_check, caller }), None)
+        let (owner, payload) = (Owner::Subject(subject.into()), payload.map(Into::into));
+        let caller = OnceLock::new();
+        Self(
+            Arc::new(Inner { owner, header, claims, grant, payload, scope_check, caller, expires: None }),
+            None,
+        )
+    }
+
+    /// The session of whoever has the stored key of this name, until this second. With another epoch its
+    /// limits are counted anew.
+    #[must_use]
+    pub(crate) fn of_key(name: &str, epoch: u64, expires: Option<i64>, grant: Arc<Grant>) -> Self {
+        let owner = Owner::Key { name: name.into(), epoch };
+        let (header, claims, caller) = (Object::default(), Claims::none(), OnceLock::new());
+        let (payload, scope_check) = (None, None);
+        Self(Arc::new(Inner { owner, header, claims, grant, payload, scope_check, caller, expires }), None)
     }
 
     /// Who the caller is.
     #[must_use]
     pub fn identity(&self) -> Identity<'_> {
-        Identity { issuer: self.0.claims.issuer(), subject: &self.0.subject }
+        match &self.0.owner {
+            Owner::Subject(subject) => Identity::Subject { issuer: self.0.claims.issuer(), subject },
+            Owner::Key { name, .. } => Identity::Key(name),
+        }
     }
 
     /// The same for limits.
     pub(crate) fn caller(&self) -> Caller {
-        *self.0.caller.get_or_init(|| {
-            let Identity { issuer, subject } = self.identity();
-            Caller::new(issuer, subject)
+        *self.0.caller.get_or_init(|| match &self.0.owner {
+            Owner::Subject(subject) => Caller::new(self.0.claims.issuer(), subject),
+            Owner::Key { name, epoch } => Caller::of_key(name, *epoch),
         })
     }
 
@@ -90,19 +121,21 @@ impl Session {
         self.0.grant.plans.get(api)
     }
 
-    /// The caller's name within its issuer.
+    /// The caller's name: within its issuer, or among the stored keys.
     #[must_use]
     pub fn subject(&self) -> &str {
-        &self.0.subject
+        match &self.0.owner {
+            Owner::Subject(name) | Owner::Key { name, .. } => name,
+        }
     }
 
-    /// The JOSE header of the token.
+    /// The JOSE header of the token; empty without one.
     #[must_use]
     pub fn header(&self) -> &Object {
         &self.0.header
     }
 
-    /// The verified claims.
+    /// The verified claims; none without a token.
     #[must_use]
     pub fn claims(&self) -> &Claims {
         &self.0.claims
@@ -121,10 +154,12 @@ impl Session {
         self.0.scope_check.as_deref()
     }
 
-    /// The end of the session, in seconds since the epoch: that of the token.
+    /// The end of the session, in seconds since the epoch: that of the token, or of the key if it comes
+    /// before.
     #[must_use]
     pub fn expires(&self) -> Option<i64> {
-        self.0.claims.expires()
+        let of_token = self.0.claims.expires();
+        of_token.into_iter().chain(self.0.expires).min()
     }
 
     /// The policies that apply.

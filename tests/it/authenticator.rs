@@ -62,7 +62,7 @@ async fn tokens_end_unless_their_owner_says_otherwise() {
     let refusal = build(|b| b).authenticate(&endless, None).await.unwrap_err();
     assert_eq!(refusal.reason(), Reason::RequiredClaimMissing);
     let session = build(|b| b.required_claims(["sub"])).authenticate(&endless, None).await.unwrap();
-    let identity = Identity { issuer: Some("https://idp.test"), subject: "alice" };
+    let identity = Identity::Subject { issuer: Some("https://idp.test"), subject: "alice" };
     assert_eq!((session.identity(), session.expires()), (identity, None));
 }
 

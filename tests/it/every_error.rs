@@ -72,6 +72,14 @@ const WAYS: &[Way] = &[
         let (one, other) = (good(json!({})), good(json!({ "jti": "other" })));
         stage.send(Request::get("/orders/").bearer(&one).bearer(&other))
     }),
+    way("api_key_missing", |stage| stage.send(Request::get("/keyed/"))),
+    way_in_rfc("api_key_ambiguous", "the first place in Tyk's order counts", |stage| {
+        let request = Request::get("/keyed/").header("X-Api-Key", "one-key").header("X-Api-Key", "another");
+        stage.send(request)
+    }),
+    way("api_key_unknown", |stage| stage.with_key("nobodys-key", None)),
+    way("api_key_inactive", |stage| stage.with_key("switched-off", Some(json!({ "is_inactive": true })))),
+    way("api_key_expired", |stage| stage.with_key("long-gone", Some(json!({ "expires": 1 })))),
     way("token_too_large", |stage| stage.send(Request::get("/small/").bearer(&good(json!({}))))),
     way("token_malformed", |stage| stage.send(Request::get("/orders/").bearer("not.a.token"))),
     way("token_critical", |stage| {
@@ -270,6 +278,16 @@ impl Stage {
         self.send(Request::get("/policies/x").bearer(&good(changes)))
     }
 
+    /// To the API that wants a key, with one that is made with these changes to a good one.
+    fn with_key(&self, key: &str, changes: Option<Value>) -> Met<'_> {
+        if let Some(changes) = changes {
+            let body = merged(&json!({ "access_rights": { "keyed": { "api_id": "keyed" } } }), changes);
+            let request = Request::new("POST", format!("/tyk/keys/{key}")).body(body.to_string().as_bytes());
+            assert_eq!(self.gateway.admin(request).status, 200);
+        }
+        self.send(Request::get("/keyed/").header("X-Api-Key", key))
+    }
+
     /// To the API of encrypted tokens.
     fn encrypted(&self, key: &str, header: Value) -> Met<'_> {
         let key = EncryptionKey::from_text(key, None, Some(WRAP)).unwrap();
@@ -351,7 +369,15 @@ fn protected(setup: Setup, up: &Server, idp: &Server) -> Setup {
     let ruled = json!({ "claimsToPolicies": { "rules": [rule] } });
     let mut scoped = refined("scoped", hmac(json!({})), json!({ "scopeCheck": { "enabled": true } }));
     scoped["security"] = json!([{ "jwt": ["needed"] }]);
+    let keyed = json!({
+        "components": { "securitySchemes": { "key": { "type": "apiKey", "in": "header", "name": "X-Api-Key" } } },
+        "security": [{ "key": [] }],
+        "x-tyk-api-gateway": { "server": { "authentication": {
+            "enabled": true, "securitySchemes": { "key": { "enabled": true } },
+        } } },
+    });
     setup
+        .api(&merged(&keyless("keyed", up), keyed))
         .api(&refined("ruled", hmac(json!({})), ruled))
         .api(&scoped)
         .api(&refined("orders", rules, json!({ "requiredClaims": ["tenant"] })))
@@ -450,6 +476,9 @@ fn in_rfc_they_are_answered_as_their_rows_say() {
         let challenge = answer.header("www-authenticate");
         if !row.rfc.contains("challenge") {
             assert_eq!(challenge, None, "{code}");
+        } else if code.starts_with("api_key_") {
+            let wanted = "ApiKey realm=\"keyed\", in=\"header\", name=\"x-api-key\"";
+            assert_eq!(challenge, Some(wanted), "{code}");
         } else if code == "token_missing" {
             assert_eq!(challenge, Some("Bearer realm=\"orders\""), "{code}");
         } else {

@@ -231,6 +231,22 @@ fn a_public_key_in_the_file() {
 }
 
 #[test]
+fn a_token_or_an_api_key() {
+    let world = World::new();
+    let token = |audience| world.staff.token("staff-rs256", audience, json!({}));
+    world.gets_in("/exports/may.csv", &token("exports"));
+    world.is_refused("/exports/may.csv", &token("catalog"), 401);
+    let body = json!({ "org_id": "example", "access_rights": { "exports": { "api_id": "exports" } } });
+    let made =
+        world.gateway.admin(Request::new("POST", "/tyk/keys/create").body(body.to_string().as_bytes()));
+    let made: Value = serde_json::from_slice(&made.body).unwrap();
+    let with_key = |key: &str| world.gateway.send(&Request::get("/exports/may.csv").header("X-Api-Key", key));
+    assert_eq!(with_key("another").status, 401);
+    assert_eq!(with_key(made["key"].as_str().unwrap()).status, 200);
+    assert!(!world.upstream.take_one().head.contains("x-api-key"));
+}
+
+#[test]
 fn three_places() {
     let world = World::new();
     let token = world.login.token("es256", "downloads", json!({}));

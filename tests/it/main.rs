@@ -10,6 +10,7 @@
 )]
 
 mod algorithms;
+mod api_keys;
 mod authenticator;
 mod claim_headers;
 mod commands;

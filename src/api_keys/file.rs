@@ -1,0 +1,188 @@
+//! The file that keys survive a restart in.
+//!
+//! It holds hashes of keys and what the keys may do, and in the clear the secrets that tokens are verified
+//! with. It is replaced as a whole, so that a crash leaves the old one or the new one.
+
+use std::{
+    fmt, fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use aws_lc_rs::rand;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tempfile::NamedTempFile;
+
+use super::{StoredKey, body, digest::Digest};
+use crate::document::{Document, FieldPath, Finding, Findings};
+
+const VERSION: u64 = 1;
+const SALT: usize = 32;
+
+/// Where keys are written, and the salt of their hashes.
+#[derive(Debug)]
+pub(super) struct KeyFile {
+    /// Nothing where keys are to live as long as the process.
+    path: Option<PathBuf>,
+    salt: Salt,
+}
+
+/// The salt of the hashes of one store.
+struct Salt([u8; SALT]);
+
+/// Whoever has it can try guesses.
+impl fmt::Debug for Salt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Salt(…)")
+    }
+}
+
+/// The keys could not be written.
+#[derive(Debug)]
+pub struct FileError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the keys cannot be written to {}: {}; nothing has changed",
+            self.path.display(),
+            self.source
+        )
+    }
+}
+
+impl std::error::Error for FileError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    version: u64,
+    salt: String,
+    keys: Vec<Entry>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    id: String,
+    text: String,
+    key_hash: String,
+    epoch: u64,
+    session: Map<String, Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+}
+
+impl KeyFile {
+    /// Reads the file, if there is one yet; nothing after an error.
+    pub(super) fn open(path: Option<&Path>, findings: &mut Findings) -> Option<(Self, Vec<StoredKey>)> {
+        let read = match path {
+            Some(path) if path.exists() => read(path, findings).map(|(salt, keys)| (Some(salt), keys)),
+            _ => Ok((None, Vec::new())),
+        };
+        let new = read.and_then(|(salt, keys)| {
+            let salt = match salt {
+                Some(salt) => salt,
+                None => new_salt().ok_or("the system gives no random numbers")?,
+            };
+            Ok((Self { path: path.map(Path::to_owned), salt: Salt(salt) }, keys))
+        });
+        match new {
+            Ok(opened) => Some(opened),
+            Err(message) => {
+                findings.push(Finding::of_file(path.unwrap_or_else(|| Path::new("keys.file")), message));
+                None
+            }
+        }
+    }
+
+    pub(super) const fn salt(&self) -> &[u8] {
+        &self.salt.0
+    }
+
+    /// Writes all keys.
+    pub(super) fn write(&self, keys: &[&StoredKey]) -> Result<(), FileError> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let mut keys: Vec<Entry> = keys.iter().map(|key| entry(key)).collect();
+        keys.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        let written = Written { version: VERSION, salt: STANDARD.encode(self.salt.0), keys };
+        replace(path, &written).map_err(|source| FileError { path: path.clone(), source })
+    }
+}
+
+fn entry(key: &StoredKey) -> Entry {
+    let [id, text] = key.digests.map(|digest| STANDARD.encode(digest.0));
+    Entry {
+        id,
+        text,
+        key_hash: key.tyk_hash().to_owned(),
+        epoch: key.epoch,
+        session: key.fields().clone(),
+        secret: key.secret().map(str::to_owned),
+    }
+}
+
+/// Puts a new file, which only its owner can read, in the place of the old one.
+fn replace(path: &Path, written: &Written) -> io::Result<()> {
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let mut file = NamedTempFile::new_in(folder)?;
+    serde_json::to_writer_pretty(&mut file, written)?;
+    file.write_all(b"\n")?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    // The new name is on the disk when the folder is.
+    fs::File::open(folder)?.sync_all()
+}
+
+type Read = ([u8; SALT], Vec<StoredKey>);
+
+fn read(path: &Path, findings: &mut Findings) -> Result<Read, String> {
+    let text = fs::read_to_string(path).map_err(|e| format!("the file cannot be read: {e}"))?;
+    let document = Document::parse(path, text).map_err(|finding| finding.message)?;
+    let written: Written = Written::deserialize(document.root())
+        .map_err(|e| format!("this is not a file of keys: {e}; restore it, or name another file"))?;
+    if written.version != VERSION {
+        return Err(format!(
+            "the file has version {}; this gateway reads version {VERSION}",
+            written.version
+        ));
+    }
+    let salt = octets(&written.salt).ok_or("its salt is not base64 of 32 octets; restore the file")?;
+    let at_keys = FieldPath::top().member("keys");
+    let mut keys = Vec::with_capacity(written.keys.len());
+    for (n, entry) in written.keys.into_iter().enumerate() {
+        let at = at_keys.element(n);
+        let digests = octets(&entry.id).zip(octets(&entry.text));
+        let (id, text) = digests.ok_or_else(|| format!("{at} is not the hash of a key; restore the file"))?;
+        let body = body::parse(&document, &at.member("session"), Value::Object(entry.session), findings);
+        if let Some(mut body) = body {
+            body.secret = entry.secret.map(Into::into);
+            keys.push(StoredKey::new([Digest(id), Digest(text)], &entry.key_hash, entry.epoch, body));
+        }
+    }
+    if findings.has_errors_in(&document) {
+        return Err("the keys in this file cannot be used as they are; correct it".into());
+    }
+    Ok((salt, keys))
+}
+
+fn octets<const N: usize>(text: &str) -> Option<[u8; N]> {
+    STANDARD.decode(text).ok()?.try_into().ok()
+}
+
+fn new_salt() -> Option<[u8; SALT]> {
+    let mut salt = [0; SALT];
+    rand::fill(&mut salt).ok()?;
+    Some(salt)
+}

@@ -1,0 +1,408 @@
+//! API keys: made through the control API, presented by callers.
+
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use claimgate::jwt::Algorithm;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Gateway, Request, Server, Setup, api, claims, key, keyless, merge, scheme};
+
+/// An API of the organisation `org` that wants a key in `X-Api-Key`.
+fn keyed(id: &str, upstream: &Server) -> Value {
+    let mut document = keyless(id, upstream);
+    merge(
+        &mut document,
+        json!({
+            "components": { "securitySchemes": { "key": { "type": "apiKey", "in": "header", "name": "X-Api-Key" } } },
+            "security": [{ "key": [] }],
+            "x-tyk-api-gateway": {
+                "info": { "orgId": "org" },
+                "server": { "authentication": { "enabled": true, "securitySchemes": { "key": { "enabled": true } } } },
+            },
+        }),
+    );
+    document
+}
+
+/// The body of a key with a right to these APIs, with changes.
+fn body(apis: &[&str], changes: Value) -> Value {
+    let rights: serde_json::Map<String, Value> = apis
+        .iter()
+        .map(|api| ((*api).to_owned(), json!({ "api_id": api, "versions": ["Default"] })))
+        .collect();
+    let mut body = json!({ "org_id": "org", "access_rights": rights });
+    merge(&mut body, changes);
+    body
+}
+
+fn ask(gateway: &Gateway, method: &'static str, path: &str, body: &Value) -> Answer {
+    gateway.admin(Request::new(method, path).body(body.to_string().as_bytes()))
+}
+
+#[track_caller]
+fn json(answer: &Answer) -> Value {
+    serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("{}", answer.text()))
+}
+
+#[track_caller]
+fn make(gateway: &Gateway, key: &str, body: &Value) -> Value {
+    let answer = ask(gateway, "POST", &format!("/tyk/keys/{key}"), body);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    json(&answer)
+}
+
+fn with(gateway: &Gateway, path: &str, key: &str) -> u16 {
+    gateway.send(&Request::get(path).header("X-Api-Key", key)).status
+}
+
+#[track_caller]
+fn reason(gateway: &Gateway) -> Value {
+    let line: Value = serde_json::from_str(&gateway.last_line()).unwrap();
+    line["reason"].clone()
+}
+
+#[test]
+fn a_key_opens_what_it_may_until_it_is_taken_away() {
+    let upstream = Server::up();
+    let gateway = Setup::new().api(&keyed("a", &upstream)).api(&keyed("b", &upstream)).start();
+    assert_eq!(with(&gateway, "/a/", "partner-1"), 401);
+    let made = make(&gateway, "partner-1", &body(&["a"], json!({})));
+    let text = made["key"].as_str().unwrap().to_owned();
+    assert_eq!((&made["status"], &made["action"]), (&json!("ok"), &json!("added")));
+    for key in ["partner-1", &text] {
+        assert_eq!([with(&gateway, "/a/", key), with(&gateway, "/b/", key)], [200, 403], "{key}");
+    }
+    assert_eq!(with(&gateway, "/a/", made["key_hash"].as_str().unwrap()), 401, "a hash opens nothing");
+    assert_eq!(with(&gateway, "/a/", "partner-2"), 401);
+    // From the next request on.
+    let changed = ask(&gateway, "PUT", "/tyk/keys/partner-1", &body(&["b"], json!({})));
+    assert_eq!((changed.status, &json(&changed)["action"]), (200, &json!("modified")));
+    assert_eq!([with(&gateway, "/a/", &text), with(&gateway, "/b/", &text)], [403, 200]);
+    let gone = gateway.admin(Request::new("DELETE", format!("/tyk/keys/{text}")));
+    assert_eq!(
+        (gone.status, json(&gone)),
+        (200, json!({ "key": text, "status": "ok", "action": "deleted" }))
+    );
+    assert_eq!([with(&gateway, "/a/", &text), with(&gateway, "/b/", "partner-1")], [401, 401]);
+}
+
+#[test]
+fn random_keys() {
+    let upstream = Server::up();
+    let gateway = Setup::new().api(&keyed("a", &upstream)).start();
+    let mut keys = Vec::new();
+    for path in ["/tyk/keys", "/tyk/keys/create", "/tyk/keys/create"] {
+        let answer = ask(&gateway, "POST", path, &body(&["a"], json!({})));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        keys.push(json(&answer));
+    }
+    keys.sort_by_key(|key| key["key_hash"].to_string());
+    keys.dedup();
+    assert_eq!(keys.len(), 3);
+    for key in &keys {
+        assert_eq!(with(&gateway, "/a/", key["key"].as_str().unwrap()), 200);
+    }
+    let hashes: Vec<&Value> = keys.iter().map(|key| &key["key_hash"]).collect();
+    assert_eq!(json(&gateway.admin(Request::get("/tyk/keys"))), json!({ "keys": hashes }));
+    let by_hash = format!("/tyk/keys/{}?hashed=true", hashes[0].as_str().unwrap());
+    assert_eq!(json(&gateway.admin(Request::get(by_hash.clone())))["org_id"], "org");
+    assert_eq!(gateway.admin(Request::new("DELETE", by_hash)).status, 200);
+    assert_eq!(with(&gateway, "/a/", keys[0]["key"].as_str().unwrap()), 401);
+}
+
+#[test]
+fn what_a_key_is_refused_for() {
+    let upstream = Server::up();
+    let setup = || {
+        Setup::new()
+            .api(&keyed("a", &upstream))
+            .policy(&json!({ "id": "off", "org_id": "org", "active": false, "access_rights": { "a": {} } }))
+    };
+    let (gateway, tyk) = (setup().start(), setup().config(&json!({ "errors": "tyk" })).start());
+    for gateway in [&gateway, &tyk] {
+        for (key, changes) in [
+            ("key-inactive", json!({ "is_inactive": true })),
+            ("key-expired", json!({ "expires": 1_000_000_000 })),
+            ("key-never-expires", json!({ "expires": 0 })),
+            ("key-expires-late", json!({ "expires": 9_999_999_999_u64 })),
+            ("key-no-policy", json!({ "apply_policies": ["nowhere"] })),
+            ("key-policy-off", json!({ "apply_policies": ["off"] })),
+        ] {
+            make(gateway, key, &body(&["a"], changes));
+        }
+        make(gateway, "of-another", &body(&["a"], json!({ "org_id": "other" })));
+    }
+    for (key, status, tyks, why) in [
+        (None, 401, 401, "api_key_missing"),
+        (Some(""), 401, 401, "api_key_missing"),
+        (Some("nobody"), 401, 403, "api_key_unknown"),
+        (Some("ab"), 401, 403, "api_key_unknown"),
+        (Some("of-another"), 401, 403, "api_key_unknown"),
+        (Some("key-inactive"), 401, 403, "api_key_inactive"),
+        (Some("key-expired"), 401, 401, "api_key_expired"),
+        (Some("key-no-policy"), 403, 403, "policy_unknown"),
+        (Some("key-policy-off"), 403, 403, "policy_inactive"),
+    ] {
+        for (gateway, expected) in [(&gateway, status), (&tyk, tyks)] {
+            let mut request = Request::get("/a/");
+            if let Some(key) = key {
+                request = request.header("X-Api-Key", key);
+            }
+            let answer = gateway.send(&request);
+            assert_eq!((answer.status, reason(gateway)), (expected, json!(why)), "{key:?}");
+            assert!(
+                key.is_none_or(|key| key.is_empty() || !answer.text().contains(key)),
+                "{}",
+                answer.text()
+            );
+        }
+    }
+    let text = |key: &str, org: &str| {
+        json(&gateway.admin(Request::get(format!("/tyk/keys/{key}?org_id={org}"))))["org_id"].clone()
+    };
+    assert_eq!(text("of-another", "other"), "other");
+    let foreign = make(&gateway, "of-another", &body(&["a"], json!({ "org_id": "other" })));
+    assert_eq!(
+        with(&gateway, "/a/", foreign["key"].as_str().unwrap()),
+        401,
+        "the text of another organisation"
+    );
+    for key in ["key-never-expires", "key-expires-late"] {
+        assert_eq!(with(&gateway, "/a/", key), 200, "{key}");
+    }
+    let two =
+        Request::get("/a/").header("X-Api-Key", "key-never-expires").header("X-Api-Key", "key-expires-late");
+    assert_eq!(gateway.send(&two).status, 400);
+}
+
+#[test]
+fn challenges_name_what_would_help() {
+    let upstream = Server::up();
+    let mut either =
+        api("either", &upstream, scheme(json!({ "source": "env://SECRET", "signingMethod": "hmac" })));
+    merge(&mut either, keyed("either", &upstream));
+    merge(
+        &mut either,
+        json!({
+            "security": [{ "jwt": [] }, { "key": [] }],
+            "x-tyk-api-gateway": { "server": { "authentication": { "securityProcessingMode": "compliant" } } },
+        }),
+    );
+    let gateway = Setup::new()
+        .env("SECRET", key(Algorithm::HS256).to_text().unwrap().trim())
+        .api(&keyed("a", &upstream))
+        .api(&either)
+        .start();
+    let challenges = |request: Request| -> Vec<String> {
+        let head = gateway.send(&request).head;
+        let fields = head.lines().filter_map(|line| line.split_once(": "));
+        let of_name = fields.filter(|(name, _)| name.eq_ignore_ascii_case("www-authenticate"));
+        of_name.map(|(_, value)| value.to_owned()).collect()
+    };
+    let wants_key = |realm: &str| format!("ApiKey realm=\"{realm}\", in=\"header\", name=\"x-api-key\"");
+    assert_eq!(challenges(Request::get("/a/")), [wants_key("a")]);
+    assert_eq!(challenges(Request::get("/a/").header("X-Api-Key", "nobody")), [wants_key("a")]);
+    assert_eq!(
+        challenges(Request::get("/either/")),
+        ["Bearer realm=\"either\"".to_owned(), wants_key("either")]
+    );
+    let expired = key(Algorithm::HS256).sign(&json!({}), &claims(json!({ "exp": 1 }))).unwrap();
+    let said = challenges(Request::get("/either/").bearer(&expired));
+    assert!(said[0].contains("error=\"invalid_token\"") && said[1] == wants_key("either"), "{said:?}");
+}
+
+#[test]
+fn policies_of_a_key_give_its_rights_and_are_read_anew() {
+    let upstream = Server::up();
+    let mut document = keyed("a", &upstream);
+    let add = json!([{ "name": "X-Plan", "value": "$tyk_meta.plan" }, { "name": "X-Team", "value": "$tyk_meta.team" }]);
+    merge(
+        &mut document,
+        json!({ "x-tyk-api-gateway": { "middleware": { "global": {
+            "transformRequestHeaders": { "enabled": true, "add": add }
+        } } } }),
+    );
+    let policy = |apis: Value| json!({ "id": "gold", "org_id": "org", "access_rights": apis, "meta_data": { "plan": "gold" } });
+    let gateway = Setup::new().api(&document).policy(&policy(json!({ "a": {} }))).start();
+    let own = json!({ "apply_policies": ["gold"], "meta_data": { "plan": "none", "team": "x" } });
+    make(&gateway, "with-policy", &body(&[], own));
+    make(&gateway, "with-both", &body(&["a"], json!({ "apply_policies": ["gold"] })));
+    assert_eq!(with(&gateway, "/a/", "with-policy"), 200);
+    let head = upstream.take_one().head;
+    assert!(head.contains("x-plan: gold\r\n") && head.contains("x-team: x\r\n"), "{head}");
+    gateway.setup().write("policies/gold.json", &policy(json!({ "b": {} })).to_string());
+    assert_eq!(gateway.reload().status, 200);
+    // What the policies grant counts, not what the key was given before.
+    assert_eq!([with(&gateway, "/a/", "with-policy"), with(&gateway, "/a/", "with-both")], [403, 403]);
+}
+
+#[test]
+fn a_key_is_limited_and_counted_anew_when_it_is_told_anew() {
+    let upstream = Server::up();
+    let gateway = Setup::new()
+        .api(&keyed("a", &upstream))
+        .policy(&json!({
+            "id": "two", "org_id": "org", "quota_max": 2, "quota_renewal_rate": 3600,
+            "access_rights": { "a": {} },
+        }))
+        // No rights: the key's own, within this quota.
+        .policy(&json!({
+            "id": "one", "org_id": "org", "quota_max": 1, "quota_renewal_rate": 3600,
+            "partitions": { "quota": true }, "access_rights": { "a": {} },
+        }))
+        .start();
+    let quota = json!({ "quota_max": 2, "quota_renewal_rate": 3600 });
+    for (key, changes, passes) in [
+        ("own-quota", body(&["a"], quota.clone()), 2),
+        ("quota-of-policy", body(&[], json!({ "apply_policies": ["two"] })), 2),
+        ("part-of-policy", body(&["a"], json!({ "apply_policies": ["one"], "quota_max": 9 })), 1),
+        ("quota-of-the-api", body(&["a"], json!({ "access_rights": { "a": { "limit": quota } } })), 2),
+        ("other-with-quota", body(&["a"], quota.clone()), 2),
+    ] {
+        make(&gateway, key, &changes);
+        for n in 0..3 {
+            let status = with(&gateway, "/a/", key);
+            assert_eq!(status == 200, n < passes, "{key}, request {n}: {status}");
+        }
+    }
+    let modify = |query: &str| {
+        let path = format!("/tyk/keys/own-quota{query}");
+        assert_eq!(ask(&gateway, "PUT", &path, &body(&["a"], quota.clone())).status, 200);
+        with(&gateway, "/a/", "own-quota")
+    };
+    assert_eq!(modify("?suppress_reset=1"), 429);
+    assert_eq!(modify(""), 200);
+}
+
+#[test]
+fn keys_survive_a_restart_and_their_file_opens_nothing() {
+    let upstream = Server::up();
+    let mut setup = Setup::new().api(&keyed("a", &upstream));
+    let gateway = setup.start();
+    let made = make(&gateway, "a-rather-secret-key", &body(&["a"], json!({ "alias": "Ann" })));
+    make(&gateway, "taken-away", &body(&["a"], json!({})));
+    assert_eq!(gateway.admin(Request::new("DELETE", "/tyk/keys/taken-away")).status, 200);
+    let file = gateway.setup().path("api-keys.json");
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(!text.contains("a-rather-secret-key") && !text.contains(made["key"].as_str().unwrap()), "{text}");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    gateway.stop();
+    // A new process in another folder, with the file of the old one.
+    setup = Setup::new().api(&keyed("a", &upstream)).file("api-keys.json", &text);
+    let gateway = setup.start();
+    assert_eq!(with(&gateway, "/a/", "a-rather-secret-key"), 200);
+    assert_eq!(with(&gateway, "/a/", made["key"].as_str().unwrap()), 200);
+    assert_eq!(with(&gateway, "/a/", "taken-away"), 401);
+    assert_eq!(json(&gateway.admin(Request::get("/tyk/keys/a-rather-secret-key")))["alias"], "Ann");
+}
+
+#[test]
+fn a_file_that_is_broken_starts_nothing_and_one_that_cannot_be_written_changes_nothing() {
+    let upstream = Server::up();
+    let setup = || Setup::new().api(&keyed("a", &upstream));
+    for text in [
+        "{",
+        "[]",
+        "{\"version\":2,\"salt\":\"\",\"keys\":[]}",
+        "{\"version\":1,\"salt\":\"AA==\",\"keys\":[]}",
+        "{\"version\":1,\"salt\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\",\"keys\":[{\"id\":\"\",\"text\":\"\",\"key_hash\":\"\",\"session\":{}}]}",
+    ] {
+        let setup = setup().file("api-keys.json", text);
+        let output = setup.check();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.code() == Some(1) && said.contains("api-keys.json"), "{text}: {said}");
+        let started = setup.command("run").output().unwrap();
+        assert_eq!(started.status.code(), Some(2), "{text}");
+    }
+    let gateway = setup().config(&json!({ "keys": { "file": "nowhere/keys.json" } })).start();
+    let answer = ask(&gateway, "POST", "/tyk/keys/partner-1", &body(&["a"], json!({})));
+    assert_eq!(answer.status, 500);
+    assert!(answer.text().contains("nothing has changed"), "{}", answer.text());
+    assert_eq!(with(&gateway, "/a/", "partner-1"), 401);
+    let gateway = setup().config(&json!({ "keys": { "file": "none" } })).start();
+    make(&gateway, "partner-1", &body(&["a"], json!({})));
+    assert_eq!(with(&gateway, "/a/", "partner-1"), 200);
+    assert!(!gateway.setup().path("api-keys.json").exists());
+}
+
+#[test]
+fn bodies_that_are_no_keys() {
+    let upstream = Server::up();
+    let gateway = Setup::new().api(&keyed("a", &upstream)).start();
+    for (text, said) in [
+        ("".to_owned(), "Request malformed: "),
+        ("{".to_owned(), "Request malformed: "),
+        ("[]".to_owned(), "Request malformed: an object is expected"),
+        ("{\"org_id\":\"org\",\"org_id\":\"org\"}".to_owned(), "comes twice"),
+        (body(&[], json!({})).to_string(), "keys must have at least one Access Rights record set."),
+        (
+            body(&["a"], json!({ "is_inactiv": true })).to_string(),
+            "is_inactiv: unknown field; did you mean is_inactive?",
+        ),
+        (body(&["a"], json!({ "expires": "soon" })).to_string(), "expires: a number is expected"),
+        (body(&["a"], json!({ "certificate": "x" })).to_string(), "certificate: keys are not bound"),
+        (body(&["a"], json!({ "jwt_data": { "secret": "short" } })).to_string(), "jwt_data.secret: "),
+        (
+            body(&["a"], json!({ "access_rights": { "a": { "allowed_url": [] } } })).to_string(),
+            "access_rights.a.allowed_url: unknown field",
+        ),
+    ] {
+        let answer = gateway.admin(Request::new("POST", "/tyk/keys/partner-1").body(text.as_bytes()));
+        assert_eq!((answer.status, &json(&answer)["status"]), (400, &json!("error")), "{text}");
+        let message = json(&answer)["message"].as_str().unwrap().to_owned();
+        assert!(message.contains(said), "{said:?} is not in {message:?}");
+        assert!(!message.contains("short"), "{message}");
+    }
+    for id in ["ab", "a%20b", &"x".repeat(1025)] {
+        let answer = ask(&gateway, "POST", &format!("/tyk/keys/{id}"), &body(&["a"], json!({})));
+        assert_eq!(answer.status, 400, "{id}");
+    }
+    make(&gateway, "partner-1", &body(&["a"], json!({})));
+    let moved =
+        ask(&gateway, "PUT", "/tyk/keys/partner-1?org_id=org", &body(&["a"], json!({ "org_id": "other" })));
+    assert_eq!(moved.status, 400, "{}", moved.text());
+    for (method, path) in [
+        ("GET", "/tyk/keys/nobody"),
+        ("PUT", "/tyk/keys/nobody"),
+        ("DELETE", "/tyk/keys/nobody"),
+        ("GET", "/tyk/keys/partner-1?org_id=other"),
+        ("GET", "/tyk/keys/partner-1?hashed=true"),
+    ] {
+        assert_eq!(ask(&gateway, method, path, &body(&["a"], json!({}))).status, 404, "{method} {path}");
+    }
+    let unsecret =
+        Request::new("POST", "/tyk/keys/partner-2").body(body(&["a"], json!({})).to_string().as_bytes());
+    assert_eq!(gateway.admin_without_secret(&unsecret).status, 403);
+}
+
+#[test]
+fn a_key_in_any_place_is_stripped() {
+    let upstream = Server::up();
+    let mut document = keyed("a", &upstream);
+    merge(
+        &mut document,
+        json!({
+            "components": { "securitySchemes": { "key": { "in": "header", "name": "Authorization" } } },
+            "x-tyk-api-gateway": { "server": { "authentication": {
+                "stripAuthorizationData": true,
+                "securitySchemes": { "key": {
+                    "query": { "enabled": true, "name": "api_key" },
+                    "cookie": { "enabled": true, "name": "key" },
+                } },
+            } } },
+        }),
+    );
+    let gateway = Setup::new().api(&document).start();
+    make(&gateway, "partner-1", &body(&["a"], json!({})));
+    for request in [
+        Request::get("/a/?x=1").header("Authorization", "partner-1"),
+        Request::get("/a/?x=1").header("Authorization", "Bearer partner-1"),
+        Request::get("/a/?api_key=partner-1&x=1"),
+        Request::get("/a/?x=1").header("Cookie", "a=b; key=partner-1"),
+    ] {
+        let answer = gateway.send(&request);
+        assert_eq!(answer.status, 200, "{request:?}: {}", answer.text());
+        let head = upstream.take_one().head;
+        assert!(head.starts_with("GET /?x=1 ") && !head.contains("partner-1"), "{head}");
+    }
+}
