@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 use super::{
     compile::{KeySourceInUse, Snapshot},
     documents::{Documents, Parsed},
+    key_figures,
     references::References,
 };
 use crate::{
@@ -117,11 +118,12 @@ impl Control {
         Counters::new(Arc::clone(&self.metrics))
     }
 
-    /// What was counted, as text for Prometheus.
+    /// What was counted, and how the keys are doing, as text for Prometheus.
     #[must_use]
     pub fn exposition(&self) -> String {
         let mut exposition = Exposition::default();
         self.metrics.write(&mut exposition);
+        key_figures::write(&self.published.load().sources(None), &mut exposition);
         exposition.into_text()
     }
 

@@ -7,6 +7,7 @@ mod api;
 mod compile;
 mod control;
 mod documents;
+mod key_figures;
 mod limit;
 mod references;
 mod router;

@@ -3,7 +3,7 @@
 use claimgate::jwt::Algorithm;
 use serde_json::{Value, json};
 
-use crate::support::{Gateway, Request, Server, Setup, api, claims, key, scheme};
+use crate::support::{Gateway, Request, Server, Setup, api, claims, key, provider, respond, scheme};
 
 /// The value of a series; nothing if it is not there.
 pub(crate) fn metric(gateway: &Gateway, series: &str) -> Option<u64> {
@@ -76,7 +76,8 @@ fn the_text_is_one_that_scrapers_read() {
         if let Some(rest) = line.strip_prefix("# HELP ") {
             family = rest.split(' ').next().unwrap();
         } else if let Some(rest) = line.strip_prefix("# TYPE ") {
-            assert_eq!(rest, format!("{family} counter"));
+            let kind = if family.ends_with("_total") { "counter" } else { "gauge" };
+            assert_eq!(rest, format!("{family} {kind}"));
         } else {
             let rest = line.strip_prefix(family).and_then(|rest| rest.strip_prefix('{')).unwrap();
             let (labels, value) = rest.split_once("} ").unwrap();
@@ -85,4 +86,26 @@ fn the_text_is_one_that_scrapers_read() {
         }
     }
     assert!(text.ends_with('\n') && text.contains("# TYPE claimgate_check_warnings_total counter"));
+}
+
+#[test]
+fn key_sets_tell_their_age_and_their_faults() {
+    let (upstream, dead) =
+        (Server::up(), Server::start(|_, stream| respond(stream, "500 Oops", "text/plain", b"")));
+    let provider = provider(&[("a", key(Algorithm::EdDSA))]);
+    let uris = json!([{ "url": format!("{}/?secret=1", provider.url()) }, { "url": dead.url() }]);
+    let scheme = scheme(json!({ "jwksURIs": uris, "signingMethod": null }));
+    let mut document = api("orders", &upstream, scheme);
+    document["x-claimgate"] = json!({
+        "server": { "authentication": { "securitySchemes": { "jwt": { "algorithms": ["EdDSA"] } } } }
+    });
+    let gateway = Setup::new().api(&document).start();
+    let figure = |name: &str, source: &str| metric(&gateway, &format!("{name}{{source=\"{source}/\"}}"));
+    let (good, bad) = (provider.url(), dead.url());
+    assert!(figure("claimgate_jwks_age_seconds", &good).is_some_and(|age| age < 60));
+    assert_eq!(figure("claimgate_jwks_keys", &good), Some(1));
+    assert_eq!(figure("claimgate_jwks_fetch_faults_total", &good), Some(0));
+    assert_eq!(figure("claimgate_jwks_age_seconds", &bad), None, "there never was a good one");
+    assert_eq!(figure("claimgate_jwks_keys", &bad), Some(0));
+    assert!(figure("claimgate_jwks_fetch_faults_total", &bad).is_some_and(|faults| faults > 0));
 }
