@@ -31,8 +31,8 @@ use crate::support::{
 struct Way {
     code: &'static str,
     meet: fn(&Stage) -> Met<'_>,
-    /// Why profile `tyk` has no such answer, where that is so.
-    not_in_tyk: Option<&'static str>,
+    /// The profile that has no such answer, if one has none, and why.
+    missing_in: Option<(&'static str, &'static str)>,
 }
 
 /// What came of it.
@@ -49,11 +49,20 @@ impl<'s> Met<'s> {
 }
 
 const fn way(code: &'static str, meet: fn(&Stage) -> Met<'_>) -> Way {
-    Way { code, meet, not_in_tyk: None }
+    Way { code, meet, missing_in: None }
 }
 
-const fn way_in_rfc(code: &'static str, not_in_tyk: &'static str, meet: fn(&Stage) -> Met<'_>) -> Way {
-    Way { code, meet, not_in_tyk: Some(not_in_tyk) }
+const fn way_in_rfc(code: &'static str, why_not: &'static str, meet: fn(&Stage) -> Met<'_>) -> Way {
+    Way { code, meet, missing_in: Some(("tyk", why_not)) }
+}
+
+const fn way_in_tyk(code: &'static str, why_not: &'static str, meet: fn(&Stage) -> Met<'_>) -> Way {
+    Way { code, meet, missing_in: Some(("rfc", why_not)) }
+}
+
+/// The ways of a profile.
+fn ways_in(profile: &str) -> impl Iterator<Item = &Way> {
+    WAYS.iter().filter(move |way| way.missing_in.is_none_or(|(missing, _)| missing != profile))
 }
 
 const WAYS: &[Way] = &[
@@ -155,7 +164,11 @@ const WAYS: &[Way] = &[
         stage.send(Request::get("/scoped/").bearer(&good(json!({ "scope": "other" }))))
     }),
     way("policy_none", |stage| stage.send(Request::get("/none/").bearer(&good(json!({}))))),
-    way("scope_missing", |stage| stage.policies(json!({}))),
+    way("scope_missing", |stage| stage.policies(json!({ "sub": "a-stranger" }))),
+    way_in_tyk("scope_missing_again", "whoever lacks a scope is told so in the same words", |stage| {
+        stage.policies(json!({ "sub": "a-known-one", "pol": "all" }));
+        stage.policies(json!({ "sub": "a-known-one" }))
+    }),
     way("scope_unmapped", |stage| stage.policies(json!({ "scope": "other" }))),
     way("scope_policy_unknown", |stage| stage.policies(json!({ "scope": "lost" }))),
     way("policy_without_rights", |stage| stage.policies(json!({ "pol": "empty" }))),
@@ -456,7 +469,7 @@ fn every_reason_has_its_way_and_its_row() {
 fn in_rfc_they_are_answered_as_their_rows_say() {
     let stage = Stage::new("rfc");
     let page = page();
-    for way in WAYS {
+    for way in ways_in("rfc") {
         let (code, row) = (way.code, &page[way.code]);
         let met = (way.meet)(&stage);
         met.gateway.requests_with(&format!("\"reason\":\"{code}\""));
@@ -497,7 +510,7 @@ fn in_rfc_they_are_answered_as_their_rows_say() {
 fn in_tyk_they_are_answered_as_their_rows_say() {
     let stage = Stage::new("tyk");
     let page = page();
-    for way in WAYS.iter().filter(|way| way.not_in_tyk.is_none()) {
+    for way in ways_in("tyk") {
         let (code, row) = (way.code, &page[way.code]);
         let met = (way.meet)(&stage);
         met.gateway.requests_with(&format!("\"reason\":\"{code}\""));

@@ -4,7 +4,7 @@ use claimgate::jwt::Algorithm;
 use serde_json::{Value, json};
 
 use super::{changed, hmac, one, status, token, token_with};
-use crate::support::{Request, Server, Setup, claims, key_named, keyless, merge, now};
+use crate::support::{Request, Server, Setup, api, claims, key_named, keyless, merge, now};
 
 fn selecting() -> Value {
     hmac(json!({
@@ -59,23 +59,38 @@ fn w06_rights_end_with_the_token_that_has_them() {
 #[test]
 fn w07_an_unverified_token_gives_no_scope() {
     let upstream = Server::up();
+    let low = token(json!({ "scope": "read" }));
+    let forged = key_named("forger", Algorithm::HS256)
+        .sign(&json!({}), &claims(json!({ "scope": "read write" })))
+        .unwrap();
     for (place, profile) in [("query", "rfc"), ("query", "tyk"), ("cookie", "rfc"), ("cookie", "tyk")] {
-        let mut scheme = selecting();
-        merge(&mut scheme, json!({ place: { "enabled": true, "name": "jwt" } }));
-        let gateway = with_policies(one(profile, &upstream, scheme)).start();
-        let low = token(json!({ "scope": "read" }));
-        let forged = key_named("forger", Algorithm::HS256)
-            .sign(&json!({}), &claims(json!({ "scope": "read write" })))
-            .unwrap();
-        let (path, cookie) = match place {
-            "query" => (format!("/a/write?jwt={low}"), String::new()),
-            _ => ("/a/write".to_owned(), format!("jwt={low}")),
-        };
-        let request = Request::get(path).header("Cookie", &cookie).bearer(&forged);
-        let answer = gateway.send(&request);
-        assert!(matches!(answer.status, 400 | 401 | 403), "{place}, {profile}: {}", answer.status);
+        // Once as scopes that select policies, once as scopes that operations ask for.
+        let mut selecting = selecting();
+        merge(&mut selecting, json!({ place: { "enabled": true, "name": "jwt" } }));
+        let setup = with_policies(one(profile, &upstream, selecting));
+        let asking = hmac(json!({ place: { "enabled": true, "name": "jwt" } }));
+        let mut document = api("asking", &upstream, asking);
+        let refined = json!({ "scopeCheck": { "enabled": true } });
+        merge(
+            &mut document,
+            json!({
+                "security": [{ "jwt": ["write"] }],
+                "x-claimgate": { "server": { "authentication": { "securitySchemes": { "jwt": refined } } } },
+            }),
+        );
+        let gateway = setup.api(&document).start();
+        for path in ["/a/write", "/asking/write"] {
+            let (path, cookie) = match place {
+                "query" => (format!("{path}?jwt={low}"), String::new()),
+                _ => (path.to_owned(), format!("jwt={low}")),
+            };
+            let answer = gateway.send(&Request::get(&path).header("Cookie", &cookie).bearer(&forged));
+            assert!(matches!(answer.status, 400 | 401 | 403), "{path}, {profile}: {}", answer.status);
+        }
+        let good = token(json!({ "scope": "read write" }));
+        assert_eq!(status(&gateway, "/asking/write", &good), 200, "{profile}");
+        assert_eq!(upstream.take_one().target(), "/write");
     }
-    assert!(upstream.recorded().is_empty());
 }
 
 /// Tyk compares `allowedSubjects` with the `kid` that the token names: mallory gets 200 with a key that is

@@ -5,7 +5,7 @@ use claimgate::jwt::{Algorithm, sign::SigningKey};
 use serde_json::{Value, json};
 
 use super::{hmac, one, refused, signed_text, status};
-use crate::support::{Request, Server, Setup, api, claims, key, key_named, merge, provider, scheme};
+use crate::support::{Request, Server, Setup, api, claims, key, key_named, keyless, merge, provider, scheme};
 
 /// Tyk uses the text of an encoded reference as the secret: whoever reads the definition can sign, 200.
 #[test]
@@ -61,11 +61,28 @@ fn w03_an_empty_secret_verifies_nothing() {
         scheme["source"] = source;
         refused(&one("tyk", &upstream, scheme).env("EMPTY", ""));
     }
-    let gateway = one("tyk", &upstream, hmac(json!({}))).start();
-    let header = r#"{"alg":"HS256","kid":"alice"}"#;
-    let forged = signed_text(b"", header, &claims(json!({})).to_string());
-    assert_eq!(status(&gateway, "/a/", &forged), 403);
-    assert_eq!(status(&gateway, "/a/", &signed_text(b"", header, "{}")), 403);
+    let mut keyed = keyless("keyed", &upstream);
+    merge(
+        &mut keyed,
+        json!({
+            "components": { "securitySchemes": { "key": { "type": "apiKey", "in": "header", "name": "X-Api-Key" } } },
+            "security": [{ "key": [] }],
+            "x-tyk-api-gateway": { "server": { "authentication": {
+                "enabled": true, "securitySchemes": { "key": { "enabled": true } },
+            } } },
+        }),
+    );
+    let gateway = one("tyk", &upstream, hmac(json!({}))).api(&keyed).start();
+    let rights =
+        json!({ "access_rights": { "a": { "api_id": "a" }, "keyed": { "api_id": "keyed" } } }).to_string();
+    let stored = gateway.admin(Request::new("POST", "/tyk/keys/alice").body(rights.as_bytes()));
+    assert_eq!(stored.status, 200, "{}", stored.text());
+    assert_eq!(gateway.send(&Request::get("/keyed/").header("X-Api-Key", "alice")).status, 200);
+    for key in [json!("alice"), Value::Null] {
+        let header = json!({ "alg": "HS256", "kid": key }).to_string();
+        let forged = signed_text(b"", &header, &claims(json!({})).to_string());
+        assert_eq!(status(&gateway, "/a/", &forged), 403, "a stored key without a secret is no secret");
+    }
 }
 
 /// In Tyk every key set of an API signs for every issuer: the partner's token for the own issuer gets 200.

@@ -3,8 +3,6 @@
 //!
 //! Tested as far as they can be:
 //!
-//! - W7, the OAuth `scopeCheck` that reads an unverified token, has no counterpart here: scopes select
-//!   policies. The test is that rights come from the verified token alone.
 //! - W10: there is no introspection, DPoP or certificate binding yet, nor a list of revoked tokens. The
 //!   test is that taking a key away ends its tokens at once.
 //! - W13: MD5 cannot be seen from outside; the test is that two callers never are one because their

@@ -1,27 +1,42 @@
 //! What is taken for a token, and what it does on its way.
 
 use claimgate::jwt::Algorithm;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{changed, hmac, one, refused, signed_text, status, token, token_with};
 use crate::support::{Request, Server, Setup, api, claims, key, key_named, merge, now};
 
-/// In Tyk `exp` may be missing, and nothing can demand it: a token without an end gets 200.
+/// In Tyk `exp` may be missing and be as late as it likes, and nothing tells an access token from an ID
+/// token or from one that was issued to another client: 200 for all of these.
 #[test]
-fn w09_an_end_can_be_demanded() {
+fn w09_end_life_type_and_client_can_be_demanded() {
     let upstream = Server::up();
-    let setup = one("tyk", &upstream, hmac(json!({})));
-    let path = setup.path("api-definitions/a.json");
-    let mut document: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    let refined = json!({ "requiredClaims": ["exp"] });
-    merge(
-        &mut document,
-        json!({ "x-claimgate": { "server": { "authentication": { "securitySchemes": { "jwt": refined } } } } }),
-    );
-    setup.write("api-definitions/a.json", &document.to_string());
-    let gateway = setup.start();
-    assert_eq!(status(&gateway, "/a/", &token(json!({ "exp": null }))), 401);
-    assert_eq!(status(&gateway, "/a/", &token(json!({}))), 200);
+    let hour = json!({ "requiredClaims": ["exp"], "maxLifetime": "1h" });
+    let mut gateways = Vec::new();
+    for refined in [hour, json!({ "types": ["at+jwt"] }), json!({ "authorizedParties": ["shop"] })] {
+        let mut document = api("a", &upstream, hmac(json!({})));
+        merge(
+            &mut document,
+            json!({ "x-claimgate": { "server": { "authentication": { "securitySchemes": { "jwt": refined } } } } }),
+        );
+        gateways.push(Setup::new().env("SECRET", &super::secret()).api(&document).start());
+    }
+    let iat = now() - 10;
+    for (n, header, claims, expected) in [
+        (0, json!({}), json!({ "iat": iat, "exp": iat + 3600 }), 200),
+        (0, json!({}), json!({ "exp": null }), 401),
+        (0, json!({}), json!({ "iat": iat, "exp": iat + 3601 }), 401),
+        (1, json!({ "typ": "at+jwt" }), json!({}), 200),
+        (1, json!({ "typ": "JWT" }), json!({ "nonce": "n" }), 401),
+        (2, json!({}), json!({ "azp": "shop" }), 200),
+        (2, json!({}), json!({ "client_id": "shop" }), 200),
+        (2, json!({}), json!({ "azp": "other" }), 401),
+        (2, json!({}), json!({ "azp": "shop", "client_id": "other" }), 401),
+        (2, json!({}), json!({}), 401),
+    ] {
+        let token = token_with(header.clone(), claims.clone());
+        assert_eq!(status(&gateways[n], "/a/", &token), expected, "{n}: {header} {claims}");
+    }
 }
 
 /// In Tyk a token stays good until it ends, whatever happens to its key in the meantime: 200 from the cache
