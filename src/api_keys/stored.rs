@@ -13,6 +13,7 @@ use super::{
     digest::Digest,
 };
 use crate::{
+    jwt::Window,
     policy::{Grant, Policy, PolicySet},
     refusal::{Reason, Refusal},
     session::Session,
@@ -97,6 +98,12 @@ impl StoredKey {
         &self.policies
     }
 
+    /// The time in which it is accepted, unless it is switched off.
+    #[must_use]
+    pub fn window(&self) -> Window {
+        self.expires.map_or(Window::ALWAYS, |last| Window::before(last.saturating_add(1)))
+    }
+
     /// Whether it is accepted at this second.
     ///
     /// # Errors
@@ -105,10 +112,7 @@ impl StoredKey {
         if !self.own.active {
             return Err(Reason::ApiKeyInactive);
         }
-        match self.expires {
-            Some(expires) if now > expires => Err(Reason::ApiKeyExpired),
-            _ => Ok(()),
-        }
+        if self.window().contains(now) { Ok(()) } else { Err(Reason::ApiKeyExpired) }
     }
 
     /// The session of whoever presents it. It is derived once for each state of the policies.

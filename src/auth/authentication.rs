@@ -75,7 +75,7 @@ impl Method {
     /// Where the keys that it verifies with come from.
     fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
         let of_tokens = match self {
-            Self::Jwt(authenticator) => Some(authenticator.keys().iter()),
+            Self::Jwt(authenticator) => Some(authenticator.sources()),
             Self::ApiKey(_) => None,
         };
         of_tokens.into_iter().flatten()

@@ -12,16 +12,19 @@ use http::HeaderMap;
 use tracing::warn;
 
 use super::{
+    StoredSecrets,
     cache::VerifiedTokens,
     known::KnownCallers,
     place::{Credential, Places},
     refused::without_identity,
+    stored_secrets::SecretHolder,
 };
 use crate::{
-    jwks::{Found, KeySources, Missing, Parties},
+    api_keys::ApiKeys,
+    jwks::{Found, KeySources, Missing, Parties, Source},
     jwt::{
         Algorithm, Ambiguity, Claims, Error, Evidence, Key, Outcome, Reading, Rules, Token, TokenType,
-        json::Value, jwe::Decryption,
+        Window, json::Value, jwe::Decryption,
     },
     policy::{Grant, PolicySet, Selection},
     refusal::{Profile, Reason, Refusal},
@@ -37,7 +40,7 @@ pub struct Authenticator {
     /// Nothing, if tokens are only signed.
     decryption: Option<Arc<Decryption>>,
     rules: Rules,
-    keys: KeySources,
+    keys: Keys,
     grants: Option<Grants>,
     /// Where the words of a refusal depend on it.
     known: Option<KnownCallers>,
@@ -48,6 +51,30 @@ pub struct Authenticator {
     verified: Arc<VerifiedTokens>,
 }
 
+/// What verifies tokens.
+#[derive(Debug)]
+pub enum Keys {
+    /// The keys of these sources.
+    Sources(KeySources),
+    /// The secret of the stored key that a token names, whose rights the token has then.
+    Stored(StoredSecrets),
+}
+
+impl From<KeySources> for Keys {
+    fn from(sources: KeySources) -> Self {
+        Self::Sources(sources)
+    }
+}
+
+/// What a verdict rests on, beside the token and the time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Basis {
+    /// The key of a source.
+    found: Option<Found>,
+    /// A state of the stored keys.
+    stored: Option<u64>,
+}
+
 /// Where the rights of callers come from.
 #[derive(Clone, Debug)]
 pub struct Grants {
@@ -55,6 +82,21 @@ pub struct Grants {
     pub selection: Selection,
     /// The policies there are.
     pub policies: Arc<PolicySet>,
+    /// The stored keys, where the selection looks at them.
+    pub clients: Option<Arc<ApiKeys>>,
+}
+
+impl Grants {
+    /// What a token is granted, and the time for which that holds.
+    fn grant(&self, claims: &Claims, now: i64) -> Result<(Arc<Grant>, Window), Refusal> {
+        let client = self.clients.as_ref().and_then(|keys| {
+            keys.find(&self.selection.org_id, self.selection.client_claim.as_ref()?.find(claims)?.as_str()?)
+        });
+        let window = client.as_ref().map_or(Window::ALWAYS, |key| key.window().side_of(now));
+        let client = client.filter(|key| key.check(now).is_ok());
+        let policy = client.as_ref().and_then(|key| key.policies().first());
+        Ok((self.selection.grant_to(claims, policy.map(AsRef::as_ref), &self.policies)?, window))
+    }
 }
 
 impl Authenticator {
@@ -64,7 +106,7 @@ impl Authenticator {
     pub fn new(
         places: Places,
         rules: Rules,
-        keys: KeySources,
+        keys: impl Into<Keys>,
         grants: Option<Grants>,
         profile: Profile,
         realm: &str,
@@ -77,7 +119,7 @@ impl Authenticator {
             places,
             decryption: None,
             rules,
-            keys,
+            keys: keys.into(),
             grants,
             profile,
             realm: realm.into(),
@@ -118,10 +160,13 @@ impl Authenticator {
         &self.places
     }
 
-    /// Where keys come from.
-    #[must_use]
-    pub const fn keys(&self) -> &KeySources {
-        &self.keys
+    /// Where keys come from, if not from what is stored.
+    pub fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
+        let sources = match &self.keys {
+            Keys::Sources(sources) => Some(sources.iter()),
+            Keys::Stored(_) => None,
+        };
+        sources.into_iter().flatten()
     }
 
     /// In whose words requests are refused.
@@ -170,11 +215,24 @@ impl Authenticator {
     /// The session of a token that was found good before, if it still is.
     fn recall(&self, token: &str, now: i64) -> Option<Session> {
         let verdict = self.verified.get(self.id, token)?;
-        if self.keys.still(verdict.found) && verdict.holds.contains(now) {
+        if self.still(verdict.basis) && verdict.holds.contains(now) {
             return Some(verdict.session.clone());
         }
         self.verified.remove(self.id, token);
         None
+    }
+
+    fn still(&self, basis: Basis) -> bool {
+        let found = match &self.keys {
+            Keys::Sources(sources) => basis.found.is_some_and(|found| sources.still(found)),
+            Keys::Stored(secrets) => basis.stored == Some(secrets.generation()),
+        };
+        found && self.clients().is_none_or(|clients| basis.stored == Some(clients.generation()))
+    }
+
+    /// The stored keys that give tokens their policies, if any do.
+    fn clients(&self) -> Option<&Arc<ApiKeys>> {
+        self.grants.as_ref()?.clients.as_ref()
     }
 
     async fn verify(&self, text: &str, now: i64) -> Result<Session, Refusal> {
@@ -187,7 +245,7 @@ impl Authenticator {
         if !self.rules.algorithms.contains(algorithm) {
             return Err(Error::AlgorithmNotAllowed.into());
         }
-        let (found, claims) = self.claims(&token, algorithm).await?;
+        let (basis, claims, holder) = self.verified(&token, algorithm).await?;
         let evidence = Evidence { header: token.header(), claims: &claims, now };
         let mut warnings = Vec::new();
         let holds = self.rules.check(evidence, |checked| {
@@ -197,23 +255,60 @@ impl Authenticator {
                 warnings.push(Arc::clone(name));
             }
         })?;
-        let session = self.session(&token, claims)?.with_warnings(&warnings);
-        self.verified.insert(self.id, text, session.clone(), found, holds);
+        let (session, ends) = match holder {
+            None => self.session(&token, claims, now)?,
+            Some(holder) => {
+                let (header, payload) = (token.header().clone(), self.payload(&token));
+                let session = holder.session(now)?;
+                let scope_check = self.scope_check.clone();
+                (session.with_token(header, claims, payload, scope_check), holder.window())
+            }
+        };
+        let session = session.with_warnings(&warnings);
+        self.verified.insert(self.id, text, session.clone(), basis, holds.and(ends));
         Ok(session)
     }
 
+    /// The claims of a token with a good signature, what that rests on, and whose secret made it, if the
+    /// token names a stored key.
+    async fn verified(
+        &self,
+        token: &Token<'_>,
+        algorithm: Algorithm,
+    ) -> Result<(Basis, Claims, Option<SecretHolder<'_>>), Refusal> {
+        // Generations are read before the keys: if they change in between, the verdict is stale at once.
+        match &self.keys {
+            Keys::Sources(sources) => {
+                let stored = self.clients().map(|clients| clients.generation());
+                let (found, claims) = self.claims(sources, token, algorithm).await?;
+                Ok((Basis { found: Some(found), stored }, claims, None))
+            }
+            Keys::Stored(secrets) => {
+                let basis = Basis { found: None, stored: Some(secrets.generation()) };
+                let holder = secrets.named_by(token, &self.rules.subject_claims)?;
+                let claims = holder.verify(token, self.rules.algorithms)?;
+                Ok((basis, claims, Some(holder)))
+            }
+        }
+    }
+
     /// The claims of a token with a good signature. A key that no source knows is asked for once.
-    async fn claims(&self, token: &Token<'_>, algorithm: Algorithm) -> Result<(Found, Claims), Refusal> {
-        let parties = if self.keys.are_bound() { parties(token)? } else { Parties::default() };
-        let mut result = self.claims_with_known_keys(token, &parties)?;
+    async fn claims(
+        &self,
+        sources: &KeySources,
+        token: &Token<'_>,
+        algorithm: Algorithm,
+    ) -> Result<(Found, Claims), Refusal> {
+        let parties = if sources.are_bound() { parties(token)? } else { Parties::default() };
+        let mut result = self.claims_with_known_keys(sources, token, &parties)?;
         if matches!(result, Err(Missing::Unknown | Missing::Unavailable))
-            && self.keys.refetch(&parties, algorithm).await
+            && sources.refetch(&parties, algorithm).await
         {
-            result = self.claims_with_known_keys(token, &parties)?;
+            result = self.claims_with_known_keys(sources, token, &parties)?;
         }
         result.map_err(|missing| match missing {
             Missing::Unavailable => {
-                let wait = self.keys.until_next_try(&parties, algorithm);
+                let wait = sources.until_next_try(&parties, algorithm);
                 Refusal::from(Error::KeysUnavailable).retry_after(wait)
             }
             Missing::Unknown | Missing::Unfit => Error::KeyUnknown.into(),
@@ -222,6 +317,7 @@ impl Authenticator {
 
     fn claims_with_known_keys(
         &self,
+        sources: &KeySources,
         token: &Token<'_>,
         parties: &Parties,
     ) -> Result<Result<(Found, Claims), Missing>, Error> {
@@ -232,7 +328,7 @@ impl Authenticator {
         let algorithm = token.algorithm()?;
         let allowed = self.rules.algorithms;
         let verify = |key: &Key| token.verify(key);
-        match self.keys.with_key(parties, token.kid(), algorithm, allowed, ambiguity, verify) {
+        match sources.with_key(parties, token.kid(), algorithm, allowed, ambiguity, verify) {
             Ok((found, claims)) => match (found.otherwise(), claims) {
                 (Some(missing), Err(Error::Signature)) => Ok(Err(missing)),
                 (_, claims) => Ok(Ok((found, claims?))),
@@ -241,21 +337,27 @@ impl Authenticator {
         }
     }
 
-    fn session(&self, token: &Token<'_>, claims: Claims) -> Result<Session, Refusal> {
+    /// The session of a token, and the time for which what it is granted holds.
+    fn session(&self, token: &Token<'_>, claims: Claims, now: i64) -> Result<(Session, Window), Refusal> {
         let subject = self.rules.subject(&claims).map_err(without_identity)?.to_owned();
         let caller = Identity::Subject { issuer: claims.issuer(), subject: &subject };
-        let grant = match &self.grants {
+        let (grant, holds) = match &self.grants {
             Some(grants) => {
-                let grant = grants.selection.grant(&claims, &grants.policies);
-                grant.map_err(|refusal| self.to_a_known(&caller, refusal))?
+                let granted = grants.grant(&claims, now);
+                granted.map_err(|refusal| self.to_a_known(&caller, refusal))?
             }
-            None => Arc::new(Grant::default()),
+            None => (Arc::new(Grant::default()), Window::ALWAYS),
         };
         if let Some(known) = &self.known {
             known.insert(&caller);
         }
-        let payload = self.keeps_payloads.then(|| token.encoded_payload());
-        Ok(Session::new(&subject, token.header().clone(), claims, grant, payload, self.scope_check.clone()))
+        let (header, payload) = (token.header().clone(), self.payload(token));
+        let session = Session::new(&subject, header, claims, grant, payload, self.scope_check.clone());
+        Ok((session, holds))
+    }
+
+    fn payload<'t>(&self, token: &Token<'t>) -> Option<&'t str> {
+        self.keeps_payloads.then(|| token.encoded_payload())
     }
 
     /// The refusal in the words for this caller.

@@ -16,7 +16,8 @@ use std::{
 
 use moka::sync::Cache;
 
-use crate::{jwks::Found, jwt::Window, session::Session};
+use super::authenticator::Basis;
+use crate::{jwt::Window, session::Session};
 
 /// Slots of a thread's table; a power of two.
 const SLOTS: u64 = 1024;
@@ -34,8 +35,8 @@ pub(super) struct Verdict {
     authenticator: u64,
     token: Box<str>,
     pub(super) session: Session,
-    /// The keys that it rests on.
-    pub(super) found: Found,
+    /// What it rests on.
+    pub(super) basis: Basis,
     /// The time for which the claims give this verdict.
     pub(super) holds: Window,
     octets: u32,
@@ -91,11 +92,11 @@ impl VerifiedTokens {
         authenticator: u64,
         token: &str,
         session: Session,
-        found: Found,
+        basis: Basis,
         holds: Window,
     ) {
         let octets = octets(token, &session);
-        let verdict = Verdict { authenticator, token: token.into(), session, found, holds, octets };
+        let verdict = Verdict { authenticator, token: token.into(), session, basis, holds, octets };
         self.shared.insert(self.hash(authenticator, token), Arc::new(verdict));
     }
 

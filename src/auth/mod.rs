@@ -49,13 +49,15 @@ mod layer;
 mod place;
 mod refused;
 mod security;
+mod stored_secrets;
 
 pub use api_key::KeyAuthenticator;
 pub use authentication::{Authentication, Method};
-pub use authenticator::{Authenticator, Grants};
+pub use authenticator::{Authenticator, Grants, Keys};
 pub use builder::{BuildError, Builder};
 pub use cache::VerifiedTokens;
 pub(crate) use cache::forget_on_this_thread;
 pub use layer::{Auth, AuthBody, AuthLayer};
 pub use place::{Credential, Place, Places};
 pub use security::{Requirement, Security};
+pub use stored_secrets::StoredSecrets;

@@ -215,14 +215,10 @@ pub(super) static SCHEME: Section = guarded(&[
     Field::honour("signingMethod", Shape::Text),
     Field::honour("identityBaseField", Shape::Text),
     Field::honour("subjectClaims", Shape::Texts),
-    // Which key a token names is never its caller's identity here.
     Field::honour("skipKid", Shape::Bool),
     Field::honour("policyFieldName", Shape::Text),
     Field::honour("basePolicyClaims", Shape::Texts),
-    Field::refuse_content(
-        "clientBaseField",
-        "stored keys are not supported yet; name policies in a claim, or as defaults",
-    ),
+    Field::honour("clientBaseField", Shape::Text),
     Field::honour("scopes", Shape::Object(&SCOPES)),
     Field::honour("defaultPolicies", Shape::Texts),
     Field::honour("issuedAtValidationSkew", Shape::Count),

@@ -131,8 +131,8 @@ pub struct JwtScheme {
     pub rules: Rules,
     /// Whether the definition bounds the size of a token.
     pub bounds_token_size: bool,
-    /// Where keys come from, in order; never empty.
-    pub sources: Vec<(KeySource, Binding)>,
+    /// What verifies the token.
+    pub keys: SchemeKeys,
     /// How tokens are decrypted; nothing, if they are only signed.
     pub decryption: Option<Arc<Decryption>>,
     /// Which policies apply.
@@ -153,6 +153,30 @@ pub struct Fetching {
 impl Default for Fetching {
     fn default() -> Self {
         Self { options: Arc::default(), time_to_live: RemoteSource::DEFAULT_TIME_TO_LIVE }
+    }
+}
+
+/// What verifies the tokens of a scheme.
+#[derive(Debug)]
+pub enum SchemeKeys {
+    /// The keys of these sources, in order; never empty.
+    Sources(Vec<(KeySource, Binding)>),
+    /// The secret of the stored key that a token names: by its `kid`, where that counts, else by the
+    /// claims that name the caller.
+    Stored {
+        /// Whether a `kid` counts.
+        by_kid: bool,
+    },
+}
+
+impl SchemeKeys {
+    /// The sources, if keys come from any.
+    #[must_use]
+    pub fn sources(&self) -> &[(KeySource, Binding)] {
+        match self {
+            Self::Sources(sources) => sources,
+            Self::Stored { .. } => &[],
+        }
     }
 }
 

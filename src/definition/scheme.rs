@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{JwtScheme, context::Context, places::RawPlaces, raw};
+use super::{JwtScheme, SchemeKeys, context::Context, places::RawPlaces, raw};
 use crate::{
     auth::Place,
     document::FieldPath,
@@ -30,7 +30,8 @@ impl SchemeParser<'_, '_> {
         let rules = self.rules(scheme, refined, algorithms.unwrap_or_default());
         let decryption = self.decryption(refined.decryption.as_ref());
         let selection = self.selection(scheme, refined);
-        if !selection.is_configured() {
+        let by_stored_key = sources.as_ref().is_some_and(Vec::is_empty);
+        if !selection.is_configured() && !by_stored_key {
             let message = "nothing selects a policy for a token, so nobody gets in; add defaultPolicies, basePolicyClaims or scopes, or claimsToPolicies in x-claimgate";
             self.context.warning(&self.at, message);
         }
@@ -40,7 +41,10 @@ impl SchemeParser<'_, '_> {
             places,
             rules,
             bounds_token_size: refined.max_token_size.is_some(),
-            sources: sources?,
+            keys: match sources? {
+                sources if sources.is_empty() => SchemeKeys::Stored { by_kid: !scheme.skip_kid },
+                sources => SchemeKeys::Sources(sources),
+            },
             decryption: decryption.map(Arc::new),
             selection,
             scope_check,

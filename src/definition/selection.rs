@@ -25,6 +25,9 @@ impl SchemeParser<'_, '_> {
                 .filter(|claim| !claim.is_empty())
                 .map(|claim| ClaimPath::lenient(claim))
                 .collect(),
+            client_claim: Some(&scheme.client_base_field)
+                .filter(|claim| !claim.is_empty())
+                .map(|claim| ClaimPath::lenient(claim)),
             rules: refined.claims_to_policies.as_ref().map(|raw| self.policy_rules(raw)),
             scopes: self.scopes(&scheme.scopes),
             defaults: scheme

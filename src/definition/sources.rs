@@ -68,9 +68,8 @@ impl SchemeParser<'_, '_> {
             sources.extend(self.added(entry, algorithms)?);
         }
         if sources.is_empty() {
-            let message = "there are no keys: add jwksURIs or source; keys that are stored per credential are not supported yet";
-            self.context.error(&self.at, message);
-            return None;
+            let message = "there are neither jwksURIs nor a source: each token is verified with the secret of the stored key that it names; add one of them if that is not meant";
+            self.context.warning(&self.at, message);
         }
         if sources.len() > 1 && sources.iter().any(|(_, binding)| binding.issuers.is_empty()) {
             let message = "the keys of several sources count for every issuer, so each of their owners can speak for the others; bind them to issuers in x-claimgate (keySources)";

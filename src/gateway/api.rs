@@ -7,9 +7,10 @@ use http::HeaderName;
 use crate::{
     api_keys::ApiKeys,
     auth::{
-        Authentication, Authenticator, Grants, KeyAuthenticator, Method, Places, Security, VerifiedTokens,
+        Authentication, Authenticator, Grants, KeyAuthenticator, Keys, Method, Places, Security,
+        StoredSecrets, VerifiedTokens,
     },
-    definition::{Definition, JwtScheme, KeySource, ListenPath, SecurityScheme},
+    definition::{Definition, JwtScheme, KeySource, ListenPath, SchemeKeys, SecurityScheme},
     jwks::{Endpoint, KeySources, Registry, Source},
     jwt::Reading,
     limits::ApiLimits,
@@ -195,9 +196,19 @@ fn authenticator(jwt: &JwtScheme, id: &Arc<str>, realm: &str, context: &Context<
         }
         KeySource::Fixed(keys) => Arc::new(Source::fixed(format!("the keys of {id}"), Arc::clone(keys))),
     };
-    let sources = jwt.sources.iter().map(|(own, binding)| (source(own), binding.clone()));
-    let keys = KeySources::new(sources.collect());
-    let grants = Grants { selection: jwt.selection.clone(), policies: Arc::clone(context.policies) };
+    let stored = || Arc::clone(context.api_keys);
+    let policies = || Arc::clone(context.policies);
+    let keys = match &jwt.keys {
+        SchemeKeys::Sources(sources) => {
+            let sources = sources.iter().map(|(own, binding)| (source(own), binding.clone()));
+            Keys::from(KeySources::new(sources.collect()))
+        }
+        SchemeKeys::Stored { by_kid } => {
+            Keys::Stored(StoredSecrets::new(stored(), &jwt.selection.org_id, policies(), *by_kid))
+        }
+    };
+    let clients = jwt.selection.client_claim.is_some().then(stored);
+    let grants = Grants { selection: jwt.selection.clone(), policies: policies(), clients };
     Authenticator::new(
         Places::new(jwt.places.clone(), context.profile),
         rules,

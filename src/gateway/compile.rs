@@ -142,7 +142,7 @@ impl Snapshot {
 fn times_to_live(definitions: &[Definition]) -> HashMap<Endpoint, Duration> {
     let mut lives = HashMap::new();
     for jwt in definitions.iter().filter(|d| d.served).flat_map(Definition::jwt_schemes) {
-        for (source, _) in &jwt.sources {
+        for (source, _) in jwt.keys.sources() {
             if let KeySource::Remote(remote) = source {
                 let life = lives.entry(remote.endpoint().clone()).or_insert_with(|| remote.time_to_live());
                 *life = (*life).min(remote.time_to_live());

@@ -97,7 +97,12 @@ impl ClaimPath {
     /// The claim of exactly this name, else what the path leads to.
     #[must_use]
     pub fn find<'c>(&self, claims: &'c Claims) -> Option<&'c Value> {
-        claims.get(&self.text).or_else(|| self.walk_members(claims))
+        self.find_in(claims.members())
+    }
+
+    /// The same among claims that nobody has verified.
+    pub(super) fn find_in<'c>(&self, members: &'c Object) -> Option<&'c Value> {
+        members.get(&self.text).or_else(|| self.walk_members(members))
     }
 
     /// What the path leads to, through objects and lists.
@@ -112,9 +117,9 @@ impl ClaimPath {
     }
 
     /// What the path leads to, through objects only.
-    fn walk_members<'c>(&self, claims: &'c Claims) -> Option<&'c Value> {
+    fn walk_members<'c>(&self, members: &'c Object) -> Option<&'c Value> {
         let (first, rest) = self.steps.split_first()?;
-        rest.iter().try_fold(claims.get(first)?, |value, step| {
+        rest.iter().try_fold(members.get(first)?, |value, step| {
             value.as_object().and_then(|object: &Object| object.get(step))
         })
     }

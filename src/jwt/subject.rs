@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{ClaimPath, Claims};
+use super::{ClaimPath, Claims, json::Object};
 
 /// The claims that name the caller, in order (`subjectClaims`, older: `identityBaseField`).
 #[derive(Clone, Debug)]
@@ -45,7 +45,15 @@ impl SubjectClaims {
     /// # Errors
     /// [`SubjectError`] when no claim is a text, or the first one is empty.
     pub fn resolve<'c>(&self, claims: &'c Claims) -> Result<&'c str, SubjectError> {
-        let found = self.0.iter().find_map(|path| Some((path, path.find(claims)?.as_str()?)));
+        self.resolve_in(claims.members())
+    }
+
+    /// The same of claims that nobody has verified: good for choosing a key, and for nothing else.
+    ///
+    /// # Errors
+    /// [`SubjectError`] when no claim is a text, or the first one is empty.
+    pub fn resolve_in<'c>(&self, members: &'c Object) -> Result<&'c str, SubjectError> {
+        let found = self.0.iter().find_map(|path| Some((path, path.find_in(members)?.as_str()?)));
         match found {
             None => Err(SubjectError::Missing),
             Some((path, "")) => Err(SubjectError::Empty { claim: path.as_str().into() }),

@@ -20,6 +20,9 @@ pub struct Selection {
     pub base_claims: Vec<ClaimPath>,
     /// How other claims become policies.
     pub rules: Option<PolicyRules>,
+    /// The claim that names a stored key, whose first policy counts as named by the token where
+    /// `base_claims` is empty (`clientBaseField`).
+    pub client_claim: Option<ClaimPath>,
     /// How scopes become policies.
     pub scopes: Option<Scopes>,
     /// What applies when the token names nothing (`defaultPolicies`).
@@ -67,7 +70,7 @@ impl Selection {
     #[must_use]
     pub fn is_configured(&self) -> bool {
         let of_token = !self.base_claims.is_empty() || self.rules.is_some() || self.scopes.is_some();
-        of_token || !self.defaults.is_empty()
+        of_token || self.client_claim.is_some() || !self.defaults.is_empty()
     }
 
     /// Whether a token without a scope may select nothing.
@@ -84,7 +87,20 @@ impl Selection {
     /// # Errors
     /// The [`Refusal`] that says why nothing is granted.
     pub fn grant(&self, claims: &Claims, set: &PolicySet) -> Result<Arc<Grant>, Refusal> {
-        let mut named = self.base_policies(claims, set)?;
+        self.grant_to(claims, None, set)
+    }
+
+    /// The same, where the client that the token names has this policy.
+    ///
+    /// # Errors
+    /// The [`Refusal`] that says why nothing is granted.
+    pub fn grant_to(
+        &self,
+        claims: &Claims,
+        of_client: Option<&str>,
+        set: &PolicySet,
+    ) -> Result<Arc<Grant>, Refusal> {
+        let mut named = self.base_policies(claims, of_client, set)?;
         named.extend(self.rule_policies(claims, set)?);
         let named = each_once(named);
         let scopes = self.scopes.as_ref().map(|scopes| (scopes, scopes.claims.of(claims)));
@@ -112,8 +128,12 @@ impl Selection {
     fn base_policies<'s>(
         &self,
         claims: &Claims,
+        of_client: Option<&str>,
         set: &'s PolicySet,
     ) -> Result<Vec<&'s Arc<Policy>>, Refusal> {
+        if let Some(id) = of_client.filter(|_| self.base_claims.is_empty()) {
+            return Ok(vec![set.get(&self.org_id, id).ok_or(Reason::PolicyUnknown)?]);
+        }
         let ids = self.base_claims.iter().find_map(|path| match path.find(claims)? {
             Value::String(id) if !id.is_empty() => Some(vec![id.as_str()]),
             Value::Array(ids) => {
@@ -215,6 +235,7 @@ mod tests {
         Selection {
             org_id: "".into(),
             base_claims: vec![ClaimPath::lenient("pol")],
+            client_claim: None,
             rules: None,
             scopes: Some(Scopes::new(
                 ScopeClaims::new(["scope"]),

@@ -48,6 +48,7 @@ pub struct ScopeCheck {
 }
 
 /// Whose session it is.
+#[derive(Clone)]
 enum Owner {
     /// Of the subject of a token.
     Subject(Box<str>),
@@ -97,6 +98,23 @@ impl Session {
         let (header, claims, caller) = (Object::default(), Claims::none(), OnceLock::new());
         let (payload, scope_check) = (None, None);
         Self(Arc::new(Inner { owner, header, claims, grant, payload, scope_check, caller, expires }), None)
+    }
+
+    /// The same session, of a caller who showed a token with this header, these claims and payload.
+    #[must_use]
+    pub(crate) fn with_token(
+        &self,
+        header: Object,
+        claims: Claims,
+        payload: Option<&str>,
+        scope_check: Option<Arc<ScopeCheck>>,
+    ) -> Self {
+        let Inner { owner, grant, expires, .. } = &*self.0;
+        let (owner, grant, caller) = (owner.clone(), Arc::clone(grant), OnceLock::new());
+        let payload = payload.map(Into::into);
+        let expires = *expires;
+        let inner = Inner { owner, header, claims, grant, payload, scope_check, caller, expires };
+        Self(Arc::new(inner), self.1.clone())
     }
 
     /// Who the caller is.

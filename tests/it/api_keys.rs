@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use claimgate::jwt::Algorithm;
+use claimgate::jwt::{Algorithm, sign::SigningKey};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Gateway, Request, Server, Setup, api, claims, key, keyless, merge, scheme};
@@ -405,4 +405,106 @@ fn a_key_in_any_place_is_stripped() {
         let head = upstream.take_one().head;
         assert!(head.starts_with("GET /?x=1 ") && !head.contains("partner-1"), "{head}");
     }
+}
+
+/// A secret that is text, as `jwt_data` holds it, and a key that signs with it.
+fn secret(text: &str) -> (Value, SigningKey) {
+    let key = SigningKey::from_secret(Algorithm::HS256, text.as_bytes()).unwrap();
+    (json!({ "jwt_data": { "secret": text } }), key)
+}
+
+/// An API without key sources, of the organisation `org`.
+fn one_to_one(id: &str, upstream: &Server, changes: Value) -> Value {
+    let mut scheme = scheme(json!({ "signingMethod": "hmac" }));
+    merge(&mut scheme, changes);
+    let mut document = api(id, upstream, scheme);
+    merge(&mut document, json!({ "x-tyk-api-gateway": { "info": { "orgId": "org" } } }));
+    document
+}
+
+#[test]
+fn the_secret_of_the_stored_key_that_a_token_names_verifies_it() {
+    let upstream = Server::up();
+    let gateway = Setup::new()
+        .api(&one_to_one("a", &upstream, json!({})))
+        .api(&one_to_one("skip", &upstream, json!({ "skipKid": true, "subjectClaims": ["tenant"] })))
+        .api(&keyed("keyed", &upstream))
+        .start();
+    let (of_one, one) = secret("the secret of the first partner, long enough");
+    let (of_other, other) = secret("the secret of the other partner, long enough");
+    let all = ["a", "skip", "keyed"];
+    let made = make(&gateway, "partner-1", &body(&all, of_one.clone()));
+    make(&gateway, "partner-2", &body(&["keyed"], of_other.clone()));
+    make(&gateway, "without", &body(&all, json!({})));
+    let text = made["key"].as_str().unwrap();
+    let ask = |path: &str, key: &SigningKey, header: Value, changes: Value| {
+        let token = key.sign(&header, &claims(changes)).unwrap();
+        let ask = || gateway.send(&Request::get(path).bearer(&token)).status;
+        let statuses = [ask(), ask()];
+        assert_eq!(statuses[0], statuses[1], "the second time from what is remembered");
+        statuses[0]
+    };
+    let by_kid = |key: &SigningKey, kid: &str| ask("/a/", key, json!({ "kid": kid }), json!({}));
+    assert_eq!([by_kid(&one, "partner-1"), by_kid(&one, text), by_kid(&other, "partner-1")], [200, 200, 401]);
+    assert_eq!(by_kid(&other, "partner-2"), 403, "its own rights");
+    assert_eq!([by_kid(&one, "nobody"), by_kid(&one, ""), by_kid(&one, "without")], [401, 401, 401]);
+    assert_eq!(ask("/a/", &one, json!({}), json!({ "sub": "partner-1" })), 200);
+    assert_eq!(ask("/a/", &one, json!({ "kid": "nobody" }), json!({ "sub": "partner-1" })), 401);
+    assert_eq!(ask("/a/", &one, json!({ "kid": 5 }), json!({ "sub": "partner-1" })), 401);
+    assert_eq!(ask("/a/", &one, json!({ "kid": "partner-1" }), json!({ "exp": 1 })), 401);
+    assert_eq!(ask("/skip/", &one, json!({ "kid": "nobody" }), json!({ "tenant": "partner-1" })), 200);
+    assert_eq!(ask("/skip/", &one, json!({ "kid": "partner-1" }), json!({ "tenant": "" })), 401);
+    // W3: nobody's secret is no secret.
+    let guessed = SigningKey::from_secret(Algorithm::HS256, &[0; 64]).unwrap();
+    assert_eq!(by_kid(&guessed, "without"), 401);
+    // Whoever sees a token knows the key's id.
+    assert_eq!([with(&gateway, "/keyed/", "partner-1"), with(&gateway, "/keyed/", "without")], [401, 200]);
+    // From the next request on, also for what is remembered.
+    let told = |changes: Value| {
+        assert_eq!(ask_admin(&gateway, "PUT", "/tyk/keys/partner-1", &body(&all, changes)), 200);
+        by_kid(&one, "partner-1")
+    };
+    assert_eq!(told(json!({})), 200, "the secret stays");
+    assert_eq!(told(json!({ "is_inactive": true })), 401);
+    assert_eq!(told(json!({ "expires": 1 })), 401);
+    assert_eq!(told(of_other), 401);
+    assert_eq!(told(of_one), 200);
+    assert_eq!(ask_admin(&gateway, "DELETE", "/tyk/keys/partner-1", &json!({})), 200);
+    assert_eq!(by_kid(&one, "partner-1"), 401);
+}
+
+fn ask_admin(gateway: &Gateway, method: &'static str, path: &str, body: &Value) -> u16 {
+    ask(gateway, method, path, body).status
+}
+
+#[test]
+fn a_stored_key_that_a_claim_names_selects_the_policy() {
+    let upstream = Server::up();
+    let changes = json!({ "source": "env://SECRET", "clientBaseField": "azp", "defaultPolicies": [] });
+    let policy = |id: &str, apis: Value| json!({ "id": id, "org_id": "org", "access_rights": apis });
+    let gateway = Setup::new()
+        .env("SECRET", key(Algorithm::HS256).to_text().unwrap().trim())
+        .api(&one_to_one("a", &upstream, changes))
+        .policy(&policy("first", json!({ "a": {} })))
+        .policy(&policy("second", json!({ "b": {} })))
+        .start();
+    make(&gateway, "client-1", &body(&[], json!({ "apply_policies": ["first", "second"] })));
+    make(&gateway, "client-2", &body(&["a"], json!({})));
+    let get = |client: Value| {
+        let token = key(Algorithm::HS256).sign(&json!({}), &claims(json!({ "azp": client }))).unwrap();
+        gateway.send(&Request::get("/a/").bearer(&token)).status
+    };
+    for (client, expected) in [
+        (json!("client-1"), 200),
+        // No policy of its own, nobody, no text, no claim.
+        (json!("client-2"), 403),
+        (json!("nobody"), 403),
+        (json!(5), 403),
+        (Value::Null, 403),
+    ] {
+        assert_eq!([get(client.clone()), get(client.clone())], [expected; 2], "{client}");
+    }
+    let other = body(&[], json!({ "apply_policies": ["second"] }));
+    assert_eq!(ask_admin(&gateway, "PUT", "/tyk/keys/client-1", &other), 200);
+    assert_eq!(get(json!("client-1")), 403);
 }

@@ -84,7 +84,7 @@ async fn keys_by_issuer() {
     let options = FetchOptions { private_networks: PrivateNetworks::Refuse, ..FetchOptions::default() };
     let builder = Authenticator::builder([Algorithm::ES256]).discover(idp.url()).fetching(options);
     let authenticator = builder.build(&registry).unwrap();
-    Registry::prefetch(authenticator.keys().iter().cloned(), Duration::from_secs(10)).await;
+    Registry::prefetch(authenticator.sources().cloned(), Duration::from_secs(10)).await;
     let ask = async |issuer: &str| {
         let token = signing.sign(&json!({ "kid": "one" }), &claims(json!({ "iss": issuer }))).unwrap();
         let mut headers = HeaderMap::new();

@@ -290,7 +290,6 @@ fn wrong_fields() -> Vec<(Value, String, &'static str)> {
         scheme(json!({ "enabled": "yes" }), "enabled", "true or false"),
         scheme(json!({ "enabled": false }), "enabled", "security requires this scheme"),
         scheme(json!({ "expiresAtValidationSkew": -1 }), "expiresAtValidationSkew", "a whole number"),
-        scheme(json!({ "source": null }), "", "there are no keys"),
         scheme(json!({ "source": "env://NOBODY_SET_THIS" }), "source", "NOBODY_SET_THIS"),
         scheme(json!({ "source": "file://../outside" }), "source", "below the base folder"),
         scheme(json!({ "source": "consul://jwt/key" }), "source", "configure kv.consul"),

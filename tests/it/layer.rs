@@ -30,7 +30,7 @@ async fn in_front_of_axum() {
         .realm("shop")
         .build(&registry)
         .unwrap();
-    let sources: Vec<_> = authenticator.keys().iter().cloned().collect();
+    let sources: Vec<_> = authenticator.sources().cloned().collect();
     Registry::prefetch(sources, std::time::Duration::from_secs(5)).await;
     let app =
         Router::new().route("/whoami", get(whoami)).layer(AuthLayer::new(authenticator).strip_credentials());

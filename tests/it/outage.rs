@@ -100,7 +100,7 @@ impl Story {
         let registry = Registry::new(Arc::new(providers.clone()), Handle::current());
         let authenticator =
             Authenticator::builder([Algorithm::ES256]).jwks_uri(A).jwks_uri(B).build(&registry).unwrap();
-        Registry::prefetch(authenticator.keys().iter().cloned(), MINUTE).await;
+        Registry::prefetch(authenticator.sources().cloned(), MINUTE).await;
         let authenticator = Arc::new(authenticator);
         Self { providers, authenticator, _registry: registry, began: Instant::now(), told: Mutex::new(0) }
     }
@@ -117,7 +117,7 @@ impl Story {
     }
 
     fn state(&self, url: &str) -> SourceState {
-        let source = self.authenticator.keys().iter().find(|source| source.name() == url).unwrap();
+        let source = self.authenticator.sources().find(|source| source.name() == url).unwrap();
         source.status().unwrap().state
     }
 
@@ -250,7 +250,7 @@ async fn an_outage_without_end_ends_the_keys_but_of_nobody_else() {
     assert_eq!(story.try_new("b1").await, Ok(()));
 
     // What is told to come again is when it is tried again, and not later than ten seconds.
-    let source = story.authenticator.keys().iter().find(|source| source.name() == A).unwrap();
+    let source = story.authenticator.sources().find(|source| source.name() == A).unwrap();
     let next = source.status().unwrap().next.unwrap();
     let overrides = Overrides::default();
     let (profile, asked, space) = (Profile::Rfc, Asked::default(), Space::default());

@@ -56,7 +56,7 @@ fn w02_nothing_makes_a_public_key_or_a_short_text_the_secret() {
 #[test]
 fn w03_an_empty_secret_verifies_nothing() {
     let upstream = Server::up();
-    for source in [json!(null), json!(""), json!("env://EMPTY"), json!(STANDARD.encode("\n"))] {
+    for source in [json!("env://EMPTY"), json!(STANDARD.encode("\n"))] {
         let mut scheme = hmac(json!({}));
         scheme["source"] = source;
         refused(&one("tyk", &upstream, scheme).env("EMPTY", ""));
@@ -72,16 +72,20 @@ fn w03_an_empty_secret_verifies_nothing() {
             } } },
         }),
     );
-    let gateway = one("tyk", &upstream, hmac(json!({}))).api(&keyed).start();
     let rights =
         json!({ "access_rights": { "a": { "api_id": "a" }, "keyed": { "api_id": "keyed" } } }).to_string();
-    let stored = gateway.admin(Request::new("POST", "/tyk/keys/alice").body(rights.as_bytes()));
-    assert_eq!(stored.status, 200, "{}", stored.text());
-    assert_eq!(gateway.send(&Request::get("/keyed/").header("X-Api-Key", "alice")).status, 200);
-    for key in [json!("alice"), Value::Null] {
-        let header = json!({ "alg": "HS256", "kid": key }).to_string();
-        let forged = signed_text(b"", &header, &claims(json!({})).to_string());
-        assert_eq!(status(&gateway, "/a/", &forged), 403, "a stored key without a secret is no secret");
+    let mut one_to_one = hmac(json!({}));
+    one_to_one["source"] = Value::Null;
+    for scheme in [hmac(json!({})), one_to_one] {
+        let gateway = one("tyk", &upstream, scheme).api(&keyed).start();
+        let stored = gateway.admin(Request::new("POST", "/tyk/keys/alice").body(rights.as_bytes()));
+        assert_eq!(stored.status, 200, "{}", stored.text());
+        assert_eq!(gateway.send(&Request::get("/keyed/").header("X-Api-Key", "alice")).status, 200);
+        for key in [json!("alice"), Value::Null] {
+            let header = json!({ "alg": "HS256", "kid": key }).to_string();
+            let forged = signed_text(b"", &header, &claims(json!({})).to_string());
+            assert_eq!(status(&gateway, "/a/", &forged), 403, "a stored key without a secret is no secret");
+        }
     }
 }
 
