@@ -188,13 +188,7 @@ impl SchemeParser<'_, '_> {
 
     /// A rule of our extension.
     fn claim_rule(&mut self, at: &FieldPath, rule: &raw::TokenRule) -> Option<Check> {
-        let claim = match Locator::parse(&rule.claim) {
-            Ok(claim) => Some(claim),
-            Err(reason) => {
-                self.context.error(&at.member("claim"), reason.to_string());
-                None
-            }
-        };
+        let claim = self.context.locator(&at.member("claim"), &rule.claim);
         let (operator, expect) = self.operator(at, rule)?;
         let name = match &rule.name {
             Some(name) => name.clone(),

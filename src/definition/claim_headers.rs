@@ -5,7 +5,6 @@ use http::HeaderName;
 use super::{context::Context, raw};
 use crate::{
     document::FieldPath,
-    jwt::ClaimPath,
     lookalikes,
     middleware::{ClaimHeader, ClaimHeaders, Form, HeaderRules, Operations, PayloadHeader},
 };
@@ -63,11 +62,9 @@ impl ClaimHeadersParser<'_, '_> {
     }
 
     fn header(&mut self, at: &FieldPath, raw: &raw::ClaimHeader) -> Option<ClaimHeader> {
-        if raw.claim.is_empty() {
-            self.context.error(&at.member("claim"), "it must be said which claim is meant; name it");
-        }
+        let claim = self.context.locator(&at.member("claim"), &raw.claim);
         let form = self.form(at, raw)?;
-        let header = ClaimHeader::new(&raw.name, ClaimPath::lenient(&raw.claim), &raw.default, form);
+        let header = ClaimHeader::new(&raw.name, claim?, &raw.default, form);
         header.map_err(|reason| self.context.error(at, reason.to_string())).ok()
     }
 

@@ -3,6 +3,7 @@
 use super::{Fetching, Templates, source::KeyCache};
 use crate::{
     document::{Document, FieldPath, Findings},
+    jwt::Locator,
     secrets::Values,
 };
 
@@ -35,5 +36,14 @@ impl<'p> Context<'p> {
 
     pub(super) fn warning(&mut self, at: &FieldPath, message: impl Into<String>) {
         self.findings.warning(self.document, at, message);
+    }
+
+    /// The claim that a field names, by name, path or JSON Pointer.
+    pub(super) fn locator(&mut self, at: &FieldPath, text: &str) -> Option<Locator> {
+        if text.is_empty() {
+            self.error(at, "it must be said which claim is meant; name it");
+            return None;
+        }
+        Locator::parse(text).map_err(|reason| self.error(at, reason.to_string())).ok()
     }
 }

@@ -54,12 +54,11 @@ impl SchemeParser<'_, '_> {
         };
         let at = at.member("rules");
         let rules = raw.rules.iter().enumerate().map(|(n, rule)| self.policy_rule(&at.element(n), rule));
-        PolicyRules { rules: rules.collect(), no_match }
+        PolicyRules { rules: rules.flatten().collect(), no_match }
     }
 
-    fn policy_rule(&mut self, at: &FieldPath, raw: &raw::PolicyRule) -> PolicyRule {
+    fn policy_rule(&mut self, at: &FieldPath, raw: &raw::PolicyRule) -> Option<PolicyRule> {
         for (is_missing, message) in [
-            (raw.claim.is_empty(), "the rule names no claim; say which one decides"),
             (raw.values.is_empty(), "the rule names no values, so no token could match it; add some"),
             (raw.policies.is_empty(), "the rule selects nothing; name policies"),
         ] {
@@ -82,11 +81,11 @@ impl SchemeParser<'_, '_> {
             };
             self.context.error(&at.member("values").element(n), message);
         }
-        PolicyRule {
-            claim: ClaimPath::lenient(&raw.claim),
+        Some(PolicyRule {
+            claim: self.context.locator(&at.member("claim"), &raw.claim)?,
             values: raw.values.iter().map(claim_value).collect(),
             policies: raw.policies.iter().map(|id| Arc::from(id.as_str())).collect(),
-        }
+        })
     }
 
     fn scopes(&mut self, scopes: &raw::ScopesBlock) -> Option<Scopes> {

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{NameError, NotForwardable, header_field};
 use crate::{
-    jwt::{ClaimPath, Claims, json::Value},
+    jwt::{Claims, Locator, json::Value},
     percent,
     session::Session,
 };
@@ -28,7 +28,7 @@ pub struct ClaimHeaders {
 #[derive(Clone, Debug)]
 pub struct ClaimHeader {
     name: HeaderName,
-    claim: ClaimPath,
+    claim: Locator,
     /// What the field holds when the token lacks the claim.
     default: HeaderValue,
     form: Form,
@@ -87,7 +87,7 @@ impl ClaimHeader {
     ///
     /// # Errors
     /// [`NameError`] when the gateway cannot set the field, or not to that default.
-    pub fn new(name: &str, claim: ClaimPath, default: &str, form: Form) -> Result<Self, NameError> {
+    pub fn new(name: &str, claim: Locator, default: &str, form: Form) -> Result<Self, NameError> {
         let (name, empty) = header_field(name, "")?;
         let default = match default {
             "" => empty,
@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn defaults_are_written_like_claims() {
         let header = |default: &str, form: Form| {
-            ClaimHeader::new("X-User", ClaimPath::lenient("sub"), default, form)
+            ClaimHeader::new("X-User", Locator::parse("sub").unwrap(), default, form)
                 .map(|header| header.default.to_str().unwrap().to_owned())
         };
         assert_eq!(header("", Form::Json).as_deref(), Ok(""));

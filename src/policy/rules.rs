@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use crate::jwt::{ClaimPath, Claims, json::Value};
+use crate::jwt::{Claims, Locator, json::Value};
 
 /// Rules that choose policies; each that matches adds its own.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub struct PolicyRules {
 #[derive(Clone, Debug)]
 pub struct PolicyRule {
     /// The claim that decides: a value, or a list of values.
-    pub claim: ClaimPath,
+    pub claim: Locator,
     /// It matches when the claim is one of these, or has one of them as an element: the whole value,
     /// type and all.
     pub values: Vec<Value>,

@@ -196,7 +196,7 @@ mod tests {
     use super::*;
     use crate::{
         access::ApiRight,
-        jwt::{Algorithm, Token, import_key, json, sign::SigningKey},
+        jwt::{Algorithm, Locator, Token, import_key, json, sign::SigningKey},
         policy::{PolicyLimits, PolicyRule},
     };
 
@@ -278,7 +278,7 @@ mod tests {
         let rule = |claim: &str, values: &str, policies: &[&str]| {
             let Value::Array(values) = json::parse(values.as_bytes()).unwrap().value else { panic!() };
             let policies = policies.iter().map(|id| (*id).into()).collect();
-            PolicyRule { claim: ClaimPath::lenient(claim), values, policies }
+            PolicyRule { claim: Locator::parse(claim).unwrap(), values, policies }
         };
         let rules = vec![
             rule("realm.roles", r#"["admin", "operator"]"#, &["silver", "gold"]),

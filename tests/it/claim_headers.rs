@@ -38,6 +38,7 @@ fn claims_in_every_form() {
         &upstream,
         json!({ "claimHeaders": [
             { "name": "X-User", "claim": "sub" },
+            { "name": "X-First-Role", "claim": "/realm_access/roles/0" },
             { "name": "X-Roles", "claim": "realm_access.roles" },
             { "name": "X-Groups", "claim": "https://idp.test/groups", "separator": " " },
             { "name": "X-Name", "claim": "name", "encoding": "percent" },
@@ -60,6 +61,7 @@ fn claims_in_every_form() {
         let seen = upstream.take_one();
         for (name, value) in [
             ("x-user", "alice"),
+            ("x-first-role", "reader"),
             ("x-roles", "reader,editor"),
             ("x-groups", "a,b c"),
             ("x-name", "Zo%C3%AB%0D%0AX-Evil%3A%201"),

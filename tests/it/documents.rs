@@ -107,7 +107,7 @@ fn wrong_demands() -> Vec<(Value, String, &'static str)> {
         (document, format!("{scheme}.claimsToPolicies{field}"), said)
     };
     vec![
-        rule(json!({ "claim": null }), "", "names no claim"),
+        rule(json!({ "claim": "" }), ".claim", "which claim is meant"),
         rule(json!({ "values": [] }), "", "names no values"),
         rule(json!({ "policies": null }), "", "selects nothing"),
         rule(json!({ "policies": [""] }), ".policies[0]", "a policy has an id"),

@@ -278,7 +278,7 @@ fn senseless() -> Vec<(Value, &'static str, &'static str)> {
         (rule(json!({ "claim": "a" })), ".claims[0]", "one operator"),
         (rule(json!({ "claim": "a", "equals": null })), ".claims[0]", "one operator"),
         (rule(json!({ "claim": "a", "equals": 1, "oneOf": [1] })), ".claims[0]", "one operator"),
-        (rule(json!({ "equals": 1 })), ".claims[0].claim", "empty step"),
+        (rule(json!({ "equals": 1 })), ".claims[0].claim", "which claim is meant"),
         (rule(json!({ "claim": "a..b", "equals": 1 })), ".claims[0].claim", "empty step"),
         (rule(json!({ "claim": "a.*", "equals": 1 })), ".claims[0].claim", "query character"),
         (rule(json!({ "claim": "/a/~2", "equals": 1 })), ".claims[0].claim", "RFC 6901"),
