@@ -21,7 +21,7 @@
 //!  telemetry  one line in the access log
 //! ```
 //!
-//! To follow it in the code: `server/serve.rs`, `gateway/worker.rs`, `auth/authentication.rs`,
+//! To follow it in the code: `server/serve.rs`, `gateway/worker.rs`, `gateway/admission.rs`, `auth/authentication.rs`,
 //! `auth/authenticator.rs`, `jwt/token.rs`, `jwt/rules.rs`, `policy/select.rs`, `access/mod.rs`,
 //! `limits/limiter.rs`, `proxy/send.rs`. What is answered when any step says no stands in one table,
 //! `refusal/table.rs`.
@@ -80,6 +80,7 @@ pub mod proxy;
 pub mod telemetry;
 pub mod jwks;
 pub mod jwt;
+pub mod explain;
 pub mod refusal;
 pub mod secrets;
 pub mod document;

@@ -116,7 +116,8 @@ fn the_narrow_ones_stay_narrow() {
         ("secrets", &["document", "fetch", "secrets", "tls"]),
         ("server", &["server"]),
         ("api_keys", &["api_keys", "document", "jwt", "policy", "refusal", "session"]),
-        ("auth", &["api_keys", "auth", "jwks", "jwt", "percent", "policy", "refusal", "session"]),
+        ("explain", &["explain", "refusal"]),
+        ("auth", &["api_keys", "auth", "explain", "jwks", "jwt", "percent", "policy", "refusal", "session"]),
     ] {
         for file in of_module(module) {
             let used = used(&code(&file));

@@ -79,15 +79,22 @@ impl Rights {
         self.0.keys().map(AsRef::as_ref)
     }
 
+    /// What is granted on an API.
+    ///
+    /// # Errors
+    /// [`Reason::ApiNotGranted`].
+    pub fn on(&self, api: &str) -> Result<&ApiRight, Reason> {
+        self.0.get(api).ok_or(Reason::ApiNotGranted)
+    }
+
     /// Whether these rights cover a request.
     ///
     /// # Errors
     /// [`Reason::ApiNotGranted`] or [`Reason::PathNotGranted`].
     pub fn check(&self, wanted: &Wanted<'_>) -> Result<(), Reason> {
-        match self.0.get(wanted.api) {
-            None => Err(Reason::ApiNotGranted),
-            Some(ApiRight::Whole) => Ok(()),
-            Some(ApiRight::Urls(rules)) => {
+        match self.on(wanted.api)? {
+            ApiRight::Whole => Ok(()),
+            ApiRight::Urls(rules) => {
                 let granted = !wanted.ambiguous
                     && rules
                         .iter()

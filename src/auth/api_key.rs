@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
-use super::place::{Credential, Places};
+use super::{
+    explained,
+    place::{Credential, Places},
+};
 use crate::{
     api_keys::ApiKeys,
+    explain::{Observer, Unobserved},
     policy::PolicySet,
     refusal::{Reason, Refusal},
     session::Session,
@@ -15,6 +19,8 @@ use crate::{
 /// Decides whose API key a request has.
 #[derive(Debug)]
 pub struct KeyAuthenticator {
+    /// What its scheme is called, where somebody asks why.
+    name: Box<str>,
     places: Places,
     keys: Arc<ApiKeys>,
     /// The organisation of the API: keys of others are unknown to it.
@@ -26,7 +32,19 @@ impl KeyAuthenticator {
     /// Looks for keys of an organisation in `places`; what they may do is in `keys`, and in `policies`.
     #[must_use]
     pub fn new(places: Places, keys: Arc<ApiKeys>, org_id: &str, policies: Arc<PolicySet>) -> Self {
-        Self { places, keys, org_id: org_id.into(), policies }
+        Self { name: "apiKey".into(), places, keys, org_id: org_id.into(), policies }
+    }
+
+    /// Its scheme is called so, where somebody asks why.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
+    /// What its scheme is called.
+    #[must_use]
+    pub const fn name(&self) -> &str {
+        &self.name
     }
 
     /// Where keys are looked for.
@@ -45,14 +63,33 @@ impl KeyAuthenticator {
         headers: &HeaderMap,
         query: Option<&str>,
     ) -> Result<Session, Refusal> {
-        let presented = match self.places.locate(headers, query) {
-            Credential::Token(presented) => presented,
-            Credential::Nothing => return Err(Reason::ApiKeyMissing.into()),
-            Credential::Unreadable => return Err(Reason::ApiKeyUnknown.into()),
-            Credential::Several => return Err(Reason::ApiKeyAmbiguous.into()),
+        self.decide(now, headers, query, Unobserved)
+    }
+
+    /// The same, before an observer.
+    pub(super) fn decide(
+        &self,
+        now: i64,
+        headers: &HeaderMap,
+        query: Option<&str>,
+        observer: impl Observer,
+    ) -> Result<Session, Refusal> {
+        let located = match self.places.locate(headers, query) {
+            Credential::Token(presented) => Ok(presented),
+            Credential::Nothing => Err(Reason::ApiKeyMissing),
+            Credential::Unreadable => Err(Reason::ApiKeyUnknown),
+            Credential::Several => Err(Reason::ApiKeyAmbiguous),
         };
+        observer.note(|| explained::api_key(&self.places, &located.as_deref().map_err(|reason| *reason)));
+        let session = self.session(&located?, now);
+        observer.note(|| explained::owner(&session));
+        session
+    }
+
+    /// The session of whoever has this key.
+    fn session(&self, presented: &str, now: i64) -> Result<Session, Refusal> {
         // A key with a secret stands in every token that names it: knowing it proves nothing.
-        let key = self.keys.find(&self.org_id, &presented).filter(|key| key.secret().is_none());
+        let key = self.keys.find(&self.org_id, presented).filter(|key| key.secret().is_none());
         let key = key.ok_or(Reason::ApiKeyUnknown)?;
         key.check(now)?;
         key.session(&self.policies)

@@ -5,9 +5,11 @@ use std::{sync::Arc, time::SystemTime};
 use http::HeaderMap;
 
 use super::{
-    Authenticator, Credential, KeyAuthenticator, Place, Places, Requirement, Security, authenticator::seconds,
+    Authenticator, Credential, KeyAuthenticator, Place, Places, Requirement, Security,
+    authenticator::seconds, explained,
 };
 use crate::{
+    explain::{Observer, Unobserved},
     jwks::Source,
     refusal::{Profile, Reason, Refusal, Space, api_key_challenge},
     session::Session,
@@ -46,10 +48,19 @@ impl Method {
         time: SystemTime,
         headers: &HeaderMap,
         query: Option<&str>,
+        observer: impl Observer,
     ) -> Result<Session, Refusal> {
         match self {
-            Self::Jwt(authenticator) => authenticator.authenticate_at(time, headers, query).await,
-            Self::ApiKey(authenticator) => authenticator.authenticate_at(seconds(time), headers, query),
+            Self::Jwt(authenticator) => authenticator.decide(time, headers, query, observer).await,
+            Self::ApiKey(authenticator) => authenticator.decide(seconds(time), headers, query, observer),
+        }
+    }
+
+    /// What its scheme is called.
+    const fn name(&self) -> &str {
+        match self {
+            Self::Jwt(authenticator) => authenticator.name(),
+            Self::ApiKey(authenticator) => authenticator.name(),
         }
     }
 
@@ -138,21 +149,53 @@ impl Authentication {
     /// those of several requirements it is in profile `tyk` the last, and in profile `rfc` that of the
     /// credential that came furthest.
     pub async fn authenticate(&self, headers: &HeaderMap, query: Option<&str>) -> Result<Session, Refusal> {
-        let time = SystemTime::now();
-        let mut refused = match meet(&self.security.first, time, headers, query).await {
+        self.decide(headers, query, Unobserved).await
+    }
+
+    /// The same, before an observer.
+    pub(crate) async fn decide(
+        &self,
+        headers: &HeaderMap,
+        query: Option<&str>,
+        observer: impl Observer,
+    ) -> Result<Session, Refusal> {
+        let presented = Presented { time: observer.now(), headers, query };
+        let first = meet((1, &self.security.first), presented, observer).await;
+        self.note(1, &first, observer);
+        let mut refused = match first {
             Ok(session) => return Ok(session),
             Err(refusal) => refusal,
         };
-        for requirement in &self.security.others {
-            match meet(requirement, time, headers, query).await {
+        for (n, requirement) in (2..).zip(&self.security.others) {
+            let met = meet((n, requirement), presented, observer).await;
+            self.note(n, &met, observer);
+            match met {
                 Ok(session) => return Ok(session),
                 Err(later) if self.profile == Profile::Tyk || progress(&later) > progress(&refused) => {
+                    observer.settle(n);
                     refused = later;
                 }
                 Err(_) => {}
             }
         }
         Err(refused)
+    }
+
+    /// Tells what came of the requirement at this place, where there are others, and which are not
+    /// looked at any more.
+    fn note<O: Observer>(&self, place: usize, met: &Result<Session, Refusal>, observer: O) {
+        if O::WATCHES && !self.security.others.is_empty() {
+            for (n, requirement) in (1..).zip(self.security.requirements()).skip(place.saturating_sub(1)) {
+                let names: Vec<&str> = requirement.schemes().map(|method| method.name()).collect();
+                observer.enter(n, &names.join(" and "));
+                if n == place {
+                    observer.note(|| explained::requirement(met));
+                } else if met.is_ok() {
+                    observer.note(explained::not_needed);
+                }
+            }
+        }
+        observer.leave();
     }
 
     /// Whether a request carries anything that could be a credential of one of the schemes, be it good
@@ -182,19 +225,31 @@ impl Authentication {
     }
 }
 
-async fn meet(
-    requirement: &Requirement<Arc<Method>>,
+/// What a request shows, and when.
+#[derive(Clone, Copy)]
+struct Presented<'r> {
     time: SystemTime,
-    headers: &HeaderMap,
-    query: Option<&str>,
+    headers: &'r HeaderMap,
+    query: Option<&'r str>,
+}
+
+async fn meet(
+    (place, requirement): (usize, &Requirement<Arc<Method>>),
+    Presented { time, headers, query }: Presented<'_>,
+    observer: impl Observer,
 ) -> Result<Session, Refusal> {
     let mut warnings = Vec::new();
     for method in &requirement.before {
-        warnings.extend_from_slice(method.authenticate(time, headers, query).await?.warnings());
+        observer.enter(place, method.name());
+        let session = method.authenticate(time, headers, query, observer).await?;
+        warnings.extend_from_slice(session.warnings());
     }
-    let session = requirement.session.authenticate(time, headers, query).await?;
+    observer.enter(place, requirement.session.name());
+    let session = requirement.session.authenticate(time, headers, query, observer).await?;
     for method in &requirement.after {
-        warnings.extend_from_slice(method.authenticate(time, headers, query).await?.warnings());
+        observer.enter(place, method.name());
+        let session = method.authenticate(time, headers, query, observer).await?;
+        warnings.extend_from_slice(session.warnings());
     }
     Ok(session.with_warnings(&warnings))
 }

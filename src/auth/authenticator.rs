@@ -14,6 +14,7 @@ use tracing::warn;
 use super::{
     StoredSecrets,
     cache::VerifiedTokens,
+    explained,
     known::KnownCallers,
     place::{Credential, Places},
     refused::without_identity,
@@ -21,6 +22,7 @@ use super::{
 };
 use crate::{
     api_keys::ApiKeys,
+    explain::{Observer, Unobserved},
     jwks::{Found, KeySources, Missing, Parties, Source},
     jwt::{
         Algorithm, Ambiguity, Claims, Error, Evidence, Key, Outcome, Reading, Rules, Token, TokenType,
@@ -36,6 +38,8 @@ use crate::{
 pub struct Authenticator {
     /// Tells verdicts of different authenticators apart; never used twice.
     id: u64,
+    /// What its scheme is called, where somebody asks why.
+    name: Box<str>,
     places: Places,
     /// Nothing, if tokens are only signed.
     decryption: Option<Arc<Decryption>>,
@@ -87,15 +91,24 @@ pub struct Grants {
 }
 
 impl Grants {
-    /// What a token is granted, and the time for which that holds.
-    fn grant(&self, claims: &Claims, now: i64) -> Result<(Arc<Grant>, Window), Refusal> {
+    /// What a token is granted, and the time for which that holds; else why it is granted nothing, in the
+    /// words that `worded` finds for it.
+    fn grant(
+        &self,
+        claims: &Claims,
+        now: i64,
+        worded: impl FnOnce(Refusal) -> Refusal,
+        observer: impl Observer,
+    ) -> Result<(Arc<Grant>, Window), Refusal> {
         let client = self.clients.as_ref().and_then(|keys| {
             keys.find(&self.selection.org_id, self.selection.client_claim.as_ref()?.find(claims)?.as_str()?)
         });
         let window = client.as_ref().map_or(Window::ALWAYS, |key| key.window().side_of(now));
         let client = client.filter(|key| key.check(now).is_ok());
-        let policy = client.as_ref().and_then(|key| key.policies().first());
-        Ok((self.selection.grant_to(claims, policy.map(AsRef::as_ref), &self.policies)?, window))
+        let policy = client.as_ref().and_then(|key| key.policies().first()).map(AsRef::as_ref);
+        let granted = self.selection.grant_to(claims, policy, &self.policies).map_err(worded);
+        observer.note(|| explained::policies(&self.selection.choices(claims, policy), &granted));
+        Ok((granted?, window))
     }
 }
 
@@ -116,6 +129,7 @@ impl Authenticator {
         Self {
             known: known.then(KnownCallers::default),
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            name: "jwt".into(),
             places,
             decryption: None,
             rules,
@@ -135,6 +149,12 @@ impl Authenticator {
         Self { decryption, ..self }
     }
 
+    /// Its scheme is called so, where somebody asks why.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
     /// Keeps verdicts in this cache, shared with other authenticators.
     #[must_use]
     pub fn with_cache(self, verified: Arc<VerifiedTokens>) -> Self {
@@ -152,6 +172,12 @@ impl Authenticator {
     #[must_use]
     pub fn checking_scopes(self, check: ScopeCheck) -> Self {
         Self { scope_check: Some(Arc::new(check)), ..self }
+    }
+
+    /// What its scheme is called.
+    #[must_use]
+    pub const fn name(&self) -> &str {
+        &self.name
     }
 
     /// Where tokens are looked for.
@@ -199,21 +225,37 @@ impl Authenticator {
         headers: &HeaderMap,
         query: Option<&str>,
     ) -> Result<Session, Refusal> {
-        let token = match self.places.locate(headers, query) {
-            Credential::Token(token) => token,
-            Credential::Nothing => return Err(Reason::TokenMissing.into()),
-            Credential::Unreadable => return Err(Reason::TokenMalformed.into()),
-            Credential::Several => return Err(Reason::TokenAmbiguous.into()),
+        self.decide(time, headers, query, Unobserved).await
+    }
+
+    /// The same, before an observer.
+    pub(super) async fn decide(
+        &self,
+        time: SystemTime,
+        headers: &HeaderMap,
+        query: Option<&str>,
+        observer: impl Observer,
+    ) -> Result<Session, Refusal> {
+        let located = match self.places.locate(headers, query) {
+            Credential::Token(token) => Ok(token),
+            Credential::Nothing => Err(Reason::TokenMissing),
+            Credential::Unreadable => Err(Reason::TokenMalformed),
+            Credential::Several => Err(Reason::TokenAmbiguous),
         };
+        observer.note(|| explained::token(&self.places, &located.as_deref().map_err(|reason| *reason)));
+        let token = located?;
         let now = seconds(time);
-        match self.recall(&token, now) {
+        match self.recall(&token, now, observer) {
             Some(session) => Ok(session),
-            None => self.verify(&token, now).await,
+            None => self.verify(&token, now, observer).await,
         }
     }
 
     /// The session of a token that was found good before, if it still is.
-    fn recall(&self, token: &str, now: i64) -> Option<Session> {
+    fn recall<O: Observer>(&self, token: &str, now: i64, _: O) -> Option<Session> {
+        if O::WATCHES {
+            return None;
+        }
         let verdict = self.verified.get(self.id, token)?;
         if self.still(verdict.basis) && verdict.holds.contains(now) {
             return Some(verdict.session.clone());
@@ -235,38 +277,74 @@ impl Authenticator {
         self.grants.as_ref()?.clients.as_ref()
     }
 
-    async fn verify(&self, text: &str, now: i64) -> Result<Session, Refusal> {
+    async fn verify<O: Observer>(&self, text: &str, now: i64, observer: O) -> Result<Session, Refusal> {
         let signed = match &self.decryption {
-            Some(decryption) => decryption.open(text, self.rules.max_bytes)?,
+            Some(decryption) => {
+                let opened = decryption.open(text, self.rules.max_bytes);
+                observer.note(|| explained::decryption(text, &opened));
+                opened?
+            }
             None => text.into(),
         };
-        let token = Token::parse(&signed, self.rules.max_bytes)?;
-        let algorithm = token.algorithm()?;
-        if !self.rules.algorithms.contains(algorithm) {
-            return Err(Error::AlgorithmNotAllowed.into());
+        let parsed = Token::parse(&signed, self.rules.max_bytes);
+        observer.note(|| explained::header(&self.rules, &parsed));
+        let token = parsed?;
+        let algorithm = self.algorithm(&token);
+        observer.note(|| explained::algorithm(&self.rules, &token, &algorithm));
+        if algorithm.is_err() {
+            observer.note(|| explained::unverified(&token));
         }
-        let (basis, claims, holder) = self.verified(&token, algorithm).await?;
-        let evidence = Evidence { header: token.header(), claims: &claims, now };
+        let (basis, claims, holder) = self.verified(&token, algorithm?, observer).await?;
+        let (warnings, holds) =
+            self.check(Evidence { header: token.header(), claims: &claims, now }, observer)?;
+        let (session, ends) = match holder {
+            None => self.session(&token, claims, now, observer)?,
+            Some(holder) => {
+                let (header, payload) = (token.header().clone(), self.payload(&token));
+                let session = holder.session(now);
+                observer.note(|| explained::owner(&session));
+                let scope_check = self.scope_check.clone();
+                (session?.with_token(header, claims, payload, scope_check), holder.window())
+            }
+        };
+        let session = session.with_warnings(&warnings);
+        if !O::WATCHES {
+            self.verified.insert(self.id, text, session.clone(), basis, holds.and(ends));
+        }
+        Ok(session)
+    }
+
+    /// The algorithm of a token, if it is allowed.
+    fn algorithm(&self, token: &Token<'_>) -> Result<Algorithm, Error> {
+        let algorithm = token.algorithm()?;
+        if self.rules.algorithms.contains(algorithm) {
+            Ok(algorithm)
+        } else {
+            Err(Error::AlgorithmNotAllowed)
+        }
+    }
+
+    /// Makes the checks; gives the names of those that only warned, and the time for which all that holds.
+    fn check<O: Observer>(
+        &self,
+        evidence: Evidence<'_>,
+        observer: O,
+    ) -> Result<(Vec<Arc<str>>, Window), Error> {
+        if O::WATCHES {
+            // Also those behind the one that refuses.
+            self.rules.walk(evidence).for_each(|checked| observer.note(|| explained::check(&checked)));
+        }
         let mut warnings = Vec::new();
         let holds = self.rules.check(evidence, |checked| {
             if let Outcome::Warned(error) = checked.outcome() {
                 let name = checked.check().name();
-                warn!(realm = %self.realm, check = &**name, "a check that only warns failed: {error}");
+                if !O::WATCHES {
+                    warn!(realm = %self.realm, check = &**name, "a check that only warns failed: {error}");
+                }
                 warnings.push(Arc::clone(name));
             }
         })?;
-        let (session, ends) = match holder {
-            None => self.session(&token, claims, now)?,
-            Some(holder) => {
-                let (header, payload) = (token.header().clone(), self.payload(&token));
-                let session = holder.session(now)?;
-                let scope_check = self.scope_check.clone();
-                (session.with_token(header, claims, payload, scope_check), holder.window())
-            }
-        };
-        let session = session.with_warnings(&warnings);
-        self.verified.insert(self.id, text, session.clone(), basis, holds.and(ends));
-        Ok(session)
+        Ok((warnings, holds))
     }
 
     /// The claims of a token with a good signature, what that rests on, and whose secret made it, if the
@@ -275,36 +353,55 @@ impl Authenticator {
         &self,
         token: &Token<'_>,
         algorithm: Algorithm,
+        observer: impl Observer,
     ) -> Result<(Basis, Claims, Option<SecretHolder<'_>>), Refusal> {
         // Generations are read before the keys: if they change in between, the verdict is stale at once.
-        match &self.keys {
+        let (basis, claims, holder) = match &self.keys {
             Keys::Sources(sources) => {
                 let stored = self.clients().map(|clients| clients.generation());
-                let (found, claims) = self.claims(sources, token, algorithm).await?;
-                Ok((Basis { found: Some(found), stored }, claims, None))
+                let (found, claims) = self.claims(sources, token, algorithm, observer).await?;
+                (Basis { found: Some(found), stored }, claims, None)
             }
             Keys::Stored(secrets) => {
                 let basis = Basis { found: None, stored: Some(secrets.generation()) };
-                let holder = secrets.named_by(token, &self.rules.subject_claims)?;
-                let claims = holder.verify(token, self.rules.algorithms)?;
-                Ok((basis, claims, Some(holder)))
+                let holder = secrets.named_by(token, &self.rules.subject_claims);
+                observer.note(|| explained::stored_secret(&holder));
+                if holder.is_err() {
+                    observer.note(|| explained::unverified(token));
+                }
+                let holder = holder?;
+                (basis, holder.verify(token, self.rules.algorithms), Some(holder))
             }
-        }
+        };
+        observer.note(|| explained::signature(algorithm, &claims));
+        observer.note(|| explained::claims(token, &claims));
+        Ok((basis, claims?, holder))
     }
 
-    /// The claims of a token with a good signature. A key that no source knows is asked for once.
+    /// The key that fits a token, and what it makes of it. A key that no source knows is asked for once.
     async fn claims(
         &self,
         sources: &KeySources,
         token: &Token<'_>,
         algorithm: Algorithm,
-    ) -> Result<(Found, Claims), Refusal> {
-        let parties = if sources.are_bound() { parties(token)? } else { Parties::default() };
-        let mut result = self.claims_with_known_keys(sources, token, &parties)?;
+        observer: impl Observer,
+    ) -> Result<(Found, Result<Claims, Error>), Refusal> {
+        let parties = if sources.are_bound() { parties(token) } else { Ok(Parties::default()) };
+        if let Err(error) = &parties {
+            observer.note(|| explained::no_parties(error));
+            observer.note(|| explained::unverified(token));
+        }
+        let parties = parties?;
+        let mut result = self.claims_with_known_keys(sources, token, algorithm, &parties);
         if matches!(result, Err(Missing::Unknown | Missing::Unavailable))
             && sources.refetch(&parties, algorithm).await
         {
-            result = self.claims_with_known_keys(sources, token, &parties)?;
+            result = self.claims_with_known_keys(sources, token, algorithm, &parties);
+        }
+        let found = result.as_ref().map(|(found, _)| *found).map_err(|missing| *missing);
+        observer.note(|| explained::key(sources, token, algorithm, found));
+        if found.is_err() {
+            observer.note(|| explained::unverified(token));
         }
         result.map_err(|missing| match missing {
             Missing::Unavailable => {
@@ -319,36 +416,42 @@ impl Authenticator {
         &self,
         sources: &KeySources,
         token: &Token<'_>,
+        algorithm: Algorithm,
         parties: &Parties,
-    ) -> Result<Result<(Found, Claims), Missing>, Error> {
+    ) -> Result<(Found, Result<Claims, Error>), Missing> {
         let ambiguity = match self.rules.reading {
             Reading::Strict => Ambiguity::Refuse,
             Reading::Tyk => Ambiguity::FirstKey,
         };
-        let algorithm = token.algorithm()?;
         let allowed = self.rules.algorithms;
         let verify = |key: &Key| token.verify(key);
-        match sources.with_key(parties, token.kid(), algorithm, allowed, ambiguity, verify) {
-            Ok((found, claims)) => match (found.otherwise(), claims) {
-                (Some(missing), Err(Error::Signature)) => Ok(Err(missing)),
-                (_, claims) => Ok(Ok((found, claims?))),
-            },
-            Err(missing) => Ok(Err(missing)),
+        let (found, claims) =
+            sources.with_key(parties, token.kid(), algorithm, allowed, ambiguity, verify)?;
+        match (found.otherwise(), &claims) {
+            (Some(missing), Err(Error::Signature)) => Err(missing),
+            _ => Ok((found, claims)),
         }
     }
 
     /// The session of a token, and the time for which what it is granted holds.
-    fn session(&self, token: &Token<'_>, claims: Claims, now: i64) -> Result<(Session, Window), Refusal> {
-        let subject = self.rules.subject(&claims).map_err(without_identity)?.to_owned();
+    fn session<O: Observer>(
+        &self,
+        token: &Token<'_>,
+        claims: Claims,
+        now: i64,
+        observer: O,
+    ) -> Result<(Session, Window), Refusal> {
+        let subject = self.rules.subject(&claims);
+        observer.note(|| explained::subject(&subject));
+        let subject = subject.map_err(without_identity)?.to_owned();
         let caller = Identity::Subject { issuer: claims.issuer(), subject: &subject };
         let (grant, holds) = match &self.grants {
             Some(grants) => {
-                let granted = grants.grant(&claims, now);
-                granted.map_err(|refusal| self.to_a_known(&caller, refusal))?
+                grants.grant(&claims, now, |refusal| self.to_a_known(&caller, refusal), observer)?
             }
             None => (Arc::new(Grant::default()), Window::ALWAYS),
         };
-        if let Some(known) = &self.known {
+        if let (Some(known), false) = (&self.known, O::WATCHES) {
             known.insert(&caller);
         }
         let (header, payload) = (token.header().clone(), self.payload(token));

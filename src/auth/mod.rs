@@ -44,6 +44,7 @@ mod authentication;
 mod authenticator;
 mod builder;
 mod cache;
+mod explained;
 mod known;
 mod layer;
 mod place;

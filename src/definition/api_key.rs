@@ -50,7 +50,7 @@ impl Context<'_> {
             let message = "an API key in the query stands in logs and histories of others; a header is safer";
             self.warning(at, message);
         }
-        Some(ApiKeyScheme { places, org_id: org_id.into() })
+        Some(ApiKeyScheme { name: name.into(), places, org_id: org_id.into() })
     }
 }
 

@@ -114,6 +114,8 @@ pub enum SecurityScheme {
 /// An API key scheme.
 #[derive(Debug)]
 pub struct ApiKeyScheme {
+    /// Its name in the document.
+    pub name: Box<str>,
     /// Where the key is looked for, in Tyk's order.
     pub places: Vec<Place>,
     /// The organisation whose keys are accepted.

@@ -5,6 +5,7 @@ use std::{collections::HashMap, iter, sync::Arc, time::Duration};
 use http::HeaderName;
 
 use crate::{
+    access::MissingScopes,
     api_keys::ApiKeys,
     auth::{
         Authentication, Authenticator, Grants, KeyAuthenticator, Keys, Method, Places, Security,
@@ -17,7 +18,7 @@ use crate::{
     middleware::{ClaimHeaders, Cors, HeaderRules, NeedsToken, Operation, Operations, ResourceMetadata},
     policy::PolicySet,
     proxy::Upstream,
-    refusal::{Overrides, Profile, Refusal},
+    refusal::{Overrides, Profile},
     session::{ScopeCheck, Session},
 };
 
@@ -123,13 +124,11 @@ impl Api {
         method: &http::Method,
         path: &str,
         ambiguous: bool,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), MissingScopes> {
         let Some(check) = session.scope_check() else { return Ok(()) };
         let has = |scope: &str| check.claims.contain(session.claims(), scope);
         let mut asked = self.operations.scopes(method, path, ambiguous);
-        asked
-            .try_for_each(|scopes| scopes.check(&check.scheme, has))
-            .map_err(|lacking| Refusal::insufficient_scope(lacking.required, lacking.missing))
+        asked.try_for_each(|scopes| scopes.check(&check.scheme, has))
     }
 }
 
@@ -176,7 +175,8 @@ fn method(
         SecurityScheme::ApiKey(scheme) => {
             let places = Places::bare(scheme.places.clone(), context.profile);
             let (keys, policies) = (Arc::clone(context.api_keys), Arc::clone(context.policies));
-            Method::ApiKey(KeyAuthenticator::new(places, keys, &scheme.org_id, policies))
+            let authenticator = KeyAuthenticator::new(places, keys, &scheme.org_id, policies);
+            Method::ApiKey(authenticator.named(&scheme.name))
         }
     }
 }
@@ -217,6 +217,7 @@ fn authenticator(jwt: &JwtScheme, id: &Arc<str>, realm: &str, context: &Context<
         context.profile,
         realm,
     )
+    .named(&jwt.name)
     .with_decryption(jwt.decryption.clone())
     .with_cache(Arc::clone(context.verified))
 }

@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    sync::Arc,
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -18,7 +19,7 @@ const MAX_HELD: usize = 1024;
 
 /// How many requests a thread holds.
 #[derive(Default)]
-pub(super) struct Held(Cell<usize>);
+struct Held(Cell<usize>);
 
 /// One of them. Dropped when it is held no longer, be it that its client has left.
 struct Place<'h>(&'h Held);
@@ -39,27 +40,44 @@ impl Drop for Place<'_> {
     }
 }
 
-/// Counts a request that is within its limits.
-pub(super) async fn admit(limiter: &Limiter, held: &Held, asking: &Asking<'_>) -> Result<Pass, Refusal> {
-    let mut exceeded = match limiter.admit(asking, Instant::now) {
-        Ok(pass) => return Ok(pass),
-        Err(exceeded) => exceeded,
-    };
-    let (Some(throttle), Some(_place)) = (exceeded.throttle, held.enter()) else {
-        return Err(refusal(&exceeded));
-    };
-    for _ in 0..throttle.retries {
-        sleep(throttle.interval).await;
-        exceeded = match limiter.admit(asking, Instant::now) {
+/// What requests of one thread pass last.
+pub(super) struct Gate {
+    limiter: Arc<Limiter>,
+    held: Held,
+}
+
+impl Gate {
+    pub(super) fn new(limiter: Arc<Limiter>) -> Self {
+        Self { limiter, held: Held::default() }
+    }
+
+    /// Counts a request that is within its limits.
+    pub(super) async fn admit(&self, asking: &Asking<'_>) -> Result<Pass, Refusal> {
+        let mut exceeded = match self.limiter.admit(asking, Instant::now) {
             Ok(pass) => return Ok(pass),
             Err(exceeded) => exceeded,
         };
-        // Over another limit now, which holds nobody.
-        if exceeded.throttle.is_none() {
-            break;
+        let (Some(throttle), Some(_place)) = (exceeded.throttle, self.held.enter()) else {
+            return Err(refusal(&exceeded));
+        };
+        for _ in 0..throttle.retries {
+            sleep(throttle.interval).await;
+            exceeded = match self.limiter.admit(asking, Instant::now) {
+                Ok(pass) => return Ok(pass),
+                Err(exceeded) => exceeded,
+            };
+            // Over another limit now, which holds nobody.
+            if exceeded.throttle.is_none() {
+                break;
+            }
         }
+        Err(refusal(&exceeded))
     }
-    Err(refusal(&exceeded))
+
+    /// Whether a request would be within its limits right now. None is counted, none is held.
+    pub(super) fn look(&self, asking: &Asking<'_>) -> Result<Pass, Refusal> {
+        self.limiter.look(asking, Instant::now).map_err(|exceeded| refusal(&exceeded))
+    }
 }
 
 /// Says in an answer what is left.

@@ -56,6 +56,12 @@ impl KeySources {
         self.0.iter().map(|(source, _)| source)
     }
 
+    /// The source that a key was found in.
+    #[must_use]
+    pub fn source(&self, found: Found) -> Option<&Source> {
+        self.0.get(found.source).map(|(source, _)| &**source)
+    }
+
     /// Whether it matters who a token is from and for.
     #[must_use]
     pub fn are_bound(&self) -> bool {

@@ -71,6 +71,15 @@ impl Counters {
         self.with_part(key, |part| part.take(key, requests, now)).unwrap_or_else(none)
     }
 
+    /// What counting a request would find, and counts none.
+    pub(super) fn look(&self, key: &Key, requests: u64, now: u64) -> Count {
+        let unused = || Count { used: 0, start: now, counted: requests > 0 };
+        let look = |part: &mut Part| {
+            part.find(key).filter(|window| window.end > now).map(|window| window.look(requests))
+        };
+        self.with_part(key, look).flatten().unwrap_or_else(unused)
+    }
+
     /// Takes back what was counted in the window that began then.
     pub(super) fn give_back(&self, key: &Key, start: u64) {
         self.with_part(key, |part| {
@@ -140,6 +149,10 @@ impl Part {
 }
 
 impl Window {
+    const fn look(&self, requests: u64) -> Count {
+        Count { used: self.used, start: self.start, counted: self.used < requests }
+    }
+
     fn take(&mut self, requests: u64, now: u64) -> Count {
         if self.end <= now {
             (self.start, self.end, self.used) = (now, self.key.end(now), 0);

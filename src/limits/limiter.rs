@@ -82,6 +82,20 @@ pub enum Which {
     Api,
 }
 
+/// Whether the request is there, or only thought of.
+#[derive(Clone, Copy, Debug)]
+enum Mode {
+    Count,
+    Look,
+}
+
+/// When, in nanoseconds since the origin, and how limits are asked.
+#[derive(Clone, Copy, Debug)]
+struct At {
+    nanos: u64,
+    mode: Mode,
+}
+
 impl Limiter {
     /// A limiter that has counted nothing; it measures time from `origin`.
     #[must_use]
@@ -95,23 +109,41 @@ impl Limiter {
     /// # Errors
     /// [`Exceeded`] for the first limit that it is over.
     pub fn admit(&self, asking: &Asking<'_>, now: impl FnOnce() -> Instant) -> Result<Pass, Box<Exceeded>> {
+        self.decide(asking, now, Mode::Count)
+    }
+
+    /// Whether a request would be within all limits at this time, and what is left before it. Nothing
+    /// is counted.
+    ///
+    /// # Errors
+    /// [`Exceeded`] for the first limit that it would be over.
+    pub fn look(&self, asking: &Asking<'_>, now: impl FnOnce() -> Instant) -> Result<Pass, Box<Exceeded>> {
+        self.decide(asking, now, Mode::Look)
+    }
+
+    fn decide(
+        &self,
+        asking: &Asking<'_>,
+        now: impl FnOnce() -> Instant,
+        mode: Mode,
+    ) -> Result<Pass, Box<Exceeded>> {
         let limited = |(_, plan): &(Caller, &Plan)| plan.limits_anything();
         let mut pass =
             Pass { quota: asking.caller.map_or(Quota::Unset, |(_, plan)| plan.quota().0), ..Pass::default() };
         if !asking.caller.as_ref().is_some_and(limited) && !asking.api.limits_everybody() {
             return Ok(pass);
         }
-        let now = nanos(now().saturating_duration_since(self.origin));
+        let at = At { nanos: nanos(now().saturating_duration_since(self.origin)), mode };
         let place = Place { method: asking.method, paths: asking.paths, ambiguous: asking.ambiguous };
         let mut quota_taken = None;
         if let Some((caller, plan)) = asking.caller {
-            self.take_rate(caller, plan, asking.api, &place, now, &mut pass)?;
-            quota_taken = self.take_quota(caller, plan, asking.api, now, &mut pass)?;
+            self.take_rate(caller, plan, asking.api, &place, at, &mut pass)?;
+            quota_taken = self.take_quota(caller, plan, asking.api, at, &mut pass)?;
         }
         if let Some((allowance, scope)) = asking.api.rate(&place).filter(|_| asking.api.limits_everybody()) {
-            let (_, standing, passes) = self.take("api", Caller::EVERYBODY, scope, allowance, now);
+            let (_, standing, passes) = self.take("api", Caller::EVERYBODY, scope, allowance, at);
             if !passes {
-                if let Some((key, start)) = quota_taken {
+                if let (Some((key, start)), Mode::Count) = (quota_taken, mode) {
                     self.counters.give_back(&key, start);
                 }
                 return Err(Exceeded::new(Which::Api, &standing, pass));
@@ -126,13 +158,13 @@ impl Limiter {
         plan: &Plan,
         api: &ApiLimits,
         place: &Place<'_>,
-        now: u64,
+        at: At,
         pass: &mut Pass,
     ) -> Result<(), Box<Exceeded>> {
         let Some((name, allowance, scope)) = plan.rate(place).filter(|_| !api.skips_rate()) else {
             return Ok(());
         };
-        let (_, standing, passes) = self.take(name, caller, scope, allowance, now);
+        let (_, standing, passes) = self.take(name, caller, scope, allowance, at);
         pass.rate = Some(standing);
         if passes {
             return Ok(());
@@ -148,14 +180,14 @@ impl Limiter {
         caller: Caller,
         plan: &Plan,
         api: &ApiLimits,
-        now: u64,
+        at: At,
         pass: &mut Pass,
     ) -> Result<Option<(Key, u64)>, Box<Exceeded>> {
         let (Quota::Limited(allowance), scope) = plan.quota() else { return Ok(None) };
         if api.skips_quota() {
             return Ok(None);
         }
-        let (taken, standing, passes) = self.take("quota", caller, scope, allowance, now);
+        let (taken, standing, passes) = self.take("quota", caller, scope, allowance, at);
         pass.quota_left = Some(standing);
         if passes { Ok(Some(taken)) } else { Err(Exceeded::new(Which::Quota, &standing, *pass)) }
     }
@@ -166,11 +198,14 @@ impl Limiter {
         caller: Caller,
         scope: Scope,
         allowance: Allowance,
-        now: u64,
+        at: At,
     ) -> ((Key, u64), Standing, bool) {
         let key = Key::new(caller, scope, allowance);
-        let count = self.counters.take(&key, allowance.requests(), now);
-        let passed = Duration::from_nanos(now.saturating_sub(count.start));
+        let count = match at.mode {
+            Mode::Count => self.counters.take(&key, allowance.requests(), at.nanos),
+            Mode::Look => self.counters.look(&key, allowance.requests(), at.nanos),
+        };
+        let passed = Duration::from_nanos(at.nanos.saturating_sub(count.start));
         let standing = Standing {
             name,
             allowance,
@@ -262,6 +297,30 @@ mod tests {
         };
         assert_eq!(told(pass.rate), Some(("rate", 5, 3, 6)));
         assert_eq!(told(pass.quota_left), Some(("quota", 3, 1, 96)));
+    }
+
+    #[test]
+    fn who_looks_counts_nothing() {
+        let (scene, plan, api) = (Scene::new(), plan(2.0, 3), api(9.0));
+        let caller = Some((Caller::new(None, "a"), &plan));
+        let method = &Method::GET;
+        let asking = Asking { caller, api: &api, method, paths: ["/api/x", "/x"], ambiguous: false };
+        let look = |second| {
+            let seen = scene.limiter.look(&asking, || scene.start + Duration::from_secs(second));
+            seen.map(|pass| (pass.rate.unwrap().remaining, pass.quota_left.unwrap().remaining))
+        };
+        let count = |second| scene.ask("a", &plan, &api, &Method::GET, second).unwrap();
+        assert_eq!([look(0).unwrap(), look(0).unwrap()], [(2, 3), (2, 3)]);
+        count(0);
+        assert_eq!([look(1).unwrap(), look(1).unwrap()], [(1, 2), (1, 2)]);
+        count(1);
+        for _ in 0..2 {
+            let exceeded = look(2).unwrap_err();
+            assert_eq!((exceeded.which, exceeded.renewed_in), (Which::Rate, Some(Duration::from_secs(8))));
+        }
+        // The window has ended, and nobody has opened another.
+        assert_eq!(look(11).unwrap(), (2, 1));
+        count(12);
     }
 
     #[test]

@@ -223,6 +223,16 @@ impl PathTemplate {
     }
 }
 
+/// As it is written, but for the names of parameters, which do not matter.
+impl fmt::Display for PathTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|segment| match segment {
+            Segment::Literal(literal) => write!(f, "/{literal}"),
+            Segment::Parameter(before, after) => write!(f, "/{before}{{}}{after}"),
+        })
+    }
+}
+
 /// The segments of a path without the empty one that a slash at its end makes.
 fn without_end(segments: &[Segment]) -> &[Segment] {
     match segments {

@@ -29,6 +29,30 @@ pub struct Selection {
     pub defaults: Vec<Arc<str>>,
 }
 
+/// Policies that are chosen for a token, and by what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice<'c> {
+    /// By what.
+    pub by: By<'c>,
+    /// Their ids.
+    pub ids: Vec<&'c str>,
+}
+
+/// What chooses policies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum By<'c> {
+    /// The claim at this path, which names them.
+    Claim(&'c str),
+    /// The client that the token names.
+    Client,
+    /// Rules about other claims.
+    Rules,
+    /// These scopes of the token.
+    Scopes(Vec<&'c str>),
+    /// Nothing that the token says: they are the defaults of the API.
+    Default,
+}
+
 /// The mapping of scopes to policies.
 #[derive(Clone, Debug)]
 pub struct Scopes {
@@ -124,26 +148,59 @@ impl Selection {
         Ok(grant)
     }
 
-    /// The policies that the token names, by a text or a list of texts; all of them must be known.
+    /// Which policies are chosen for a token, and why; whether there are such policies is another
+    /// question.
+    #[must_use]
+    pub fn choices<'s>(&'s self, claims: &'s Claims, of_client: Option<&'s str>) -> Vec<Choice<'s>> {
+        let by_client = self.client_policy(of_client).map(|id| Choice { by: By::Client, ids: vec![id] });
+        let by_claim =
+            || self.base_ids(claims).map(|(path, ids)| Choice { by: By::Claim(path.as_str()), ids });
+        let named = by_client.or_else(by_claim);
+        let ids = |ids: Vec<&'s Arc<str>>| ids.into_iter().map(AsRef::as_ref).collect::<Vec<&str>>();
+        let by_rules = self.rules.as_ref().map(|rules| ids(rules.policies_of(claims)));
+        let by_rules = by_rules.filter(|ids| !ids.is_empty()).map(|ids| Choice { by: By::Rules, ids });
+        let of_token = self.scopes.as_ref().map(|scopes| (scopes, scopes.claims.of(claims)));
+        let by_scopes = of_token.filter(|(_, of_token)| !of_token.is_empty()).map(|(scopes, of_token)| {
+            let ids = ids(scopes.policies_of(&of_token));
+            Choice { by: By::Scopes(of_token), ids }
+        });
+        let mut choices: Vec<Choice<'_>> = [named, by_rules, by_scopes].into_iter().flatten().collect();
+        let denies = self.rules.as_ref().is_some_and(|rules| rules.no_match == NoMatch::Deny);
+        if choices.is_empty() && !denies && !self.defaults.is_empty() {
+            choices.push(Choice { by: By::Default, ids: ids(self.defaults.iter().collect()) });
+        }
+        choices
+    }
+
+    /// The policy of the client, unless claims name policies.
+    fn client_policy<'c>(&self, of_client: Option<&'c str>) -> Option<&'c str> {
+        of_client.filter(|_| self.base_claims.is_empty())
+    }
+
+    /// The policies that the token names, by a text or a list of texts, and the claim that does.
+    fn base_ids<'c>(&'c self, claims: &'c Claims) -> Option<(&'c ClaimPath, Vec<&'c str>)> {
+        self.base_claims.iter().find_map(|path| match path.find(claims)? {
+            Value::String(id) if !id.is_empty() => Some((path, vec![id.as_str()])),
+            Value::Array(ids) => {
+                let ids: Vec<&str> =
+                    ids.iter().filter_map(Value::as_str).filter(|id| !id.is_empty()).collect();
+                Some((path, ids)).filter(|(_, ids)| !ids.is_empty())
+            }
+            _ => None,
+        })
+    }
+
+    /// The policies that the token names; all of them must be known.
     fn base_policies<'s>(
         &self,
         claims: &Claims,
         of_client: Option<&str>,
         set: &'s PolicySet,
     ) -> Result<Vec<&'s Arc<Policy>>, Refusal> {
-        if let Some(id) = of_client.filter(|_| self.base_claims.is_empty()) {
+        if let Some(id) = self.client_policy(of_client) {
             return Ok(vec![set.get(&self.org_id, id).ok_or(Reason::PolicyUnknown)?]);
         }
-        let ids = self.base_claims.iter().find_map(|path| match path.find(claims)? {
-            Value::String(id) if !id.is_empty() => Some(vec![id.as_str()]),
-            Value::Array(ids) => {
-                let ids: Vec<&str> =
-                    ids.iter().filter_map(Value::as_str).filter(|id| !id.is_empty()).collect();
-                Some(ids).filter(|ids| !ids.is_empty())
-            }
-            _ => None,
-        });
-        let Some(ids) = ids else { return Ok(Vec::new()) };
+        let Some((_, ids)) = self.base_ids(claims) else { return Ok(Vec::new()) };
         let known = ids.iter().map(|id| set.get(&self.org_id, id)).collect::<Option<Vec<_>>>();
         known.map(each_once).ok_or_else(|| Reason::PolicyUnknown.into())
     }

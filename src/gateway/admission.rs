@@ -1,0 +1,235 @@
+//! What is decided about a request before its upstream hears of it, in order.
+//!
+//! Nothing here knows of bodies and connections: the same decisions can be made about a request that is
+//! only described, to explain what would become of it.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, Uri, request::Parts};
+
+use super::{
+    api::Api,
+    compile::{Route, Snapshot},
+    explained,
+    limit::{self, Gate},
+    target::{BadTarget, Target},
+};
+use crate::{
+    access::Wanted,
+    auth::Authentication,
+    explain::Observer,
+    limits::{Asking, Pass},
+    middleware::{NeedsToken, Operation, ResourceMetadata, Verdict},
+    refusal::{Profile, Reason, Refusal},
+    session::Session,
+};
+
+/// Where a request leads.
+pub(super) struct Found<'r> {
+    pub(super) api: &'r Api,
+    pub(super) target: Target<'r>,
+    /// How much of the decoded path the listen path takes.
+    pub(super) taken: usize,
+}
+
+/// A request that leads to no API.
+pub(super) enum Elsewhere<'r> {
+    /// Its path is not clean: this is the one that is meant.
+    Redirect(String),
+    /// It asks for the metadata of an API.
+    Metadata(&'r ResourceMetadata),
+    Refused(Reason),
+}
+
+/// Finds the API of a request with this URI and the rest of its head.
+pub(super) fn find<'r>(
+    snapshot: &'r Snapshot,
+    uri: &'r Uri,
+    parts: &Parts,
+    observer: impl Observer,
+) -> Result<Found<'r>, Elsewhere<'r>> {
+    let target = Target::new(uri, parts);
+    observer.note(|| explained::target(&target));
+    let target = target.map_err(|bad| match bad {
+        BadTarget::Unclean(clean) => Elsewhere::Redirect(clean),
+        BadTarget::Invalid => Elsewhere::Refused(Reason::BadRequest),
+    })?;
+    let route = snapshot.router.find(&target.host_name, &target.path);
+    observer.note(|| explained::route(route.map(|(route, _)| route), &target));
+    match route {
+        Some((Route::Api(api), taken)) => Ok(Found { api, target, taken }),
+        Some((Route::Metadata(api), taken)) => {
+            let is_it = parts.method == Method::GET && taken == target.path.len();
+            let metadata = api.metadata.as_ref().filter(|_| is_it);
+            Err(metadata.map_or(Elsewhere::Refused(Reason::NotFound), Elsewhere::Metadata))
+        }
+        None => Err(Elsewhere::Refused(Reason::NotFound)),
+    }
+}
+
+/// A request for an API, as far as decisions depend on where it leads.
+#[derive(Clone, Copy)]
+pub(super) struct Admission<'r> {
+    pub(super) api: &'r Api,
+    /// In whose words answers are given.
+    pub(super) profile: Profile,
+    pub(super) target: &'r Target<'r>,
+    /// How much of the decoded path the listen path takes.
+    pub(super) taken: usize,
+}
+
+/// What was decided about a request.
+pub(super) enum Admitted<'r> {
+    /// It is answered here.
+    Answer(Response<Bytes>),
+    /// It goes to the upstream.
+    Forward(Forward<'r>),
+}
+
+/// A request that goes to the upstream.
+#[derive(Default)]
+pub(super) struct Forward<'r> {
+    pub(super) session: Option<Session>,
+    pub(super) operation: Option<&'r Operation>,
+    /// What is left of its limits; nothing for a preflight, which has none.
+    pub(super) pass: Option<Pass>,
+}
+
+impl<'r> Admission<'r> {
+    pub(super) fn new(found: &'r Found<'r>, profile: Profile) -> Self {
+        Self { api: found.api, profile, target: &found.target, taken: found.taken }
+    }
+
+    /// What CORS makes of the request, before anything else is asked.
+    pub(super) fn preflight(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        has_body: bool,
+        observer: impl Observer,
+    ) -> Verdict {
+        let Some(cors) = &self.api.cors else { return Verdict::GoOn };
+        let verdict = cors.receive(method, headers, has_body);
+        observer.note(|| explained::cors(&verdict));
+        verdict
+    }
+
+    /// Everything else. A request that passes is counted, unless somebody only wants to see it pass.
+    pub(super) async fn run(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        gate: &Gate,
+        observer: impl Observer,
+    ) -> Result<Admitted<'r>, Refusal> {
+        let api = self.api;
+        let below = self.target.path_below(self.taken);
+        if let Some(metadata) = api.metadata.as_ref().filter(|metadata| metadata.is_at(below))
+            && *method == Method::GET
+        {
+            observer.note(explained::metadata);
+            return Ok(Admitted::Answer(metadata.response()));
+        }
+        let operation = api.operation(method, below, self.target.ambiguous);
+        observer.note(|| explained::operation(operation, self.target));
+        let session = match self.demand(method, headers, operation, observer) {
+            Some(authentication) => {
+                let session = self.authenticate(authentication, headers, observer).await?;
+                self.authorize(&session, method, observer)?;
+                Some(session)
+            }
+            None => None,
+        };
+        let pass = self.limit(method, session.as_ref(), gate, observer).await?;
+        match operation.and_then(|operation| operation.mock.as_ref()) {
+            Some(mock) => {
+                observer.note(explained::mock);
+                let mut response = mock.response();
+                limit::tell(&pass, self.profile, response.headers_mut());
+                Ok(Admitted::Answer(response))
+            }
+            None => Ok(Admitted::Forward(Forward { session, operation, pass: Some(pass) })),
+        }
+    }
+
+    /// What a request of this operation must show of who it is from, if it must.
+    fn demand(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        operation: Option<&Operation>,
+        observer: impl Observer,
+    ) -> Option<&'r Authentication> {
+        let Some(authentication) = &self.api.authentication else {
+            observer.note(explained::open_api);
+            return None;
+        };
+        let below = self.target.path_below(self.taken);
+        let needs = self.api.needs_token(operation, method, below);
+        let is_due = match needs {
+            NeedsToken::Always => true,
+            NeedsToken::IfThereIsOne => authentication.has_credential(headers, self.target.query),
+            NeedsToken::Never => false,
+        };
+        observer.note(|| explained::demand(needs, is_due));
+        is_due.then_some(authentication)
+    }
+
+    /// The session of the caller.
+    pub(super) async fn authenticate<O: Observer>(
+        &self,
+        authentication: &Authentication,
+        headers: &HeaderMap,
+        observer: O,
+    ) -> Result<Session, Refusal> {
+        let session = authentication.decide(headers, self.target.query, observer).await?;
+        session.warnings().iter().for_each(|check| observer.warned(check));
+        observer.note(|| explained::api_right(&self.api.id, &session));
+        Ok(session)
+    }
+
+    /// Whether the caller may do what is asked for.
+    fn authorize(&self, session: &Session, method: &Method, observer: impl Observer) -> Result<(), Refusal> {
+        let below = self.target.path_below(self.taken);
+        let wanted = Wanted {
+            api: &self.api.id,
+            method,
+            paths: [&self.target.path, below],
+            ambiguous: self.target.ambiguous,
+        };
+        let granted = session.rights().check(&wanted);
+        if granted != Err(Reason::ApiNotGranted) {
+            observer.note(|| explained::path_right(&wanted, granted));
+        }
+        granted?;
+        let scopes = self.api.check_scopes(session, method, below, self.target.ambiguous);
+        if let Some(check) = session.scope_check() {
+            observer.note(|| explained::scopes(check, session, &scopes));
+        }
+        scopes.map_err(|lacking| Refusal::insufficient_scope(lacking.required, lacking.missing))
+    }
+
+    /// Counts the request, once everything else has let it through; it may be held for a while.
+    async fn limit<O: Observer>(
+        &self,
+        method: &Method,
+        session: Option<&Session>,
+        gate: &Gate,
+        observer: O,
+    ) -> Result<Pass, Refusal> {
+        let below = self.target.path_below(self.taken);
+        let caller = session.and_then(|session| Some((session.caller(), session.plan(&self.api.id)?)));
+        let asking = Asking {
+            caller,
+            api: &self.api.limits,
+            method,
+            paths: [&self.target.path, below],
+            ambiguous: self.target.ambiguous,
+        };
+        if O::WATCHES {
+            let seen = gate.look(&asking);
+            observer.note(|| explained::limits(&seen));
+            return seen;
+        }
+        gate.admit(&asking).await
+    }
+}

@@ -1,0 +1,147 @@
+//! The steps of an admission in words, for [`explain`](crate::explain).
+
+use super::{
+    compile::Route,
+    target::{BadTarget, Target},
+};
+use crate::{
+    access::{MissingScopes, Wanted},
+    explain::{Outcome, Step},
+    limits::{Pass, Standing},
+    middleware::{NeedsToken, Operation, Verdict},
+    policy::Policy,
+    refusal::{Reason, Refusal},
+    session::{ScopeCheck, Session},
+};
+
+/// What is asked for, if it can be read.
+pub(super) fn target(target: &Result<Target<'_>, BadTarget>) -> Step {
+    let (outcome, found) = match target {
+        Ok(target) if target.ambiguous => {
+            let found = format!("{}, which servers may read in more than one way", target.path);
+            (Outcome::Passed, found)
+        }
+        Ok(target) => (Outcome::Passed, target.path.to_string()),
+        Err(BadTarget::Unclean(clean)) => (Outcome::Passed, format!("a path that is cleaned first: {clean}")),
+        Err(BadTarget::Invalid) => {
+            let found = "none: the method, the path, the host or the framing is not acceptable";
+            (Outcome::Failed(Reason::BadRequest), found.to_owned())
+        }
+    };
+    Step::new("request", outcome, found).expecting("one that can be forwarded")
+}
+
+/// Who answers.
+pub(super) fn route(route: Option<&Route>, target: &Target<'_>) -> Step {
+    let place = if target.host_name.is_empty() { "any host" } else { &target.host_name };
+    let (outcome, found) = match route {
+        Some(Route::Api(api)) => {
+            (Outcome::Passed, format!("{}, which listens at {}", api.id, api.listen_path.value))
+        }
+        Some(Route::Metadata(api)) => (Outcome::Passed, format!("the metadata of {}", api.id)),
+        None => (Outcome::Failed(Reason::NotFound), "none".to_owned()),
+    };
+    Step::new("api", outcome, found).expecting(format!("one that listens for {} on {place}", target.path))
+}
+
+/// What CORS makes of it.
+pub(super) fn cors(verdict: &Verdict) -> Step {
+    let found = match verdict {
+        Verdict::GoOn => "no preflight that is answered here",
+        Verdict::PassThrough => "a preflight, which the upstream answers without a token",
+        Verdict::Answer(_) => "a preflight, which is answered here",
+    };
+    Step::new("cors", Outcome::Passed, found)
+}
+
+/// The metadata of the API is asked for.
+pub(super) fn metadata() -> Step {
+    Step::new("metadata", Outcome::Passed, "the protected resource metadata, which is for everybody")
+}
+
+/// Which operation is meant.
+pub(super) fn operation(operation: Option<&Operation>, target: &Target<'_>) -> Step {
+    let found = match operation {
+        Some(operation) => format!("{} {}", operation.method, operation.path),
+        None if target.ambiguous => "none: the path could be read in more than one way".to_owned(),
+        None => "none that is configured on its own".to_owned(),
+    };
+    Step::new("operation", Outcome::Passed, found)
+}
+
+/// Nobody has to show who they are.
+pub(super) fn open_api() -> Step {
+    Step::new("authentication", Outcome::Passed, "none: the API is open to everybody")
+}
+
+/// Whether somebody has to.
+pub(super) fn demand(needs: NeedsToken, is_due: bool) -> Step {
+    let found = match (needs, is_due) {
+        (NeedsToken::Always, _) => "a credential is needed",
+        (NeedsToken::IfThereIsOne, true) => "a credential is optional here; there is one, which must be good",
+        (NeedsToken::IfThereIsOne, false) => "a credential is optional here, and there is none",
+        (NeedsToken::Never, _) => "the operation ignores credentials",
+    };
+    let outcome = if is_due { Outcome::Passed } else { Outcome::Skipped };
+    Step::new("authentication", outcome, found)
+}
+
+/// Whether the caller may use the API at all.
+pub(super) fn api_right(api: &str, session: &Session) -> Step {
+    let reason = session.rights().on(api).err();
+    let found = if reason.is_some() { "not granted" } else { "granted" };
+    let policies: Vec<&str> = session.policies().map(|policy: &Policy| &*policy.id).collect();
+    Step::new("api_right", Outcome::of(reason), format!("{found} by {}", policies.join(", ")))
+        .expecting(format!("the API {api}"))
+}
+
+/// And this path with this method.
+pub(super) fn path_right(wanted: &Wanted<'_>, granted: Result<(), Reason>) -> Step {
+    let found = match granted {
+        Ok(()) => "granted",
+        Err(_) if wanted.ambiguous => "not granted: servers may read the path in more than one way",
+        Err(_) => "not granted: no allowed_urls entry covers it",
+    };
+    let [whole, below] = wanted.paths;
+    Step::new("path_right", Outcome::of(granted.err()), found)
+        .expecting(format!("{} {whole}, or {below} below the listen path", wanted.method))
+}
+
+/// Whether the scopes of the token are enough for the operation.
+pub(super) fn scopes(check: &ScopeCheck, session: &Session, result: &Result<(), MissingScopes>) -> Step {
+    let own = check.claims.of(session.claims()).join(" ");
+    let step = |outcome, found| Step::new("scopes", outcome, found);
+    match result {
+        Ok(()) => step(Outcome::Passed, own).expecting("the scopes that the operation asks for"),
+        Err(MissingScopes { required, missing }) => {
+            let failed = Outcome::Failed(Reason::ScopeInsufficient);
+            step(failed, format!("{own} (lacking: {missing})")).expecting(required.clone())
+        }
+    }
+}
+
+/// What is left of the limits. Nothing was counted.
+pub(super) fn limits(seen: &Result<Pass, Refusal>) -> Step {
+    let left = |standing: &Standing| {
+        let time = standing.renewed_in.map(|time| format!(", renewed in {} s", time.as_secs()));
+        let (remaining, all) = (standing.remaining, standing.allowance.requests());
+        format!("{}: {remaining} of {all} left{}", standing.name, time.unwrap_or_default())
+    };
+    match seen {
+        Ok(pass) => {
+            let left: Vec<String> = [&pass.rate, &pass.quota_left].into_iter().flatten().map(left).collect();
+            let found = if left.is_empty() { "none of this caller".to_owned() } else { left.join("; ") };
+            Step::new("limits", Outcome::Passed, found)
+        }
+        Err(refusal) => {
+            let reason = refusal.reason();
+            Step::new("limits", Outcome::Failed(reason), format!("used up: {}", reason.code()))
+        }
+    }
+    .expecting("one more request; none is counted for this explanation")
+}
+
+/// The operation has an answer of its own.
+pub(super) fn mock() -> Step {
+    Step::new("mock", Outcome::Passed, "the operation is answered here, as it is mocked")
+}
