@@ -14,8 +14,9 @@ use crate::{
     auth::{Credential, Place, Places},
     gateway,
     jwt::{
-        Algorithm, AlgorithmSet, ClaimPath, Error, Evidence, KeySet, Rules, SubjectClaims, Token, import_key,
-        json,
+        Algorithm, AlgorithmSet, Check, ClaimPath, ClaimRule, Comparison, Error, Evidence, Expect, KeySet,
+        Locator, Outcome, Quantifier, Requirement, Rules, SubjectClaims, Token, import_key,
+        json::{self, Value},
         jwe::{
             AesSize, ContentEncryption, Decryption, KeyManagement, encrypt::EncryptionKey,
             import_decryption_keys,
@@ -116,7 +117,8 @@ fn decryption() -> Option<(Decryption, EncryptionKey)> {
     Some((Decryption::new(keys).ok()?, EncryptionKey::from_text(&own.to_string(), None, wrap).ok()?))
 }
 
-/// A path into claims, a line end, and claims that are signed well.
+/// A path into claims or a JSON Pointer, a line end, and claims that are signed well: what is found there
+/// keeps a rule that asks for it, and no other.
 pub fn claims(octets: &[u8]) {
     static SIGNER: LazyLock<Option<SigningKey>> =
         LazyLock::new(|| SigningKey::from_secret(Algorithm::HS256, &SECRET).ok());
@@ -133,9 +135,52 @@ pub fn claims(octets: &[u8]) {
         let _ = strict.walk(&claims);
     }
     let _ = (lenient.find(&claims), SubjectClaims::new([path]));
-    let rules = Rules::new(Algorithm::HS256.into());
+    let mut rules = Rules::new(Algorithm::HS256.into());
     let _ = rules.subject(&claims);
-    let _ = rules.check(Evidence { header: token.header(), claims: &claims, now: 1_700_000_000 }, |_| ());
+    let evidence = Evidence { header: token.header(), claims: &claims, now: 1_700_000_000 };
+    let _ = rules.check(evidence, |_| ());
+    let Ok(claim) = Locator::parse(path) else { return };
+    let found = claim.find(&claims).filter(|value| **value != Value::Null);
+    for (expect, passes) in rules_about(found) {
+        let rule = ClaimRule { claim: claim.clone(), optional: false, expect };
+        let check = Check::new(Requirement::Claim(rule)).named("fuzzed");
+        rules.unset("fuzzed");
+        rules.set(check);
+        let outcome = rules.walk(evidence).find(|checked| **checked.check().name() == *"fuzzed");
+        let words = outcome.as_ref().map(|checked| (checked.expected(), checked.found()));
+        let outcome = outcome.map(|checked| *checked.outcome() == Outcome::Passed);
+        assert_eq!(outcome, Some(passes), "{words:?}");
+    }
+}
+
+/// Rules about a claim that is this, and whether it keeps them.
+fn rules_about(found: Option<&Value>) -> Vec<(Expect, bool)> {
+    let Some(value) = found else { return vec![(Expect::Present, false), (Expect::Absent, true)] };
+    let own = || vec![value.clone()];
+    let mut rules = vec![
+        (Expect::Present, true),
+        (Expect::Absent, false),
+        (Expect::OneOf(own()), true),
+        (Expect::NoneOf(own()), false),
+    ];
+    match value {
+        Value::String(text) => {
+            rules.push((Expect::StartsWith(text.clone()), true));
+            rules.push((Expect::EndsWith(text.clone()), true));
+            rules.push((Expect::EndsWith(format!("{text}x")), false));
+        }
+        Value::Array(elements) => {
+            rules.push((Expect::Elements(Quantifier::Only, elements.clone()), true));
+            rules.push((Expect::Elements(Quantifier::All, elements.clone()), true));
+            rules.push((Expect::Elements(Quantifier::None, elements.clone()), elements.is_empty()));
+        }
+        Value::Number(number) => {
+            rules.push((Expect::Compare(Comparison::AtLeast, *number), true));
+            rules.push((Expect::Compare(Comparison::GreaterThan, *number), false));
+        }
+        Value::Null | Value::Bool(_) | Value::Object(_) => {}
+    }
+    rules
 }
 
 /// A JSON text: what is read is written and read again, and a common reader agrees that it is JSON.
@@ -317,7 +362,16 @@ mod tests {
     }
 
     fn signed_claims() -> Vec<Vec<u8>> {
-        let paths = ["sub", "realm_access.roles.0", "https://idp.example/roles", "a\\.b.c", ".", "a.*"];
+        let paths = [
+            "sub",
+            "realm_access.roles.0",
+            "https://idp.example/roles",
+            "a\\.b.c",
+            ".",
+            "a.*",
+            "/aud/0",
+            "/exp",
+        ];
         let payload = |token: &Vec<u8>| {
             let payload = URL_SAFE_NO_PAD.decode(token.split(|octet| *octet == b'.').nth(1)?).ok()?;
             payload.starts_with(b"{").then_some(payload)
