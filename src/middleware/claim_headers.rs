@@ -147,17 +147,11 @@ fn joined<'c>(
     write: impl Fn(Cow<'c, str>) -> Cow<'c, str>,
 ) -> Result<Cow<'c, str>, NotForwardable> {
     let Value::Array(elements) = claim else { return Ok(write(plain(claim))) };
-    let mut text = String::new();
-    for (n, element) in elements.iter().enumerate() {
-        let element = write(plain(element));
-        if element.contains(separator) {
-            // One element would be read as two.
-            return Err(NotForwardable);
-        }
-        if n > 0 {
-            text.push_str(separator);
-        }
-        text.push_str(&element);
+    let elements: Vec<_> = elements.iter().map(|element| write(plain(element))).collect();
+    let text = elements.join(separator);
+    // An element could hold the separator, or a part of it at an end: others would be read.
+    if !elements.is_empty() && !text.split(separator).eq(elements.iter().map(AsRef::as_ref)) {
+        return Err(NotForwardable);
     }
     Ok(text.into())
 }
@@ -215,6 +209,10 @@ mod tests {
             (&plain, r#"[["a","b"]]"#, Err(NotForwardable)),
             (&bars, r#"["a,b","c d"]"#, Ok("a,b | c d")),
             (&bars, r#"["a | b"]"#, Err(NotForwardable)),
+            // "a | | b" is read as "a" and "| b".
+            (&bars, r#"["a |","b"]"#, Err(NotForwardable)),
+            (&bars, r#"["a|","|b"]"#, Ok("a| | |b")),
+            (&Form::Plain("||".into()), r#"["a|","b"]"#, Err(NotForwardable)),
             (&percent, r#""a b/é\n""#, Ok("a%20b%2F%C3%A9%0A")),
             (&percent, r#"["a,b","c"]"#, Ok("a%2Cb,c")),
             (&Form::Percent("-".into()), r#"["a-b"]"#, Err(NotForwardable)),

@@ -109,9 +109,8 @@ impl Operations {
     /// take the path for another one of the document.
     #[must_use]
     pub fn needs_token(&self, operation: &Operation, method: &Method, path: &str) -> NeedsToken {
-        let rank = Some(operation.path.rank());
-        let could_be_meant = |item: &&PathItem| item.could_be_meant(path, rank);
-        let mut meant = self.paths.iter().filter(could_be_meant);
+        let asked = Asked::new(path, Some(&operation.path));
+        let mut meant = self.paths.iter().filter(|item| asked.could_mean(item));
         match operation.authentication {
             NeedsToken::Always => NeedsToken::Always,
             loose if operation.method == method && meant.all(|item| item.path == operation.path) => loose,
@@ -128,9 +127,9 @@ impl Operations {
         ambiguous: bool,
     ) -> impl Iterator<Item = &SchemeScopes> {
         let found = if ambiguous { None } else { self.item(path) };
-        let rank = found.map(|item| item.path.rank());
+        let asked = Asked::new(path, found.map(|item| &item.path));
         let others = self.paths.iter().filter(|_| self.have_scopes);
-        let meant = others.filter(move |item| ambiguous || item.could_be_meant(path, rank));
+        let meant = others.filter(move |item| ambiguous || asked.could_mean(item));
         iter::once(found).chain(meant.map(Some)).map(move |item| {
             let own = item.and_then(|item| item.operation(method)?.scopes.as_ref());
             own.unwrap_or(&self.scopes)
@@ -144,17 +143,48 @@ impl Operations {
 }
 
 impl PathItem {
-    /// Whether some server could take a path for this one, which leaves open no more than `rank` does.
-    fn could_be_meant(&self, path: &str, rank: Option<Rank>) -> bool {
-        rank.is_none_or(|rank| self.path.rank() <= rank) && self.path.matches(path, Reading::Loose)
-    }
-
     /// The operation of this method. HEAD asks for what GET would, so it follows GET unless the document
     /// says otherwise (RFC 9110 section 9.3.2).
     fn operation(&self, method: &Method) -> Option<&Operation> {
         let of = |method: &Method| self.operations.iter().find(|operation| operation.method == method);
         of(method).or_else(|| if method == Method::HEAD { of(&Method::GET) } else { None })
     }
+}
+
+/// The path of a request, as servers may read it that are less exact than we.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    path: &'a str,
+    /// The path without what looks like the extension of a file, which some take for the format of the
+    /// answer and no part of the name.
+    bare: Option<&'a str>,
+    /// How much that leaves open which we found.
+    rank: Option<Rank>,
+}
+
+impl<'a> Asked<'a> {
+    /// This path, and the one of the document that it is to us.
+    fn new(path: &'a str, found: Option<&PathTemplate>) -> Self {
+        let is_written = found.is_some_and(PathTemplate::ends_as_written);
+        let bare = if is_written { None } else { without_extension(path) };
+        Self { path, bare, rank: found.map(PathTemplate::rank) }
+    }
+
+    /// Whether some server could take the path for this one, which leaves open no more than what we
+    /// found.
+    fn could_mean(&self, item: &PathItem) -> bool {
+        let matches = |path: &str| item.path.matches(path, Reading::Loose);
+        self.rank.is_none_or(|rank| item.path.rank() <= rank)
+            && (matches(self.path) || self.bare.is_some_and(matches))
+    }
+}
+
+/// The path without the extension of its last segment, if that has one.
+fn without_extension(path: &str) -> Option<&str> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let (before, last) = path.split_at_checked(path.rfind('/')?.checked_add(1)?)?;
+    let (name, _) = Reading::Loose.of_segment(last).rsplit_once('.')?;
+    path.get(..before.len().checked_add(name.len())?).filter(|_| !name.is_empty())
 }
 
 /// How much a path leaves open: the number of its parameters, and of those that are a whole segment.
@@ -212,6 +242,14 @@ impl PathTemplate {
             && asked.next().is_none()
     }
 
+    /// Whether the document says itself how such paths end, extension and all.
+    fn ends_as_written(&self) -> bool {
+        match self.0.last() {
+            Some(Segment::Parameter(_, after)) => after.contains('.'),
+            Some(Segment::Literal(_)) | None => true,
+        }
+    }
+
     fn rank(&self) -> Rank {
         let parameters = || {
             self.0.iter().filter_map(|segment| match segment {
@@ -231,6 +269,12 @@ impl fmt::Display for PathTemplate {
             Segment::Parameter(before, after) => write!(f, "/{before}{{}}{after}"),
         })
     }
+}
+
+/// Whether two texts are one to a server that ignores letter case, that of all letters.
+fn is_same_word(a: &str, b: &str) -> bool {
+    let letters = |text: &str| text.to_uppercase().to_lowercase();
+    a.eq_ignore_ascii_case(b) || (!(a.is_ascii() && b.is_ascii()) && letters(a) == letters(b))
 }
 
 /// The segments of a path without the empty one that a slash at its end makes.
@@ -255,7 +299,9 @@ fn segment(text: &str) -> Result<Segment, TemplateError> {
 impl Segment {
     fn matches(&self, text: &str, reading: Reading) -> bool {
         match self {
-            Self::Literal(literal) if reading == Reading::Loose => literal.eq_ignore_ascii_case(text),
+            Self::Literal(literal) if reading == Reading::Loose => {
+                is_same_word(reading.of_segment(literal), text)
+            }
             Self::Literal(literal) => **literal == *text,
             Self::Parameter(before, after) => {
                 reading.without(text, before, after).is_some_and(|value| !value.is_empty())
@@ -345,18 +391,47 @@ mod tests {
     fn an_open_operation_opens_nothing_beside_it() {
         let operations = Operations::new(
             vec![operation(Method::GET, "/users/{id}", true), operation(Method::GET, "/users/admin", false)],
-            &[PathTemplate::new("/users/me").unwrap()],
+            &["/users/me", "/users/\u{e9}t\u{e9}", "/users/key"].map(|path| PathTemplate::new(path).unwrap()),
             SchemeScopes::default(),
         );
         let is_open = |method: Method, path: &str| is_open(&operations, &method, path);
         assert!(is_open(Method::GET, "/users/7") && is_open(Method::GET, "/users/administrator"));
+        assert!(is_open(Method::GET, "/users/7.json") && is_open(Method::GET, "/users/.me"));
         assert!(!is_open(Method::HEAD, "/users/7") && !is_open(Method::POST, "/users/7"));
-        for path in
-            ["me", "admin", "admin;x=1", "admin;", "admin ", "admin.", "ADMIN", "Me", "me.;x", "7/x", ""]
-        {
+        for path in [
+            "me",
+            "admin",
+            "admin;x=1",
+            "admin;",
+            "admin ",
+            "admin.",
+            "ADMIN",
+            "Me",
+            "me.;x",
+            "7/x",
+            "",
+            "admin.json",
+            "ME.JSON",
+            "me.json;x",
+            "me.json.",
+            "\u{c9}T\u{c9}",
+            "\u{212a}ey",
+        ] {
             assert!(!is_open(Method::GET, &format!("/users/{path}")), "{path}");
         }
     }
+
+    #[test]
+    fn extensions_that_the_document_writes_are_names() {
+        let operations = Operations::new(
+            vec![operation(Method::GET, "/status.json", true), operation(Method::GET, "/{x}/a.json", true)],
+            &["/status", "/{x}/a"].map(|path| PathTemplate::new(path).unwrap()),
+            SchemeScopes::default(),
+        );
+        assert!(is_open(&operations, &Method::GET, "/status.json"));
+        assert!(is_open(&operations, &Method::GET, "/b/a.json"));
+    }
+
     fn scopes(scope: &str) -> SchemeScopes {
         SchemeScopes::new([("jwt".into(), RequiredScopes::one_of(vec![vec![scope.into()]]))])
     }
@@ -402,6 +477,13 @@ mod tests {
             ("/users/7/", &["all", "read"]),
             ("/users/me/", &["all", "me", "read"]),
             ("/users/me ", &["me", "read"]),
+            // To some servers an extension is the format of the answer, and no part of the name.
+            ("/users/me.json", &["me", "read"]),
+            ("/users/7.json", &["read"]),
+            ("/Users/7.json", &["all", "read"]),
+            ("/v1;x/y.xml", &["all", "odd"]),
+            ("/V1/y", &["all", "odd"]),
+            ("/elsewhere.json", &["all"]),
             ("/v1;x/y", &["odd"]),
         ] {
             assert_eq!(get(path), expected, "{path}");
