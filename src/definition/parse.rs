@@ -78,6 +78,11 @@ impl Context<'_> {
             ClaimHeadersParser { context: &mut self, at: at_claimgate.members(&["middleware", "global"]) }
                 .parse(&refined_middleware.global, &request_headers, &operations);
         let told = &authentication.protected_resource_metadata;
+        if told.enabled && told.resource.is_empty() {
+            let at = at.members(&["server", "authentication", "protectedResourceMetadata", "resource"]);
+            let message = "clients refuse metadata that does not name its resource (RFC 9728 section 3.3); write the URL of this API, as they know it";
+            self.warning(&at, message);
+        }
         let derived = if told.auto_derive_scopes { demands.derived() } else { Vec::new() };
         let metadata = told.enabled.then(|| metadata(told, derived));
         let admission = admission?;

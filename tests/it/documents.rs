@@ -520,13 +520,16 @@ fn two_apis_at_one_place() {
 }
 
 #[test]
-fn what_is_not_honoured_yet_is_one_warning() {
+fn what_is_not_honoured_or_missing_is_one_warning() {
     let upstream = Server::up();
     let mut document = keyless("a", &upstream);
     merge(
         &mut document,
         json!({ "x-tyk-api-gateway": {
-        "server": { "eventHandlers": [{ "enabled": true }] },
+        "server": {
+            "eventHandlers": [{ "enabled": true }],
+            "authentication": { "protectedResourceMetadata": { "enabled": true } },
+        },
         "middleware": { "global": { "cache": { "enabled": true } } },
         "invented": 1,
     } }),
@@ -534,7 +537,7 @@ fn what_is_not_honoured_yet_is_one_warning() {
     let output = Setup::new().api(&document).check();
     let lines = lines(&output);
     assert_eq!(output.status.code(), Some(0), "{lines:#?}");
-    for field in ["eventHandlers", "cache", "invented"] {
+    for field in ["eventHandlers", "cache", "invented", "protectedResourceMetadata.resource"] {
         assert_eq!(
             lines.iter().filter(|line| line.starts_with("warning: ") && line.contains(field)).count(),
             1,
