@@ -67,8 +67,13 @@ fn reach_v6(address: Ipv6Addr) -> Reach {
     match address.segments() {
         _ if address.is_loopback() => Reach::Loopback,
         _ if address.is_unspecified() || address.is_multicast() => Reach::Never,
-        // NAT64 (RFC 6052) and 6to4 (RFC 3056) lead to the IPv4 address within.
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => within(high, low),
+        // NAT64 (RFC 6052), 6to4 (RFC 3056) and the first form of IPv4 in IPv6 (RFC 4291 section 2.5.5.1)
+        // lead to the IPv4 address within.
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] | [0, 0, 0, 0, 0, 0, high, low] => {
+            within(high, low)
+        }
+        // NAT64 of the local network (RFC 8215): where the IPv4 address is, only that network knows.
+        [0x64, 0xff9b, 1, ..] => Reach::Private,
         [0xfe80..=0xfebf, ..] => Reach::Never,
         [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] => Reach::Private,
         _ => Reach::Public,
@@ -176,6 +181,9 @@ mod tests {
             ("::ffff:10.0.0.1", Reach::Private),
             ("64:ff9b::a00:1", Reach::Private),
             ("64:ff9b::101:101", Reach::Public),
+            ("64:ff9b:1::a00:1", Reach::Private),
+            ("::10.0.0.1", Reach::Private),
+            ("::169.254.169.254", Reach::Never),
             ("2002:a00:1::", Reach::Private),
             ("2002:a9fe:a9fe::", Reach::Never),
             ("169.254.169.254", Reach::Never),

@@ -61,7 +61,7 @@ impl FetchError {
         Self { reason: reason.into(), is_absent: false }
     }
 
-    /// The server says that there is no such document.
+    /// The server says that there is no such document here.
     pub fn absent(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), is_absent: true }
     }
@@ -157,7 +157,8 @@ fn check_status(status: StatusCode) -> Result<(), FetchError> {
         Ok(())
     } else if status.is_redirection() {
         let reason = format!("answered {status}; redirects are not followed, configure the final URL");
-        Err(FetchError::new(reason))
+        // Often to a page to log in, from a path that the server does not know.
+        Err(FetchError::absent(reason))
     } else if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS {
         Err(FetchError::absent(format!("answered {status}")))
     } else {
@@ -182,6 +183,17 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_a_document_may_be_elsewhere() {
+        for (status, is_absent) in [(200, None), (302, Some(true)), (404, Some(true)), (401, Some(true))]
+            .into_iter()
+            .chain([(429, Some(false)), (500, Some(false)), (204, Some(false))])
+        {
+            let checked = check_status(StatusCode::from_u16(status).unwrap());
+            assert_eq!(checked.err().map(|error| error.is_absent()), is_absent, "{status}");
+        }
+    }
 
     #[test]
     fn how_long_servers_call_sets_fresh() {
