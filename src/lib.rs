@@ -23,7 +23,8 @@
 //!
 //! To follow it in the code: `server/serve.rs`, `gateway/worker.rs`, `gateway/admission.rs`, `auth/authentication.rs`,
 //! `auth/authenticator.rs`, `jwt/token.rs`, `jwt/rules.rs`, `policy/select.rs`, `access/mod.rs`,
-//! `limits/limiter.rs`, `proxy/send.rs`. What is answered when any step says no stands in one table,
+//! `limits/limiter.rs`, `proxy/send.rs`. Who asks why a request is refused has it decided once more by the
+//! same code, before an observer: [`explain`]. What is answered when any step says no stands in one table,
 //! `refusal/table.rs`.
 //!
 //! # How it comes to serve

@@ -3,6 +3,7 @@
 //! `/hello`, `/ready` and `/metrics` answer everybody who can reach the listener. Everything under `/tyk/` needs
 //! the secret in `x-tyk-authorization`; without a secret in the configuration nobody has it.
 
+mod explain;
 mod jwks;
 mod keys;
 
@@ -56,6 +57,7 @@ pub(crate) async fn serve(
         .route("/reload/group", get(reload))
         .route("/kv/status", get(references))
         .merge(jwks::routes())
+        .merge(explain::routes())
         .merge(keys::routes())
         .fallback(|| async { (StatusCode::NOT_FOUND, "Not Found") })
         .layer(from_fn_with_state(admin.clone(), authorize));

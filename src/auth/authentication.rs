@@ -206,6 +206,22 @@ impl Authentication {
         self.security.distinct_schemes().into_iter().any(carries)
     }
 
+    /// Puts a token where the JWT schemes look for one, each place once; gives the query with it, if that is
+    /// such a place.
+    pub(crate) fn put(&self, token: &str, headers: &mut HeaderMap, query: Option<&str>) -> Option<String> {
+        let mut changed: Option<String> = None;
+        for method in self.security.distinct_schemes() {
+            let query = changed.as_deref().or(query);
+            if matches!(**method, Method::Jwt(_))
+                && method.places().locate(headers, query) == Credential::Nothing
+            {
+                let with_token = method.places().put(token, headers, query);
+                changed = with_token.or(changed);
+            }
+        }
+        changed
+    }
+
     /// Takes the credentials of all schemes out of the headers.
     pub fn strip_headers(&self, headers: &mut HeaderMap) {
         for places in &self.places {

@@ -1,5 +1,7 @@
 //! The steps of an authentication in words, for [`explain`](crate::explain).
 
+use std::borrow::Cow;
+
 use super::{Place, Places, refused::without_identity};
 use crate::{
     explain::{Outcome, Step},
@@ -70,13 +72,15 @@ fn credential(name: &str, places: &Places, found: &Result<&str, Reason>) -> Step
 }
 
 /// Decrypting the token.
-pub(super) fn decryption(text: &str, opened: &Result<impl AsRef<str>, Error>) -> Step {
-    let found = |signed: &dyn AsRef<str>| match signed.as_ref() == text {
-        true => "a token that is only signed, which is taken too".to_owned(),
-        false => format!("decrypted: a signed token of {} octets", signed.as_ref().len()),
+pub(super) fn decryption(text: &str, opened: &Result<Cow<'_, str>, Error>) -> Step {
+    let found = |signed: &Cow<'_, str>| {
+        if **signed == *text {
+            "a token that is only signed, which is taken too".to_owned()
+        } else {
+            format!("a signed token of {} octets inside", signed.len())
+        }
     };
-    step("decryption", opened, |signed| found(signed))
-        .expecting("a signed token, encrypted for a key of this API")
+    step("decryption", opened, found).expecting("a signed token, encrypted for a key of this API")
 }
 
 /// Reading the token.

@@ -7,6 +7,8 @@ use http::{
     header::{AUTHORIZATION, COOKIE},
 };
 
+use url::form_urlencoded;
+
 use crate::{percent, refusal::Profile};
 
 /// One kind of place.
@@ -145,6 +147,25 @@ impl Places {
             Cow::Owned(value) => Cow::Owned(value.get(start..).unwrap_or_default().to_owned()),
         };
         if token.is_empty() { Credential::Unreadable } else { Credential::Token(token) }
+    }
+
+    /// Puts a token in the first place; gives the query with it, if that is the place. What can stand in
+    /// no header field is left out.
+    pub(super) fn put(&self, token: &str, headers: &mut HeaderMap, query: Option<&str>) -> Option<String> {
+        let (name, text) = match self.places.first()? {
+            Place::Header(name) if self.bare => (name, token.to_owned()),
+            Place::Header(name) => (name, format!("Bearer {token}")),
+            Place::Cookie(name) => (&COOKIE, format!("{name}={token}")),
+            Place::Query(name) => {
+                let mut pairs = form_urlencoded::Serializer::new(String::new());
+                let pair = pairs.append_pair(name, token).finish();
+                return Some(query.map_or_else(|| pair.clone(), |query| format!("{query}&{pair}")));
+            }
+        };
+        if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
+            headers.append(name, value);
+        }
+        None
     }
 
     /// Takes the credential out of the headers: from each place that is looked at, all copies, and

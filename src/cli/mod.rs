@@ -11,6 +11,7 @@ macro_rules! say {
 
 mod check;
 mod demo;
+mod explain;
 mod run;
 mod signals;
 mod token;
@@ -34,6 +35,10 @@ enum Command {
     Run(RunFlags),
     /// Read everything that `run` would, start nothing, and tell what is wrong.
     Check(RunFlags),
+    /// Tell what becomes of a request, or whether an API takes a token, and why: step by step, with the
+    /// configuration that `run` would have. Ends with 0 if it is let through, 1 if it is refused, and 2 if
+    /// the question or the configuration is wrong.
+    Explain(Box<explain::ExplainFlags>),
     /// Identity provider, echo upstream and gateway in one process: prints requests to try.
     Demo(demo::DemoFlags),
     /// Make keys, their JWKS, and test tokens.
@@ -87,6 +92,7 @@ impl Cli {
         match self.command {
             Command::Run(flags) => run::run(&flags.into()),
             Command::Check(flags) => check::check(&flags.into()),
+            Command::Explain(flags) => explain::explain(*flags),
             Command::Demo(flags) => demo::demo(&flags),
             Command::Token(command) => token::token(command),
         }

@@ -4,7 +4,7 @@
 //! only described, to explain what would become of it.
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response, Uri, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header::LOCATION, request::Parts};
 
 use super::{
     api::Api,
@@ -19,7 +19,7 @@ use crate::{
     explain::Observer,
     limits::{Asking, Pass},
     middleware::{NeedsToken, Operation, ResourceMetadata, Verdict},
-    refusal::{Profile, Reason, Refusal},
+    refusal::{Asked, Manner, Profile, Reason, Refusal},
     session::Session,
 };
 
@@ -66,6 +66,19 @@ pub(super) fn find<'r>(
     }
 }
 
+/// The answer that leads to a clean path.
+pub(super) fn redirect(target: &str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+    match HeaderValue::try_from(target) {
+        Ok(target) => {
+            response.headers_mut().insert(LOCATION, target);
+        }
+        Err(_) => *response.status_mut() = StatusCode::BAD_REQUEST,
+    }
+    response
+}
+
 /// A request for an API, as far as decisions depend on where it leads.
 #[derive(Clone, Copy)]
 pub(super) struct Admission<'r> {
@@ -97,6 +110,16 @@ pub(super) struct Forward<'r> {
 impl<'r> Admission<'r> {
     pub(super) fn new(found: &'r Found<'r>, profile: Profile) -> Self {
         Self { api: found.api, profile, target: &found.target, taken: found.taken }
+    }
+
+    /// The answer to a request that was refused.
+    pub(super) fn refuse(&self, refusal: &Refusal, asked: Asked, is_https: bool) -> Response<Bytes> {
+        let api = self.api;
+        let host = self.target.host.as_ref();
+        let url = api.metadata.as_ref().map(|m| m.url(is_https, host, &api.listen_path.value));
+        let space = api.authentication.as_ref().map(|demand| demand.space(url.as_deref()));
+        let (profile, space) = (self.profile, space.unwrap_or_default());
+        refusal.response(&Manner { profile, asked, space, overrides: &api.overrides })
     }
 
     /// What CORS makes of the request, before anything else is asked.

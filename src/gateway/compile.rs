@@ -2,6 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use bytes::Bytes;
+use http::Response;
+
 use super::{
     api::{Api, Context},
     documents::Parsed,
@@ -14,7 +17,7 @@ use crate::{
     definition::{Definition, KeySource},
     jwks::{Endpoint, Registry, Source},
     middleware::ResourceMetadata,
-    refusal::{Overrides, Profile},
+    refusal::{Asked, Manner, Overrides, Profile, Reason, Refusal, Space},
     secrets::Secret,
 };
 
@@ -88,6 +91,22 @@ impl Snapshot {
             Profile::Tyk => Overrides::default(),
         };
         Self { router, apis, profile: config.errors, overrides, admin_secret: parsed.admin_secret }
+    }
+
+    /// The API with this id.
+    pub(super) fn api(&self, id: &str) -> Option<&Api> {
+        self.apis.iter().find(|api| *api.id == *id).map(AsRef::as_ref)
+    }
+
+    /// The ids of the APIs.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
+        self.apis.iter().map(|api| &*api.id)
+    }
+
+    /// The answer to a request that no API answers.
+    pub(super) fn refuse(&self, reason: Reason, asked: Asked) -> Response<Bytes> {
+        let (profile, overrides) = (self.profile, &self.overrides);
+        Refusal::from(reason).response(&Manner { profile, asked, space: Space::default(), overrides })
     }
 
     /// How many APIs are served.

@@ -15,7 +15,10 @@ use tracing::{error, info, warn};
 use super::{
     compile::{KeySourceInUse, Snapshot},
     documents::{Documents, Parsed},
+    explain::{Explanation, Scene},
     key_figures,
+    limit::Gate,
+    question::{Question, QuestionError},
     references::References,
 };
 use crate::{
@@ -125,6 +128,16 @@ impl Control {
         self.metrics.write(&mut exposition);
         key_figures::write(&self.published.load().sources(None), &mut exposition);
         exposition.into_text()
+    }
+
+    /// What would become of a request, and why, as things are now. Nothing is counted.
+    ///
+    /// # Errors
+    /// [`QuestionError`] when the question is about no API that is served.
+    pub async fn explain(&self, question: &Question) -> Result<Explanation, QuestionError> {
+        let snapshot = self.published.load_full();
+        let (gate, trusted_proxies) = (Gate::new(self.limiter()), &self.config.trusted_proxies);
+        Scene { snapshot: &snapshot, gate, trusted_proxies }.explain(question).await
     }
 
     /// Whether requests are served.

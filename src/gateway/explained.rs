@@ -107,6 +107,12 @@ pub(super) fn path_right(wanted: &Wanted<'_>, granted: Result<(), Reason>) -> St
         .expecting(format!("{} {whole}, or {below} below the listen path", wanted.method))
 }
 
+/// Only the token was asked about.
+pub(super) fn path_not_asked() -> Step {
+    let found = "not asked: describe a request to see its operation, path, scopes and limits";
+    Step::new("path_right", Outcome::Skipped, found)
+}
+
 /// Whether the scopes of the token are enough for the operation.
 pub(super) fn scopes(check: &ScopeCheck, session: &Session, result: &Result<(), MissingScopes>) -> Step {
     let own = check.claims.of(session.claims()).join(" ");
@@ -144,4 +150,15 @@ pub(super) fn limits(seen: &Result<Pass, Refusal>) -> Step {
 /// The operation has an answer of its own.
 pub(super) fn mock() -> Step {
     Step::new("mock", Outcome::Passed, "the operation is answered here, as it is mocked")
+}
+/// What the upstream would get.
+pub(super) fn forwarded<T>(prepared: &Result<T, Refusal>) -> Step {
+    let reason = prepared.as_ref().err().map(Refusal::reason);
+    let found = match reason {
+        None => "nothing stands in the way",
+        Some(Reason::ClaimNotForwardable) => "a claim that a header field would carry cannot stand in one",
+        Some(_) => "the request cannot be made one for the upstream",
+    };
+    Step::new("upstream", Outcome::of(reason), found)
+        .expecting("a request that can go to the upstream; none is sent")
 }

@@ -1,8 +1,10 @@
 //! A request before its limits: held while it is over a rate with a throttle, refused if it stays so.
 
 use std::{
-    cell::Cell,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -19,24 +21,21 @@ const MAX_HELD: usize = 1024;
 
 /// How many requests a thread holds.
 #[derive(Default)]
-struct Held(Cell<usize>);
+struct Held(AtomicUsize);
 
 /// One of them. Dropped when it is held no longer, be it that its client has left.
 struct Place<'h>(&'h Held);
 
 impl Held {
     fn enter(&self) -> Option<Place<'_>> {
-        if self.0.get() >= MAX_HELD {
-            return None;
-        }
-        self.0.set(self.0.get().saturating_add(1));
-        Some(Place(self))
+        let place = Place(self);
+        (self.0.fetch_add(1, Ordering::Relaxed) < MAX_HELD).then_some(place)
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.0.set(self.0.0.get().saturating_sub(1));
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

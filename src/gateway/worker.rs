@@ -4,11 +4,7 @@ use std::{cell::RefCell, net::SocketAddr, rc::Rc, sync::Arc};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{
-    HeaderValue, Request, Response, StatusCode, Version,
-    header::{LOCATION, ORIGIN},
-    request::Parts,
-};
+use http::{Request, Response, Version, header::ORIGIN, request::Parts};
 use hyper::body::{Body as _, Incoming};
 
 use super::{
@@ -23,7 +19,7 @@ use crate::{
     limits::Limiter,
     middleware::{ResourceMetadata, Verdict},
     proxy::{Body, BodyError, ClientBody, Forwarding, Sender, TrustedProxies},
-    refusal::{Asked, Manner, Overrides, Reason, Refusal, Space},
+    refusal::{Asked, Manner, Reason, Refusal, Space},
     telemetry::{Counters, Line, Lines},
 };
 
@@ -106,19 +102,15 @@ impl Worker {
     ) -> (Response<Body>, Option<Reason>) {
         let snapshot = self.snapshot();
         let asked = Asked::new(&parts.method, &parts.headers);
-        let refuse = |refusal: &Refusal, space: Space<'_>, overrides: &Overrides| {
-            let manner = Manner { profile: snapshot.profile, asked, space, overrides };
-            (refusal.response(&manner).map(Body::from), Some(refusal.reason()))
-        };
         let refuse_everywhere = |reason: Reason| {
             self.counters.refused("", reason);
-            refuse(&reason.into(), Space::default(), &snapshot.overrides)
+            (snapshot.refuse(reason, asked).map(Body::from), Some(reason))
         };
         // The target borrows from the URI while the rest of the head changes on the way.
         let uri = std::mem::take(&mut parts.uri);
         let found = match admission::find(&snapshot, &uri, &parts, Unobserved) {
             Ok(found) => found,
-            Err(Elsewhere::Redirect(clean)) => return (redirect(&clean), None),
+            Err(Elsewhere::Redirect(clean)) => return (admission::redirect(&clean).map(Body::from), None),
             Err(Elsewhere::Metadata(metadata)) => return (metadata.response().map(Body::from), None),
             Err(Elsewhere::Refused(reason)) => return refuse_everywhere(reason),
         };
@@ -142,11 +134,7 @@ impl Worker {
             Ok(response) => (response, None),
             Err(refusal) => {
                 self.counters.refused(&api.id, refusal.reason());
-                let metadata = api.metadata.as_ref();
-                let url =
-                    metadata.map(|m| m.url(is_https, found.target.host.as_ref(), &api.listen_path.value));
-                let space = api.authentication.as_ref().map(|demand| demand.space(url.as_deref()));
-                refuse(&refusal, space.unwrap_or_default(), &api.overrides)
+                (admission.refuse(&refusal, asked, is_https).map(Body::from), Some(refusal.reason()))
             }
         };
         if let Some(cors) = &api.cors {
@@ -239,16 +227,4 @@ impl Exchange<'_> {
         }
         Ok(Response::from_parts(head, body))
     }
-}
-
-fn redirect(target: &str) -> Response<Body> {
-    let mut response = Response::new(Body::from(Bytes::new()));
-    *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
-    match HeaderValue::try_from(target) {
-        Ok(target) => {
-            response.headers_mut().insert(LOCATION, target);
-        }
-        Err(_) => *response.status_mut() = StatusCode::BAD_REQUEST,
-    }
-    response
 }

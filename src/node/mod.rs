@@ -3,6 +3,7 @@
 //! Requests are served by workers, one thread each, that share nothing they write to. One more thread
 //! does everything else: the control API and the refreshing of keys and values.
 
+mod explain;
 mod workers;
 
 use std::{
@@ -21,6 +22,7 @@ use tokio::{
 };
 use tracing::{error, info};
 
+pub use explain::{ExplainError, explain};
 use workers::Workers;
 
 use crate::{

@@ -24,6 +24,7 @@ fn everything_else_needs_the_secret() {
         ("DELETE", "/tyk/cache/jwks/a"),
         ("GET", "/tyk/cache/jwks"),
         ("POST", "/tyk/cache/jwks/a"),
+        ("POST", "/tyk/jwt/explain"),
         ("GET", "/tyk/apis/"),
         ("GET", "/tyk/../tyk/reload"),
     ] {

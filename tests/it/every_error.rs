@@ -40,11 +40,29 @@ struct Met<'s> {
     gateway: &'s Gateway,
     /// Nothing, if nobody was left to be answered.
     answer: Option<Answer>,
+    /// What the gateway said would become of the request, if it was asked before.
+    explained: Option<Value>,
 }
 
 impl<'s> Met<'s> {
     const fn answered(gateway: &'s Gateway, answer: Answer) -> Self {
-        Self { gateway, answer: Some(answer) }
+        Self { gateway, answer: Some(answer), explained: None }
+    }
+
+    /// What was said before must be what was met, but for what only the upstream can tell.
+    #[track_caller]
+    fn was_foretold(&self, code: &str) {
+        let (Some(explained), Some(answer)) = (&self.explained, &self.answer) else { return };
+        if code.starts_with("upstream_") {
+            assert_eq!((&explained["allowed"], &explained["answer"]), (&json!(true), &Value::Null), "{code}");
+            return;
+        }
+        let foretold = json!({ "status": answer.status, "reason": code, "body": answer.text() });
+        assert_eq!(explained["answer"], foretold, "{explained:#}");
+        let steps = explained["steps"].as_array().unwrap();
+        let deciding: Vec<&Value> = steps.iter().filter(|step| step["decides"] == true).collect();
+        assert_eq!(deciding.len(), 1, "{explained:#}");
+        assert_eq!((&deciding[0]["reason"], &deciding[0]["outcome"]), (&json!(code), &json!("fail")));
     }
 }
 
@@ -204,7 +222,7 @@ const WAYS: &[Way] = &[
         let mut stream = TcpStream::connect(stage.gateway.address()).unwrap();
         stream.write_all(&Request::new("POST", "/silent/").to_bytes()).unwrap();
         arrived.recv().unwrap();
-        Met { gateway: &stage.gateway, answer: None }
+        Met { gateway: &stage.gateway, answer: None, explained: None }
     }),
 ];
 
@@ -268,7 +286,8 @@ impl Stage {
 
     #[track_caller]
     fn send(&self, request: Request) -> Met<'_> {
-        Met::answered(&self.gateway, self.gateway.send(&request))
+        let explained = Some(self.gateway.explain(&request.described()));
+        Met { explained, ..Met::answered(&self.gateway, self.gateway.send(&request)) }
     }
 
     /// To the API with all rules about claims: a good token but for these changes.
@@ -476,6 +495,7 @@ fn in_rfc_they_are_answered_as_their_rows_say() {
         let (code, row) = (way.code, &page[way.code]);
         let met = (way.meet)(&stage);
         met.gateway.requests_with(&format!("\"reason\":\"{code}\""));
+        met.was_foretold(code);
         let Some(answer) = met.answer else { continue };
         assert_eq!(answer.header("x-flag"), row.flag.as_deref(), "{code}");
         let status = row.rfc.split(' ').next().unwrap();
@@ -517,6 +537,7 @@ fn in_tyk_they_are_answered_as_their_rows_say() {
         let (code, row) = (way.code, &page[way.code]);
         let met = (way.meet)(&stage);
         met.gateway.requests_with(&format!("\"reason\":\"{code}\""));
+        met.was_foretold(code);
         let Some(answer) = met.answer else { continue };
         assert_eq!(answer.header("x-flag"), row.flag.as_deref(), "{code}");
         // Tyk answers a lack of scopes in a form of its own.

@@ -22,6 +22,7 @@ mod encrypted_tokens;
 mod error_overrides;
 mod every_error;
 mod examples;
+mod explain;
 mod http_corpus;
 mod key_fetching;
 mod key_sources;

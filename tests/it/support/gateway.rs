@@ -215,6 +215,15 @@ impl Gateway {
         request.send(self.admin)
     }
 
+    /// What the gateway says would become of a request, or whatever else is asked.
+    #[track_caller]
+    pub(crate) fn explain(&self, question: &Value) -> Value {
+        let answer =
+            self.admin(Request::new("POST", "/tyk/jwt/explain").body(question.to_string().as_bytes()));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        serde_json::from_slice(&answer.body).unwrap()
+    }
+
     #[track_caller]
     pub(crate) fn reload(&self) -> Answer {
         self.admin(Request::get("/tyk/reload?block=true"))

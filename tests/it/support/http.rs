@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use serde_json::{Map, Value, json};
+
 use super::server::{fields, read_chunked, read_head};
 
 /// How long an answer may take before a test fails rather than hangs.
@@ -60,6 +62,17 @@ impl Request {
     pub(crate) fn body(mut self, body: &[u8]) -> Self {
         self.body = body.to_vec();
         self.header("Content-Length", &body.len().to_string())
+    }
+
+    /// The request as `POST /tyk/jwt/explain` takes it.
+    pub(crate) fn described(&self) -> Value {
+        let mut headers: Map<String, Value> = Map::new();
+        for (name, value) in &self.fields {
+            let values = headers.entry(name).or_insert_with(|| json!([]));
+            values.as_array_mut().unwrap().push(value.as_str().into());
+        }
+        headers.entry("Host").or_insert_with(|| json!("gateway.test"));
+        json!({ "method": self.method, "url": self.target, "headers": headers })
     }
 
     /// The octets of the request. `Host` comes first unless a test sets one.

@@ -9,7 +9,7 @@ mod stores;
 
 pub(crate) use self::{
     documents::{api, keyless, merge, scheme},
-    gateway::{Gateway, Setup, binary, shared},
+    gateway::{ADMIN_SECRET, Gateway, Setup, binary, shared},
     http::{Answer, Request, exchange, read_answer},
     keys::{claims, key, key_named, now, provider},
     server::{Recorded, Server, read_head, respond},
