@@ -144,7 +144,7 @@ pub fn claims(octets: &[u8]) {
     for (expect, passes) in rules_about(found) {
         let rule = ClaimRule { claim: claim.clone(), optional: false, expect };
         let check = Check::new(Requirement::Claim(rule)).named("fuzzed");
-        rules.unset("fuzzed");
+        rules.unset(check.requirement());
         rules.set(check);
         let outcome = rules.walk(evidence).find(|checked| **checked.check().name() == *"fuzzed");
         let words = outcome.as_ref().map(|checked| (checked.expected(), checked.found()));

@@ -156,7 +156,7 @@ impl Builder {
         let paths: Vec<_> = claims.into_iter().map(|claim| ClaimPath::lenient(claim.as_ref())).collect();
         let requirement = Requirement::Claims(paths);
         if requirement.flaw().is_some() {
-            return self.rules(|rules| rules.unset(Check::new(requirement).name()));
+            return self.rules(|rules| rules.unset(&requirement));
         }
         self.require(requirement)
     }

@@ -1,5 +1,7 @@
 //! What the claims of a token must say.
 
+use std::mem::discriminant;
+
 use super::{
     AlgorithmSet, Check, Checked, Claims, Error, Outcome, Requirement, SubjectClaims, SubjectError, Window,
     json::{Object, Value},
@@ -76,15 +78,17 @@ impl Rules {
     /// one, and the new one counts; only rules about claims are as many as are added.
     pub fn set(&mut self, check: Check) {
         if !matches!(check.requirement(), Requirement::Claim(_)) {
-            self.unset(check.name());
+            self.unset(check.requirement());
         }
         let place = self.checks.partition_point(|own| own.rank() <= check.rank());
         self.checks.insert(place, check);
     }
 
-    /// Takes out the check of this name. Those of [`Rules::new`] stay.
-    pub fn unset(&mut self, name: &str) {
-        self.checks.retain(|check| **check.name() != *name || check.is_of_every_token());
+    /// Takes out the checks of requirements of this kind, whatever they are called. Those of
+    /// [`Rules::new`] stay.
+    pub fn unset(&mut self, requirement: &Requirement) {
+        let kind = discriminant(requirement);
+        self.checks.retain(|own| discriminant(own.requirement()) != kind || own.is_of_every_token());
     }
 
     /// The checks in their order.
@@ -296,14 +300,23 @@ mod tests {
     }
 
     #[test]
-    fn a_check_of_one_name_replaces_the_other() {
+    fn a_check_of_one_kind_replaces_the_other() {
         let mut rules = with([Requirement::Issuer(vec!["a".into()]), Requirement::Issuer(vec!["b".into()])]);
         assert_eq!(check(&rules, r#"{"iss":"b"}"#), Ok(()));
         assert_eq!(check(&rules, r#"{"iss":"a"}"#), Err(Error::IssuerNotAllowed { issuer: "a".into() }));
-        rules.unset("iss");
-        rules.unset("exp");
+        rules.unset(&Requirement::Issuer(Vec::new()));
+        rules.unset(&Requirement::Expires);
         assert_eq!(check(&rules, "{}"), Ok(()));
         assert_eq!(check(&rules, r#"{"exp":1}"#), Err(Error::Expired), "no owner can do without");
+        // A name takes nothing away from a check of another kind, and saves none of the same.
+        let mut rules = self::rules();
+        rules.set(Check::new(Requirement::Jti).named("iss"));
+        rules.set(Check::new(present("a")).named("iss"));
+        rules.set(Check::new(Requirement::Issuer(vec!["a".into()])).named("other"));
+        rules.set(Check::new(Requirement::Issuer(vec!["b".into()])));
+        assert_eq!(check(&rules, r#"{"iss":"b","a":1}"#), Err(Error::JtiMissing));
+        assert_eq!(check(&rules, r#"{"iss":"b","jti":"1"}"#), Err(Error::ClaimMissing { claim: "a".into() }));
+        assert_eq!(check(&rules, r#"{"iss":"b","jti":"1","a":1}"#), Ok(()));
     }
 
     #[test]
