@@ -178,7 +178,8 @@ impl Places {
                         value.to_str().is_ok_and(|value| !is_bearer(value)) && *name == AUTHORIZATION
                     };
                     let any = self.profile == Profile::Tyk || self.bare;
-                    if any || !headers.get(name).is_some_and(other_scheme) {
+                    // A token behind another credential goes with it: nobody is to use either.
+                    if any || !headers.get_all(name).iter().all(other_scheme) {
                         headers.remove(name);
                     }
                 }
@@ -205,9 +206,11 @@ impl Places {
     }
 }
 
+/// Whether a value is of the scheme `Bearer`. A tab may not follow it, but there are servers that read
+/// one as a space: to call that another scheme would hand them a token that nobody has looked at.
 fn is_bearer(value: &str) -> bool {
     let (scheme, rest) = value.split_at_checked(6).unwrap_or_default();
-    scheme.eq_ignore_ascii_case("bearer") && (rest.is_empty() || rest.starts_with(' '))
+    scheme.eq_ignore_ascii_case("bearer") && (rest.is_empty() || rest.starts_with([' ', '\t']))
 }
 
 /// The values of the parameters with this name; nothing for one that cannot be decoded.
@@ -312,7 +315,7 @@ mod tests {
             ("abc", Nothing, token("abc")),
             ("Bearer", Unreadable, token("Bearer")),
             ("Bearer: abc", Nothing, token("Bearer: abc")),
-            ("Bearer\tabc", Nothing, token("Bearer\tabc")),
+            ("Bearer\tabc", token("\tabc"), token("Bearer\tabc")),
             ("Basic abc", Nothing, token("Basic abc")),
             ("DPoP abc", Nothing, token("DPoP abc")),
             ("Bearerabc", Nothing, token("Bearerabc")),
@@ -388,6 +391,11 @@ mod tests {
         let before = basic.clone();
         places.strip_headers(&mut basic);
         assert_eq!(basic, before);
+        for token in ["Bearer a", "Bearer\ta"] {
+            let mut hidden = headers(&[("authorization", "Basic x"), ("authorization", token)]);
+            places.strip_headers(&mut hidden);
+            assert!(hidden.is_empty(), "{hidden:?}");
+        }
         for (query, stripped) in [
             ("z=1&tok=x&a=%20", Some("z=1&a=%20")),
             ("tok=x", Some("")),
