@@ -86,9 +86,11 @@ struct Entry {
 impl KeyFile {
     /// Reads the file, if there is one yet; nothing after an error.
     pub(super) fn open(path: Option<&Path>, findings: &mut Findings) -> Option<(Self, Vec<StoredKey>)> {
-        let read = match path {
-            Some(path) if path.exists() => read(path, findings).map(|(salt, keys)| (Some(salt), keys)),
-            _ => Ok((None, Vec::new())),
+        let read = match path.map(|path| (path, path.try_exists())) {
+            Some((path, Ok(true))) => read(path, findings).map(|(salt, keys)| (Some(salt), keys)),
+            // A file that cannot be seen is not one that there is not: the first key would replace it.
+            Some((_, Err(error))) => Err(unreadable(&error)),
+            Some((_, Ok(false))) | None => Ok((None, Vec::new())),
         };
         let new = read.and_then(|(salt, keys)| {
             let salt = match salt {
@@ -148,7 +150,7 @@ fn replace(path: &Path, written: &Written) -> io::Result<()> {
 type Read = ([u8; SALT], Vec<StoredKey>);
 
 fn read(path: &Path, findings: &mut Findings) -> Result<Read, String> {
-    let text = fs::read_to_string(path).map_err(|e| format!("the file cannot be read: {e}"))?;
+    let text = fs::read_to_string(path).map_err(|error| unreadable(&error))?;
     let document = Document::parse(path, text).map_err(|finding| finding.message)?;
     let written: Written = Written::deserialize(document.root())
         .map_err(|e| format!("this is not a file of keys: {e}; restore it, or name another file"))?;
@@ -175,6 +177,10 @@ fn read(path: &Path, findings: &mut Findings) -> Result<Read, String> {
         return Err("the keys in this file cannot be used as they are; correct it".into());
     }
     Ok((salt, keys))
+}
+
+fn unreadable(error: &io::Error) -> String {
+    format!("the file cannot be read: {error}")
 }
 
 fn octets<const N: usize>(text: &str) -> Option<[u8; N]> {

@@ -314,6 +314,11 @@ fn a_file_that_is_broken_starts_nothing_and_one_that_cannot_be_written_changes_n
         let started = setup.command("run").output().unwrap();
         assert_eq!(started.status.code(), Some(2), "{text}");
     }
+    // Whether there is one cannot be seen: what it may hold is not given up.
+    let hidden = json!({ "keys": { "file": "in-the-way/keys.json" } });
+    let output = setup().file("in-the-way", "").config(&hidden).check();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("in-the-way/keys.json: the file cannot be read: "), "{said}");
     let gateway = setup().config(&json!({ "keys": { "file": "nowhere/keys.json" } })).start();
     let answer = ask(&gateway, "POST", "/tyk/keys/partner-1", &body(&["a"], json!({})));
     assert_eq!(answer.status, 500);
