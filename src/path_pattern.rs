@@ -4,7 +4,7 @@
 //! A pattern starts where the path starts and ends where a segment ends: `/orders` is about `/orders`
 //! and `/orders/7`, but neither about `/orders-internal` nor about `/private/orders`.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use regex::{Regex, RegexBuilder};
 
@@ -16,6 +16,8 @@ pub struct PathPattern(Pattern);
 enum Pattern {
     /// A path without anything that a pattern can do: compared, not searched.
     Literal(Box<str>),
+    /// The same in whatever letter case.
+    AnyCase(Box<str>),
     Regex {
         /// Up to the end of a segment.
         ended: Regex,
@@ -45,32 +47,28 @@ impl PathPattern {
         if pattern.chars().all(is_plain) {
             return Ok(Self(Pattern::Literal(pattern.into())));
         }
-        let template = with_segments(pattern);
-        let ended = regex(&format!("^(?:{template})(?:/|$)"))?;
-        let slash_ends = pattern.ends_with('/') || pattern.contains("/|") || pattern.contains("/)");
-        let with_slash = if slash_ends { Some(regex(&format!("^(?:{template})"))?) } else { None };
-        Ok(Self(Pattern::Regex { ended, with_slash }))
+        Self::regex(pattern, false)
     }
 
-    /// Reads a path of an OpenAPI document, where nothing but `{name}` is special.
+    /// Reads a pattern that is about every path which some server could take for one of those that it
+    /// is written for. It is asked about a path as [`loosened`] gives it.
     ///
     /// # Errors
-    /// [`PatternError`] when it does not compile.
-    pub fn template(path: &str) -> Result<Self, PatternError> {
-        if path.chars().all(is_plain) {
-            return Self::new(path);
+    /// [`PatternError`] when the pattern does not compile.
+    pub(crate) fn loose(pattern: &str) -> Result<Self, PatternError> {
+        let pattern = pattern.strip_suffix('/').unwrap_or(pattern);
+        if pattern.chars().all(is_plain) {
+            return Ok(Self(Pattern::AnyCase(pattern.into())));
         }
-        let mut pattern = String::with_capacity(path.len());
-        let mut rest = path;
-        while let Some((before, (_, after))) =
-            rest.split_once('{').and_then(|(before, after)| Some((before, after.split_once('}')?)))
-        {
-            pattern.push_str(&regex::escape(before));
-            pattern.push_str("[^/]+");
-            rest = after;
-        }
-        pattern.push_str(&regex::escape(rest));
-        Self::new(&pattern)
+        Self::regex(pattern, true)
+    }
+
+    fn regex(pattern: &str, any_case: bool) -> Result<Self, PatternError> {
+        let template = with_segments(pattern);
+        let ended = regex(&format!("^(?:{template})(?:/|$)"), any_case)?;
+        let slash_ends = pattern.ends_with('/') || pattern.contains("/|") || pattern.contains("/)");
+        let with_slash = if slash_ends { Some(regex(&format!("^(?:{template})"), any_case)?) } else { None };
+        Ok(Self(Pattern::Regex { ended, with_slash }))
     }
 
     /// Whether this is a plain path.
@@ -86,6 +84,39 @@ impl PathPattern {
     }
 }
 
+/// The pattern for a path of an OpenAPI document, where nothing but `{name}` is special.
+pub(crate) fn of_template(path: &str) -> Cow<'_, str> {
+    if path.chars().all(is_plain) {
+        return path.into();
+    }
+    let mut pattern = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((before, (_, after))) =
+        rest.split_once('{').and_then(|(before, after)| Some((before, after.split_once('}')?)))
+    {
+        pattern.push_str(&regex::escape(before));
+        pattern.push_str("[^/]+");
+        rest = after;
+    }
+    pattern.push_str(&regex::escape(rest));
+    pattern.into()
+}
+
+/// A decoded path as servers read it that ignore parameters behind `;`, spaces and dots at the end of a
+/// segment, and a slash at the end of the path.
+pub(crate) fn loosened(path: &str) -> Cow<'_, str> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    if path.split('/').all(|segment| loosened_segment(segment) == segment) {
+        return path.into();
+    }
+    path.split('/').map(loosened_segment).collect::<Vec<_>>().join("/").into()
+}
+
+/// One segment of such a path.
+pub(crate) fn loosened_segment(segment: &str) -> &str {
+    segment.split(';').next().unwrap_or_default().trim_end_matches([' ', '.'])
+}
+
 /// Whether a character means itself in a pattern.
 const fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '~' | '-' | '%')
@@ -94,8 +125,11 @@ const fn is_plain(c: char) -> bool {
 impl Pattern {
     fn matches(&self, path: &str) -> bool {
         match self {
-            Self::Literal(literal) => path.strip_prefix(&**literal).is_some_and(|rest| {
-                rest.is_empty() || rest.starts_with('/') || literal.ends_with('/') || literal.is_empty()
+            Self::Literal(literal) => {
+                path.strip_prefix(&**literal).is_some_and(|rest| ends_segment(literal, rest))
+            }
+            Self::AnyCase(literal) => path.split_at_checked(literal.len()).is_some_and(|(start, rest)| {
+                start.eq_ignore_ascii_case(literal) && ends_segment(literal, rest)
             }),
             Self::Regex { ended, with_slash } => {
                 let ends_in_slash =
@@ -104,6 +138,11 @@ impl Pattern {
             }
         }
     }
+}
+
+/// Whether a path that goes on like this behind a literal is one of it.
+fn ends_segment(literal: &str, rest: &str) -> bool {
+    rest.is_empty() || rest.starts_with('/') || literal.ends_with('/') || literal.is_empty()
 }
 
 /// The pattern with `{name}` and `{name:regex}` as regular expressions; `{2}` stays a repetition.
@@ -129,8 +168,8 @@ fn with_segments(pattern: &str) -> String {
     template
 }
 
-fn regex(pattern: &str) -> Result<Regex, PatternError> {
-    let built = RegexBuilder::new(pattern).size_limit(1 << 20).build();
+fn regex(pattern: &str, any_case: bool) -> Result<Regex, PatternError> {
+    let built = RegexBuilder::new(pattern).case_insensitive(any_case).size_limit(1 << 20).build();
     built.map_err(|e| PatternError(last_line(&e.to_string())))
 }
 
@@ -170,7 +209,8 @@ mod tests {
 
     #[test]
     fn templates_are_literal_but_for_their_names() {
-        let matches = |template: &str, path: &str| PathPattern::template(template).unwrap().matches(path);
+        let read = |template: &str| PathPattern::new(&of_template(template)).unwrap();
+        let matches = |template: &str, path: &str| read(template).matches(path);
         for (template, good, bad) in [
             ("/x", vec!["/x", "/x/y"], vec!["/xy"]),
             ("/v1.0/(x)", vec!["/v1.0/(x)", "/v1.0/(x)/y"], vec!["/v1x0/(x)", "/v1.0/x"]),
@@ -181,7 +221,30 @@ mod tests {
             good.iter().for_each(|path| assert!(matches(template, path), "{template} {path}"));
             bad.iter().for_each(|path| assert!(!matches(template, path), "{template} {path}"));
         }
-        assert!(PathPattern::template("/x-y").unwrap().is_literal());
+        assert!(read("/x-y").is_literal());
+    }
+
+    #[test]
+    fn a_loose_pattern_is_about_what_a_server_could_take_for_one() {
+        let could_be = |pattern: &str, path: &str| {
+            let [pattern, template] =
+                [pattern.into(), of_template(pattern)].map(|text| PathPattern::loose(&text).unwrap());
+            assert_eq!(pattern.matches(&loosened(path)), template.matches(&loosened(path)), "{path}");
+            pattern.matches(&loosened(path))
+        };
+        for (pattern, good, bad) in [
+            (
+                "/log/in",
+                vec!["/log/in", "/Log/IN", "/log;x=1/in", "/log/in;", "/log./in. ", "/log/in/", "/LOG/in/x"],
+                vec!["/log/inn", "/log", "/log/i", "/x/log/in", "/log/é"],
+            ),
+            ("/x/", vec!["/x", "/X/", "/x;a/y"], vec!["/xy", "/"]),
+            ("/users/{id}/", vec!["/users/7", "/Users/7;a/"], vec!["/users", "/users/;a"]),
+            ("/", vec!["/", "/x", "/;"], vec![]),
+        ] {
+            good.iter().for_each(|path| assert!(could_be(pattern, path), "{pattern} {path}"));
+            bad.iter().for_each(|path| assert!(!could_be(pattern, path), "{pattern} {path}"));
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use http::Method;
 
 use super::{Allowance, Scope};
-use crate::path_pattern::{PathPattern, PatternError};
+use crate::path_pattern::{PathPattern, PatternError, loosened, of_template};
 
 /// Limits by method and path. Where several could count, the most specific does: one with more
 /// segments before one with fewer, a plain path before a pattern, a longer text before a shorter one.
@@ -18,6 +18,8 @@ struct Endpoint {
     method: Method,
     text: Box<str>,
     pattern: PathPattern,
+    /// What some server could take for one of its paths.
+    loose: PathPattern,
     allowance: Allowance,
 }
 
@@ -41,8 +43,7 @@ impl Endpoints {
     /// # Errors
     /// [`PatternError`] when the pattern does not compile.
     pub fn add(&mut self, method: Method, path: &str, allowance: Allowance) -> Result<(), PatternError> {
-        self.insert(Endpoint { method, text: path.into(), pattern: PathPattern::new(path)?, allowance });
-        Ok(())
+        self.add_as(method, path, path, allowance)
     }
 
     /// Adds a limit for a path of an OpenAPI document, where nothing but `{name}` is special.
@@ -55,7 +56,18 @@ impl Endpoints {
         path: &str,
         allowance: Allowance,
     ) -> Result<(), PatternError> {
-        self.insert(Endpoint { method, text: path.into(), pattern: PathPattern::template(path)?, allowance });
+        self.add_as(method, path, &of_template(path), allowance)
+    }
+
+    fn add_as(
+        &mut self,
+        method: Method,
+        path: &str,
+        pattern: &str,
+        allowance: Allowance,
+    ) -> Result<(), PatternError> {
+        let (pattern, loose) = (PathPattern::new(pattern)?, PathPattern::loose(pattern)?);
+        self.insert(Endpoint { method, text: path.into(), pattern, loose, allowance });
         Ok(())
     }
 
@@ -103,8 +115,8 @@ impl CountedEndpoints {
     }
 
     /// The limit that counts, and its counter. HEAD is measured as GET (RFC 9110 section 9.3.2) if
-    /// nothing is said about it. A path that could be read differently is measured by the tightest
-    /// limit of its method: nobody knows which one the upstream will find.
+    /// nothing is said about it. Where a server could take the path for that of a more specific one, the
+    /// tightest of them counts; of a path that could be read as anything, the tightest of its method.
     pub(super) fn find(&self, place: &Place<'_>) -> Option<(Allowance, Scope)> {
         if self.0.is_empty() {
             return None;
@@ -114,14 +126,20 @@ impl CountedEndpoints {
     }
 
     fn find_of(&self, method: &Method, place: &Place<'_>) -> Option<(Allowance, Scope)> {
-        let of_method = self.0.iter().filter(|(endpoint, _)| endpoint.method == *method);
-        if place.ambiguous {
-            let limits = of_method.map(|(endpoint, scope)| (endpoint.allowance, *scope));
-            return limits.reduce(|one, other| if one.0.or_less(other.0) == one.0 { one } else { other });
+        let mut tightest: Option<(Allowance, Scope)> = None;
+        let loose = place.paths.map(loosened);
+        for (endpoint, scope) in self.0.iter().filter(|(endpoint, _)| endpoint.method == *method) {
+            let is_meant = !place.ambiguous && place.paths.iter().any(|path| endpoint.pattern.matches(path));
+            let could_be = || place.ambiguous || loose.iter().any(|path| endpoint.loose.matches(path));
+            if is_meant || could_be() {
+                let own = (endpoint.allowance, *scope);
+                tightest = tightest.filter(|other| own.0.or_less(other.0) != own.0).or(Some(own));
+            }
+            if is_meant {
+                break;
+            }
         }
-        let is_meant = |endpoint: &Endpoint| place.paths.iter().any(|path| endpoint.pattern.matches(path));
-        let (endpoint, scope) = of_method.into_iter().find(|(endpoint, _)| is_meant(endpoint))?;
-        Some((endpoint.allowance, *scope))
+        tightest
     }
 }
 
@@ -188,6 +206,32 @@ mod tests {
         assert_eq!(found(&endpoints, &Method::GET, "/q%2fx", true), Some(2));
         assert_eq!(found(&endpoints, &Method::HEAD, "/q%2fx", true), Some(2));
         assert_eq!(found(&endpoints, &Method::PUT, "/q%2fx", true), None);
+    }
+
+    #[test]
+    fn another_spelling_does_not_lead_around_a_limit() {
+        let limits = [
+            ("GET", "/", 9.0),
+            ("GET", "/users/{id}", 5.0),
+            ("GET", "/users/me", 7.0),
+            ("POST", "/Login/", 2.0),
+        ];
+        let endpoints = endpoints(&limits);
+        for (method, path, expected) in [
+            (Method::POST, "/Login/", 2),
+            (Method::POST, "/login", 2),
+            (Method::POST, "/LOGIN;jsessionid=1", 2),
+            (Method::POST, "/login.", 2),
+            (Method::GET, "/users/me", 7),
+            // One more counter is not one more chance.
+            (Method::GET, "/users/ME", 5),
+            (Method::GET, "/users/me;x", 5),
+            (Method::GET, "/Users/7", 5),
+            (Method::GET, "/other", 9),
+        ] {
+            assert_eq!(found(&endpoints, &method, path, false), Some(expected), "{method} {path}");
+        }
+        assert_eq!(found(&endpoints, &Method::POST, "/log-in", false), None);
     }
 
     #[test]

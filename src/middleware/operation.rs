@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, iter};
 use http::Method;
 
 use super::{HeaderRules, MockResponse};
-use crate::access::SchemeScopes;
+use crate::{access::SchemeScopes, path_pattern::loosened_segment};
 
 /// What happens to requests of one operation.
 #[derive(Clone, Debug)]
@@ -214,7 +214,7 @@ impl Reading {
     fn of_segment(self, text: &str) -> &str {
         match self {
             Self::Exact => text,
-            Self::Loose => text.split(';').next().unwrap_or_default().trim_end_matches([' ', '.']),
+            Self::Loose => loosened_segment(text),
         }
     }
 }

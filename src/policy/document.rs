@@ -109,6 +109,7 @@ impl Reader<'_> {
         let id = self.id(raw.id, key)?;
         let parts = self.parts(raw.partitions);
         let own = limits(&raw.limit);
+        self.warn_about_half(self.at, &raw.limit);
         let mut limits = PolicyLimits {
             rate: parts.rate.then_some(own.rate),
             quota: parts.quota.then_some(own.quota),
@@ -189,9 +190,21 @@ impl Reader<'_> {
         active != Some(false) && !is_inactive && !denied
     }
 
+    /// Tells of a rate that somebody meant, and that limits nothing.
+    fn warn_about_half(&mut self, at: &FieldPath, limit: &RawLimit) {
+        if limit.rate > 0.0 && limit.per <= 0.0 {
+            let message =
+                "without a positive per this limits nothing; write the seconds in per, or remove it";
+            self.findings.warning(self.document, &at.member("rate"), message);
+        }
+    }
+
     /// What the policy limits on one API.
     fn api_entry(&mut self, at: &FieldPath, api: &Arc<str>, raw: &RawRight, parts: &Parts) -> ApiEntry {
         let own = raw.limit.filter(|limit| *limit != RawLimit::default());
+        if let Some(own) = &own {
+            self.warn_about_half(&at.member("limit"), own);
+        }
         if own.is_some_and(|own| limits_anything(&limits(&own))) && !parts.per_api {
             let message =
                 "without the partition per_api the limit of an access right has no effect, as in Tyk";

@@ -211,7 +211,8 @@ fn what_limits_nothing_is_told() {
     )
     .policy(&policy(
         "p",
-        json!({ "access_rights": {
+        json!({ "rate": 5, "access_rights": {
+            "b": { "limit": { "rate": 1, "per": 0 } },
             "a": { "limit": { "rate": 1, "per": 60 }, "endpoints": [
                 { "path": "[", "methods": [{ "name": "GET", "limit": { "rate": 1, "per": 60 } }] },
                 { "path": "/x", "methods": [
@@ -228,6 +229,8 @@ fn what_limits_nothing_is_told() {
     for expected in [
         "upstream.rateLimit.per: a time is written like".to_owned(),
         "operations.x.rateLimit: rate or per is not positive".to_owned(),
+        ": rate: without a positive per this limits nothing".to_owned(),
+        "access_rights.b.limit.rate: without a positive per this limits nothing".to_owned(),
         "access_rights.a.limit: without the partition per_api".to_owned(),
         format!("{endpoints}[0].path: the pattern does not compile"),
         format!("{endpoints}[1].methods[0].name: this is no method"),
