@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::task::spawn_blocking;
 
-use super::{Admin, status};
+use super::{Admin, status, switch};
 use crate::{
     api_keys::{ApiKeys, ChangeError, FileError, Keeps, KeyName, StoredKey},
     document::{Document, Severity},
@@ -39,12 +39,6 @@ struct Named {
     suppress_reset: bool,
     /// The organisation, where the path has an id alone.
     org_id: Option<String>,
-}
-
-/// `true` and `1` are on, as in Tyk.
-fn switch<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    Ok(text == "true" || text == "1")
 }
 
 impl Named {

@@ -22,7 +22,7 @@ use axum::{
     routing::get,
 };
 use hyper::body::Incoming;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use tokio::{runtime::Handle, sync::watch, task::spawn_blocking};
 use tower_service::Service as _;
@@ -114,9 +114,15 @@ fn status(code: StatusCode, status: &str, message: &str) -> Response {
     (code, Json(json!({ "status": status, "message": message }))).into_response()
 }
 
+/// A switch in a query: `true` and `1` are on, as in Tyk, and anything else is off.
+fn switch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok(text == "true" || text == "1")
+}
+
 #[derive(Deserialize)]
 struct ReloadQuery {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "switch")]
     block: bool,
 }
 

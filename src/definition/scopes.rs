@@ -50,6 +50,10 @@ impl<'d> Demands<'d> {
     pub(super) fn of_api(&self, context: &mut Context<'_>) -> SchemeScopes {
         if !self.checked.is_empty() {
             self.warn_about_others(context);
+            if self.asked_of(&self.checked).next().is_none() {
+                let message = "scopeCheck is on, but no requirement names a scope, so none is asked for; name some, such as [{jwtAuth: [orders:read]}], here or for operations";
+                context.warning(&FieldPath::top().member("security"), message);
+            }
             for (path, _) in self.paths.iter().filter(|(_, item)| item.get("$ref").is_some()) {
                 let message = "the operations behind a reference are not read, so their scopes would not be asked for; write them here";
                 context.error(&FieldPath::top().members(&["paths", path]), message);
@@ -97,17 +101,20 @@ impl<'d> Demands<'d> {
     pub(super) fn derived(&self) -> Vec<String> {
         let schemes: Vec<&str> =
             self.required.into_iter().flat_map(jwt_schemes).map(|scheme| &*scheme.name).collect();
-        let operations = declared(self.paths);
-        let of_operations = operations.iter().filter_map(|operation| requirements(operation.security?));
-        let named = self.security.iter().cloned().chain(of_operations.flatten()).flatten();
         let mut seen = HashSet::new();
+        self.asked_of(&schemes).filter(|scope| seen.insert(*scope)).map(String::from).collect()
+    }
+
+    /// The scopes that the document asks of these schemes, in its order.
+    fn asked_of(&self, schemes: &[&str]) -> impl Iterator<Item = &'d str> {
+        let operations = declared(self.paths).into_iter();
+        let of_operations = operations.filter_map(|operation| requirements(operation.security?));
+        let named = self.security.iter().cloned().chain(of_operations.flatten()).flatten();
         named
             .filter(|(name, _)| schemes.contains(name))
             .filter_map(|(_, scopes)| texts(scopes))
             .flatten()
-            .filter(|scope| is_scope(scope) && seen.insert(*scope))
-            .map(String::from)
-            .collect()
+            .filter(|scope| is_scope(scope))
     }
 
     /// What an operation asks for itself, if it does.

@@ -174,6 +174,8 @@ fn scopes_of_operations() {
         // Paths that could be read differently.
         ("GET", "/a/orders/ALL", json!({ "scope": "read" }), Some("admin")),
         ("GET", "/a/orders/all;x", json!({ "scope": "read" }), Some("admin")),
+        ("GET", "/a/orders/all.json", json!({ "scope": "read" }), Some("admin")),
+        ("GET", "/a/orders/7.json", json!({ "scope": "read" }), None),
         ("GET", "/a/orders/all/", json!({ "scope": "base read" }), Some("admin")),
         ("GET", "/a/Orders/7", json!({ "scope": "base" }), Some("read")),
         ("GET", "/a/orders%2fall", json!({ "scope": "base read" }), Some("admin")),
@@ -281,6 +283,20 @@ fn each_scheme_has_scopes_of_its_own() {
     let hidden = said(&json!([{ "jwt": [], "two": [] }]), json!({ "enabled": true }));
     assert!(hidden.contains("security: the scopes of jwt cannot be checked"), "{hidden}");
     assert!(hidden.ends_with("1 error, 0 warnings\n"), "{hidden}");
+}
+
+#[test]
+fn a_check_that_asks_for_nothing_is_told() {
+    let upstream = Server::up();
+    let check = |paths: Value| {
+        let own = json!({ "securitySchemes": { "jwt": { "scopeCheck": { "enabled": true } } } });
+        let changes = json!({ "paths": paths, "x-claimgate": { "server": { "authentication": own } } });
+        String::from_utf8(setup(&upstream, changes).check().stdout).unwrap()
+    };
+    let nothing = check(json!({ "/x": { "get": operation("x", Some(json!([{ "jwt": [] }]))) } }));
+    assert!(nothing.contains("security: scopeCheck is on, but no requirement names a scope"), "{nothing}");
+    let one = check(json!({ "/x": { "get": operation("x", Some(json!([{ "jwt": ["read"] }]))) } }));
+    assert!(one.ends_with("0 errors, 0 warnings\n"), "{one}");
 }
 
 #[test]
