@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    slice,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -9,11 +10,16 @@ use std::{
 use tokio::runtime::Handle;
 use tracing::{error, info, warn};
 
-use super::control::{Control, tell};
-use crate::secrets::Unresolved;
+use super::{
+    control::{Control, Loaded, tell},
+    documents::Parsed,
+};
+use crate::secrets::{Unresolved, Values};
 
 /// How many references a line of the log names.
 const MAX_NAMED: usize = 5;
+/// How many of the values that changed at once are tried to be left out.
+const MAX_SUSPECTS: usize = 32;
 
 /// What is known of the references in use, for whoever operates the gateway. No value is in it.
 #[derive(Debug, Default)]
@@ -74,18 +80,50 @@ impl Control {
             return;
         }
         let (parsed, findings) = tasks.block_on(loaded.documents.resolve(&self.config, &values));
-        let references = named(&changed);
-        let Some(parsed) = parsed else {
-            tell(&findings.sorted());
-            error!(references, "values have changed and cannot be used; the last ones go on");
-            loaded.refused = Some(values);
+        if let Some(parsed) = parsed {
+            self.publish(parsed, tasks);
+            loaded.values = values;
+            loaded.refused = None;
+            info!(references = named(&changed), "values have changed and are in use");
             return;
-        };
-        self.publish(parsed, tasks);
-        loaded.values = values;
-        loaded.refused = None;
-        info!(references, "values have changed and are in use");
+        }
+        tell(&findings.sorted());
+        let without = self.without_one(&loaded, &values, &changed, tasks);
+        let bad = without.as_ref().map_or(&*changed, |without| slice::from_ref(without.bad));
+        error!(references = named(bad), "values have changed and cannot be used; the last ones go on");
+        if let Some(Without { parsed, values, bad }) = without {
+            self.publish(parsed, tasks);
+            loaded.values = values;
+            let others: Vec<String> = changed.iter().filter(|written| *written != bad).cloned().collect();
+            info!(references = named(&others), "values have changed and are in use");
+        }
+        loaded.refused = Some(values);
     }
+
+    /// What is served if one of the changed values is no good, and the others are: it must not hold them up,
+    /// for one of them may take the place of a key that has leaked.
+    fn without_one<'c>(
+        &self,
+        loaded: &Loaded,
+        values: &Values,
+        changed: &'c [String],
+        tasks: &Handle,
+    ) -> Option<Without<'c>> {
+        let suspects = if changed.len() > 1 { changed } else { &[] };
+        suspects.iter().take(MAX_SUSPECTS).find_map(|bad| {
+            let values = values.keeping(bad, &loaded.values);
+            let (parsed, _) = tasks.block_on(loaded.documents.resolve(&self.config, &values));
+            Some(Without { parsed: parsed?, values, bad })
+        })
+    }
+}
+
+/// What the documents say with changed values, but for one of them.
+struct Without<'c> {
+    parsed: Parsed,
+    values: Values,
+    /// How the reference is written whose last value goes on.
+    bad: &'c String,
 }
 
 impl References {

@@ -137,6 +137,19 @@ impl Values {
         changed.map(|(_, known)| known.written.clone()).collect()
     }
 
+    /// The same values, but for those of the references that are written like this: they are as before.
+    #[must_use]
+    pub fn keeping(&self, written: &str, before: &Self) -> Self {
+        let before = before.state().known.clone();
+        let mut known = self.state().known.clone();
+        for (reference, now) in known.iter_mut().filter(|(_, now)| now.written == written) {
+            if let Some(before) = before.get(reference) {
+                now.clone_from(before);
+            }
+        }
+        Self { secrets: self.secrets.clone(), state: Mutex::new(State { known, ..State::default() }) }
+    }
+
     /// How all references are written.
     #[must_use]
     pub fn written(&self) -> Vec<String> {
