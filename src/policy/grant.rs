@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{PolicyLimits, limits};
 use crate::{
     access::{ApiRight, Rights},
-    limits::Plan,
+    limits::{Plan, Quota},
 };
 
 /// A security policy.
@@ -85,11 +85,12 @@ impl Grant {
     pub fn of_key(own: &Policy, mut policies: Vec<Arc<Policy>>) -> Self {
         if !policies.iter().any(|policy| policy.grants_anything()) {
             let mut own = own.clone();
-            // A limit that a policy has counts instead of the key's.
-            if policies.iter().any(|policy| policy.limits.rate.is_some()) {
+            // A limit that a policy has counts instead of the key's; one of 0 says nothing, and lifts none.
+            let limits = || policies.iter().map(|policy| &policy.limits);
+            if limits().any(|limits| limits.rate.is_some_and(|rate| rate.allowance.is_some())) {
                 own.limits.rate = None;
             }
-            if policies.iter().any(|policy| policy.limits.quota.is_some()) {
+            if limits().any(|limits| limits.quota.is_some_and(|quota| quota != Quota::Unset)) {
                 own.limits.quota = None;
             }
             policies.insert(0, Arc::new(own));

@@ -250,12 +250,24 @@ fn a_key_is_limited_and_counted_anew_when_it_is_told_anew() {
             "id": "one", "org_id": "org", "quota_max": 1, "quota_renewal_rate": 3600,
             "partitions": { "quota": true }, "access_rights": { "a": {} },
         }))
+        // Labels alone.
+        .policy(&json!({ "id": "labels", "org_id": "org", "tags": ["x"], "access_rights": {} }))
         .start();
     let quota = json!({ "quota_max": 2, "quota_renewal_rate": 3600 });
     for (key, changes, passes) in [
         ("own-quota", body(&["a"], quota.clone()), 2),
         ("quota-of-policy", body(&[], json!({ "apply_policies": ["two"] })), 2),
         ("part-of-policy", body(&["a"], json!({ "apply_policies": ["one"], "quota_max": 9 })), 1),
+        (
+            "own-quota-beside-labels",
+            body(&["a"], json!({ "apply_policies": ["labels"], "quota_max": 2, "quota_renewal_rate": 3600 })),
+            2,
+        ),
+        (
+            "own-rate-beside-labels",
+            body(&["a"], json!({ "apply_policies": ["labels"], "rate": 2, "per": 3600 })),
+            2,
+        ),
         ("quota-of-the-api", body(&["a"], json!({ "access_rights": { "a": { "limit": quota } } })), 2),
         ("other-with-quota", body(&["a"], quota.clone()), 2),
     ] {
