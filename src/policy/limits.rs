@@ -54,9 +54,12 @@ pub(super) fn plans(policies: &[Arc<Policy>]) -> HashMap<Arc<str>, Plan> {
     let first = owners.next();
     let shared = owners.all(|others| Some(others) == first);
     let plan = |api: &Arc<str>, words: &[Word<'_>]| {
+        // A limit of 0 says nothing either.
+        let rate = words.iter().filter_map(rate).reduce(Rate::or_more);
+        let quota = words.iter().filter_map(quota).reduce(Quota::or_more);
         let limits = Limits {
-            rate: words.iter().filter_map(rate).reduce(Rate::or_more).unwrap_or(inherited.rate),
-            quota: words.iter().filter_map(quota).reduce(Quota::or_more).unwrap_or(inherited.quota),
+            rate: rate.filter(|rate| rate.allowance.is_some()).unwrap_or(inherited.rate),
+            quota: quota.filter(|quota| *quota != Quota::Unset).unwrap_or(inherited.quota),
         };
         let mut endpoints = Endpoints::default();
         for (_, entry) in words {
@@ -226,6 +229,11 @@ mod tests {
         let rate = Made::whole("x", &[], 8.0, 0).only_rate();
         let expected = [("a".to_owned(), limits(3.0, 0)), ("b".to_owned(), limits(8.0, 0))];
         assert_eq!(merged(&[&whole, &rights, &rate]), expected);
+        // A limit of 0 is none of its own.
+        let silent = Made::whole("s", &["b"], 0.0, 0);
+        let limited = Made::whole("l", &["a"], 3.0, 5);
+        let expected = [("a".to_owned(), limits(3.0, 5)), ("b".to_owned(), limits(3.0, 5))];
+        assert_eq!(merged(&[&silent, &limited]), expected);
         // What only limits does not grant, and so has no plan.
         assert_eq!(merged(&[&rate]), []);
     }
