@@ -17,7 +17,7 @@ use tokio::task::spawn_blocking;
 
 use super::{Admin, status, switch};
 use crate::{
-    api_keys::{ApiKeys, ChangeError, FileError, Keeps, KeyName, StoredKey},
+    api_keys::{ApiKeys, ChangeError, Counted, FileError, KeyName, StoredKey},
     document::{Document, Severity},
 };
 
@@ -68,7 +68,8 @@ async fn create(State(admin): State<Admin>, body: Bytes) -> Response {
     put_named(admin, id, &body).await
 }
 
-/// `POST /tyk/keys/{key}`: a key with an id of the caller's choice, or what it is from now on.
+/// `POST /tyk/keys/{key}`: a key with an id of the caller's choice, or what it is from now on; its secret
+/// stays unless the body has another one.
 async fn put(State(admin): State<Admin>, Path(key): Path<String>, body: Bytes) -> Response {
     put_named(admin, key, &body).await
 }
@@ -112,8 +113,8 @@ async fn modify(
     let answered = json!({
         "key": key, "status": "ok", "action": "modified", "key_hash": stored.tyk_hash(),
     });
-    let keeps = Keeps { secret: true, counters: named.suppress_reset };
-    match spawn_blocking(move || keys.modify(&stored, &document, keeps)).await {
+    let counted = if named.suppress_reset { Counted::Kept } else { Counted::Anew };
+    match spawn_blocking(move || keys.modify(&stored, &document, counted)).await {
         Ok(Ok(())) => Json(answered).into_response(),
         Ok(Err(error)) => refused(error),
         Err(_) => ended(),

@@ -15,5 +15,5 @@ mod stored;
 
 pub use file::FileError;
 pub use name::KeyName;
-pub use store::{ApiKeys, ChangeError, Keeps};
+pub use store::{ApiKeys, ChangeError, Counted};
 pub use stored::StoredKey;

@@ -45,13 +45,13 @@ struct Place<'p> {
     org_id: &'p str,
 }
 
-/// What a key keeps that is told anew.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Keeps {
-    /// Its secret, which nobody can read back, if it is told no other.
-    pub secret: bool,
-    /// What has been counted of its limits.
-    pub counters: bool,
+/// What becomes of what has been counted of the limits of a key that is told anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// It counts on.
+    Kept,
+    /// It is forgotten.
+    Anew,
 }
 
 /// Why a key is not what it was told to be.
@@ -133,7 +133,9 @@ impl ApiKeys {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Stores the key of this name. May wait for the disk.
+    /// Stores the key of this name. One that there is keeps its secret unless the body has another one, be
+    /// it empty: without a secret it would open to everybody who has read its name in a token. May wait
+    /// for the disk.
     ///
     /// # Errors
     /// [`ChangeError`]; nothing has changed then.
@@ -141,23 +143,23 @@ impl ApiKeys {
         self.insert(
             Place { digests: self.hasher.of_name(name), tyk_hash: &name.tyk_hash(), org_id: &name.org_id },
             body,
-            Keeps::default(),
+            Counted::Anew,
         )
     }
 
-    /// Tells a stored key anew, whatever its name is. May wait for the disk.
+    /// Tells a stored key anew, whatever its name is; its secret stays as well. May wait for the disk.
     ///
     /// # Errors
     /// [`ChangeError`]; nothing has changed then.
-    pub fn modify(&self, key: &StoredKey, body: &Document, keeps: Keeps) -> Result<(), ChangeError> {
+    pub fn modify(&self, key: &StoredKey, body: &Document, counted: Counted) -> Result<(), ChangeError> {
         self.insert(
             Place { digests: key.digests, tyk_hash: key.tyk_hash(), org_id: key.org_id() },
             body,
-            keeps,
+            counted,
         )
     }
 
-    fn insert(&self, place: Place<'_>, document: &Document, keeps: Keeps) -> Result<(), ChangeError> {
+    fn insert(&self, place: Place<'_>, document: &Document, counted: Counted) -> Result<(), ChangeError> {
         let Place { digests, tyk_hash, org_id } = place;
         let mut findings = Findings::default();
         let body = body::parse(document, &FieldPath::top(), document.root().clone(), &mut findings);
@@ -178,10 +180,11 @@ impl ApiKeys {
         let mut index = Index::clone(&self.index.load());
         let [of_id, _] = &digests;
         let known = index.by_id.get(of_id);
-        if keeps.secret && body.secret.is_none() {
+        if body.secret.is_none() {
             body.secret = known.and_then(|known| known.secret.clone());
         }
-        let epoch = known.filter(|_| keeps.counters).map_or_else(|| fastrand::u64(..), |known| known.epoch);
+        let epoch = known.filter(|_| counted == Counted::Kept);
+        let epoch = epoch.map_or_else(|| fastrand::u64(..), |known| known.epoch);
         index.insert(Arc::new(StoredKey::new(digests, tyk_hash, epoch, body)));
         self.publish(&mut file, index).map_err(ChangeError::File)
     }

@@ -486,6 +486,11 @@ fn the_secret_of_the_stored_key_that_a_token_names_verifies_it() {
     assert_eq!(told(json!({ "expires": 1 })), 401);
     assert_eq!(told(of_other), 401);
     assert_eq!(told(of_one), 200);
+    // Told by POST it does not become a key that its name opens; only who takes the secret away means that.
+    make(&gateway, "partner-1", &body(&all, json!({})));
+    assert_eq!((by_kid(&one, "partner-1"), with(&gateway, "/keyed/", "partner-1")), (200, 401));
+    make(&gateway, "partner-1", &body(&all, json!({ "jwt_data": { "secret": "" } })));
+    assert_eq!((by_kid(&one, "partner-1"), with(&gateway, "/keyed/", "partner-1")), (401, 200));
     assert_eq!(ask_admin(&gateway, "DELETE", "/tyk/keys/partner-1", &json!({})), 200);
     assert_eq!(by_kid(&one, "partner-1"), 401);
 }
