@@ -260,7 +260,7 @@ impl SchemeParser<'_, '_> {
         let entry = entries.iter().find(|entry| entry.is_about(&url));
         let options = entry.and_then(|entry| entry.options.clone());
         let options = options.unwrap_or_else(|| Arc::clone(&self.context.fetching.options));
-        let remote = self.remote(&own.at, RemoteSource::key_set(&url, options))?;
+        let remote = self.remote(&own.at, &url, RemoteSource::key_set(&url, options))?;
         let binding = entry.map(|entry| entry.binding.clone()).unwrap_or_default();
         Some((KeySource::Remote(remote.with_time_to_live(own.time_to_live)), binding))
     }
@@ -277,7 +277,7 @@ impl SchemeParser<'_, '_> {
         let remote = match names {
             Names::Url(_) => return Some(None),
             Names::Issuer(issuer) => {
-                self.remote(&at.member("issuer"), RemoteSource::issuer(&issuer, options))?
+                self.remote(&at.member("issuer"), &issuer, RemoteSource::issuer(&issuer, options))?
             }
             Names::Source(text) => {
                 let at_source = at.member("source");
@@ -293,7 +293,9 @@ impl SchemeParser<'_, '_> {
                         }
                         return Some(Some((KeySource::Fixed(keys), binding)));
                     }
-                    Described::Url(url) => self.remote(&at_source, RemoteSource::key_set(&url, options))?,
+                    Described::Url(url) => {
+                        self.remote(&at_source, &url, RemoteSource::key_set(&url, options))?
+                    }
                 }
             }
         };
@@ -301,7 +303,14 @@ impl SchemeParser<'_, '_> {
         Some(Some((KeySource::Remote(remote.with_time_to_live(time_to_live)), binding)))
     }
 
-    fn remote(&mut self, at: &FieldPath, remote: Result<RemoteSource, UrlError>) -> Option<RemoteSource> {
+    /// A source at this URL. One that holds the value of a reference is called by the reference: logs and
+    /// metrics show what a source is called.
+    fn remote(
+        &mut self,
+        at: &FieldPath,
+        url: &str,
+        remote: Result<RemoteSource, UrlError>,
+    ) -> Option<RemoteSource> {
         match &remote {
             Ok(remote) if remote.is_exposed() => {
                 let message =
@@ -315,7 +324,9 @@ impl SchemeParser<'_, '_> {
             }
             Err(reason) => self.context.error(at, reason.to_string()),
         }
-        remote.ok()
+        let shown = self.context.values.hide_in(url);
+        let path = shown.split(['?', '#']).next().unwrap_or_default();
+        remote.ok().map(|remote| if shown == url { remote } else { remote.called(path) })
     }
 }
 

@@ -32,10 +32,12 @@ enum Reach {
 }
 
 /// Metadata services of clouds that are not at a link-local address.
-const METADATA: [IpAddr; 3] = [
+const METADATA: [IpAddr; 5] = [
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
 ];
 
 fn reach(address: IpAddr) -> Reach {
@@ -67,11 +69,11 @@ fn reach_v6(address: Ipv6Addr) -> Reach {
     match address.segments() {
         _ if address.is_loopback() => Reach::Loopback,
         _ if address.is_unspecified() || address.is_multicast() => Reach::Never,
-        // NAT64 (RFC 6052), 6to4 (RFC 3056) and the first form of IPv4 in IPv6 (RFC 4291 section 2.5.5.1)
-        // lead to the IPv4 address within.
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] | [0, 0, 0, 0, 0, 0, high, low] => {
-            within(high, low)
-        }
+        // NAT64 (RFC 6052), 6to4 (RFC 3056), the first form of IPv4 in IPv6 (RFC 4291 section 2.5.5.1) and
+        // the translated one (RFC 2765 section 2.1) lead to the IPv4 address within.
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..]
+        | [0, 0, 0, 0, 0 | 0xffff, 0, high, low] => within(high, low),
         // NAT64 of the local network (RFC 8215): where the IPv4 address is, only that network knows.
         [0x64, 0xff9b, 1, ..] => Reach::Private,
         [0xfe80..=0xfebf, ..] => Reach::Never,
@@ -190,6 +192,10 @@ mod tests {
             ("::ffff:169.254.169.254", Reach::Never),
             ("fe80::1", Reach::Never),
             ("fd00:ec2::254", Reach::Never),
+            ("fd20:ce::254", Reach::Never),
+            ("192.0.0.192", Reach::Never),
+            ("::ffff:0:169.254.169.254", Reach::Never),
+            ("::ffff:0:10.0.0.1", Reach::Private),
             ("100.100.100.200", Reach::Never),
             ("168.63.129.16", Reach::Never),
             ("0.0.0.0", Reach::Never),

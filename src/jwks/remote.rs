@@ -12,6 +12,8 @@ use crate::fetch::is_loopback;
 pub struct RemoteSource {
     endpoint: Endpoint,
     time_to_live: Duration,
+    /// What it is called, if its URL is not to be shown.
+    alias: Option<Box<str>>,
 }
 
 /// Where a key set is and how it is fetched: what makes a source the same for all who use it.
@@ -100,7 +102,7 @@ impl RemoteSource {
     fn new(location: Location, options: Arc<FetchOptions>) -> Result<Self, UrlError> {
         let plain_http = options.plain_http;
         let endpoint = Endpoint { location, options };
-        let remote = Self { endpoint, time_to_live: Self::DEFAULT_TIME_TO_LIVE };
+        let remote = Self { endpoint, time_to_live: Self::DEFAULT_TIME_TO_LIVE, alias: None };
         if remote.is_exposed() && !plain_http { Err(UrlError::Exposed) } else { Ok(remote) }
     }
 
@@ -110,6 +112,13 @@ impl RemoteSource {
     pub fn with_time_to_live(self, time: Duration) -> Self {
         let time_to_live = if time < Duration::from_secs(1) { Self::DEFAULT_TIME_TO_LIVE } else { time };
         Self { time_to_live, ..self }
+    }
+
+    /// Called by its origin and this, for its URL holds what is not to be shown.
+    #[must_use]
+    pub fn called(self, alias: &str) -> Self {
+        let origin = self.url().origin().ascii_serialization();
+        Self { alias: Some(format!("{origin} ({alias})").into()), ..self }
     }
 
     /// How it is fetched.
@@ -142,6 +151,9 @@ impl RemoteSource {
     /// What logs call it: without the query, which may hold a credential.
     #[must_use]
     pub fn name(&self) -> String {
+        if let Some(alias) = &self.alias {
+            return alias.to_string();
+        }
         match &self.endpoint.location {
             Location::KeySet(url) => {
                 let mut url = url.clone();
@@ -214,6 +226,7 @@ mod tests {
         let remote = key_set("https://idp.example/jwks?apikey=secret#x").unwrap();
         assert_eq!(remote.url().as_str(), "https://idp.example/jwks?apikey=secret#x");
         assert_eq!(remote.name(), "https://idp.example/jwks");
+        assert_eq!(remote.clone().called("env://JWKS").name(), "https://idp.example (env://JWKS)");
         assert!(!format!("{remote:?}").contains("secret"));
     }
 

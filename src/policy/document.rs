@@ -252,7 +252,6 @@ impl Reader<'_> {
         }
         let mut methods = Vec::with_capacity(names.len());
         for (n, name) in names.iter().enumerate() {
-            let upper = name.to_ascii_uppercase();
             match Method::from_bytes(name.as_bytes()) {
                 Ok(method) => methods.push(method),
                 Err(_) => {
@@ -260,10 +259,9 @@ impl Reader<'_> {
                     self.findings.warning(self.document, &at.element(n), message);
                 }
             }
-            if *name != upper {
-                let message = format!(
-                    "methods are told apart by letter case, so this does not grant {upper}; write {upper}"
-                );
+            if name.bytes().any(|octet| octet.is_ascii_lowercase()) {
+                // Without repeating it: it may be the value of a reference, which is hidden as it is written.
+                let message = "methods are told apart by letter case, so this does not grant the one in capitals; write it in capitals";
                 self.findings.warning(self.document, &at.element(n), message);
             }
         }

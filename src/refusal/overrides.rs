@@ -333,10 +333,11 @@ impl Escaping {
         let content_type = content_type.to_ascii_lowercase();
         if content_type.contains("html") || content_type.contains("xml") {
             Self::Markup
-        } else if content_type.contains("json") {
-            Self::Json
-        } else {
+        } else if content_type.trim_start().starts_with("text/plain") {
             Self::None
+        } else {
+            // Escaped as in JSON it stays a text in scripts as well.
+            Self::Json
         }
     }
 
@@ -350,6 +351,8 @@ impl Escaping {
                 // Also where a browser takes JSON for a page.
                 bare.unwrap_or_default()
                     .replace('<', "\\u003c")
+                    .replace('\'', "\\u0027")
+                    .replace('`', "\\u0060")
                     .replace('>', "\\u003e")
                     .replace('&', "\\u0026")
                     .into()
@@ -380,6 +383,7 @@ mod tests {
             ),
             ("<p>{{- .Message -}}</p>", "text/html", "<p>a &#34;b&#34;\n&lt;c&gt;&amp;</p>"),
             ("{{.Message}}", "text/plain", message),
+            ("'{{.Message}}'", "application/javascript", "'a \\\"b\\\"\\n\\u003cc\\u003e\\u0026'"),
             ("{{ not an action", "text/plain", "{{ not an action"),
             ("{{x}}", "text/plain", "{{x}}"),
         ] {

@@ -109,3 +109,22 @@ fn key_sets_tell_their_age_and_their_faults() {
     assert_eq!(figure("claimgate_jwks_keys", &bad), Some(0));
     assert!(figure("claimgate_jwks_fetch_faults_total", &bad).is_some_and(|faults| faults > 0));
 }
+
+#[test]
+fn a_url_that_is_a_secret_is_called_by_its_reference() {
+    let upstream = Server::up();
+    let provider = provider(&[("a", key(Algorithm::RS256))]);
+    let scheme = scheme(json!({ "source": "env://KEYS", "signingMethod": "rsa" }));
+    let gateway = Setup::new()
+        .env("KEYS", &format!("{}/hush-hush/keys?hush-hush", provider.url()))
+        .api(&api("orders", &upstream, scheme))
+        .start();
+    let name = format!("{} (env://KEYS)", provider.url());
+    assert_eq!(metric(&gateway, &format!("claimgate_jwks_keys{{source=\"{name}\"}}")), Some(1));
+    let shown = gateway.admin(Request::get("/tyk/cache/jwks"));
+    assert!(shown.text().contains(&name), "{}", shown.text());
+    let metrics = gateway.admin_without_secret(&Request::get("/metrics")).text();
+    for text in [shown.text(), metrics, gateway.log_with("key set in use")] {
+        assert!(!text.contains("hush"), "{text}");
+    }
+}
