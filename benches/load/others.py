@@ -8,7 +8,10 @@ import os, pathlib, re, socket, subprocess, sys, tempfile, threading, time
 
 count = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
 size = (int(sys.argv[2]) if len(sys.argv) > 2 else 1024) << 20
-claimgate = pathlib.Path(__file__).resolve().parents[2] / "target/release/claimgate"
+checkout = pathlib.Path(__file__).resolve().parents[2]
+claimgate = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", checkout / "target")) / "release/claimgate"
+if not claimgate.exists():
+    sys.exit(f"{claimgate} is missing; run cargo build --release")
 
 PROTECTED = """openapi: 3.0.3
 info: {{ title: api-{n}, version: 1.0.0 }}

@@ -6,7 +6,7 @@ use std::{
 };
 
 use tokio::time::timeout;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use super::{
     address::NamedBy,
@@ -30,7 +30,7 @@ pub(super) async fn keep_fresh(source: Weak<Source>, fetch: Arc<dyn Fetch>, endp
         return;
     };
     // An older source may have left its set.
-    let mut history = History { was_good: has_keys(&source), failures: 0 };
+    let mut history = History { was_good: has_keys(&source), failures: 0, told: None };
     while let Some(strong) = source.upgrade() {
         let Some(remote) = strong.as_remote() else { return };
         let number = remote.begin();
@@ -45,6 +45,8 @@ pub(super) async fn keep_fresh(source: Weak<Source>, fetch: Arc<dyn Fetch>, endp
 struct History {
     was_good: bool,
     failures: u32,
+    /// The reason of the last failure: one that goes on is told once, another one anew.
+    told: Option<String>,
 }
 
 fn has_keys(source: &Weak<Source>) -> bool {
@@ -120,17 +122,20 @@ fn usable(body: &[u8], max_keys: usize) -> Result<KeySet, Fault> {
 }
 
 fn good(source: &Source, keys: KeySet, history: &mut History) {
+    let is_known = source.keys().as_ref().is_some_and(|old| old.same_keys(&keys));
     if history.failures > 0 || !history.was_good {
         info!(source = source.name(), keys = keys.keys().len(), "key set in use");
+    } else if !is_known {
+        info!(source = source.name(), keys = keys.keys().len(), "key set has changed");
     }
     if let Some(first) = keys.rejected().first()
-        && !source.keys().as_ref().is_some_and(|old| old.same_keys(&keys))
+        && !is_known
     {
         let (rejected, usable) = (keys.rejected().len(), keys.keys().len());
         warn!(source = source.name(), rejected, usable, %first, "keys of the set cannot be used and are left out");
     }
     source.replace(Some(keys));
-    *history = History { was_good: true, failures: 0 };
+    *history = History { was_good: true, failures: 0, told: None };
 }
 
 /// How long a good set is used before the next one is fetched: what the server says, but neither so
@@ -151,10 +156,10 @@ fn failed(
 ) -> Duration {
     let is_too_old = left.is_zero();
     let keys_kept = history.was_good && source.keys().is_some() && !is_too_old;
-    if history.failures == 0 {
-        warn!(source = source.name(), %error, keys_kept, "key set cannot be used");
-    } else {
-        debug!(source = source.name(), %error, failures = history.failures, "key set still cannot be used");
+    let reason = error.to_string();
+    if history.told.as_ref() != Some(&reason) {
+        warn!(source = source.name(), error = %reason, keys_kept, "key set cannot be used");
+        history.told = Some(reason);
     }
     if history.was_good && is_too_old && source.keys().is_some() {
         warn!(source = source.name(), "the last good key set is too old and no longer used");

@@ -152,6 +152,7 @@ fn a_rotated_key_is_fetched_when_it_is_first_seen_and_an_outage_keeps_the_last_s
     assert_eq!(gateway.admin(Request::new("DELETE", "/tyk/cache/jwks")).status, 200);
     assert_eq!(status(&gateway, "/a/", &by_old), 401);
     gets_in(&gateway, "/a/", &by_new);
+    gateway.log_with("key set has changed");
 
     idp.fail();
     let unknown = token(&old, json!({ "kid": "unknown" }));

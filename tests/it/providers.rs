@@ -24,6 +24,7 @@ const AUDIENCE: &str = "https://api.claimgate.test";
 /// A provider of the shared material, on ports of its own; stopped when it goes out of scope.
 struct Provider {
     name: &'static str,
+    scripts: PathBuf,
     port: u16,
     tls_port: u16,
 }
@@ -31,13 +32,13 @@ struct Provider {
 impl Provider {
     fn start(name: &'static str) -> Self {
         let [port, tls_port] = free_ports();
-        let provider = Self { name, port, tls_port };
+        let provider = Self { name, scripts: servers().join(name), port, tls_port };
         provider.run_script("start.sh", &[]);
         provider
     }
 
     fn script(&self, script: &str, env: &[(&str, &str)]) -> Output {
-        let path = servers().join(self.name).join(script);
+        let path = self.scripts.join(script);
         let mut command = Command::new("bash");
         command.arg(path).env("PORT", self.port.to_string()).env("TLS_PORT", self.tls_port.to_string());
         command.envs(env.iter().copied()).output().unwrap()
@@ -259,7 +260,7 @@ fn keycloak() {
     assert_eq!(gateway.send(&Request::get("/a/x").bearer(&introspector)).status, 403, "no policy");
 
     let admin = |verb: &str, argument: &str| {
-        let script = servers().join("keycloak/admin.py");
+        let script = provider.scripts.join("admin.py");
         let output =
             Command::new(home().join("venv/bin/python")).arg(script).args([&base, verb, argument]).output();
         let output = output.unwrap();

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufReader, Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -13,6 +13,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 
 use crate::support::{
     Gateway, Request, Server, Setup, exchange, keyless, merge, read_answer, read_head, respond,
@@ -190,7 +191,10 @@ fn a_cut_answer_is_never_made_to_look_complete() {
 
 #[test]
 fn upstreams_that_fail() {
-    let refusing = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // A port that is held, so that no other test gets it, and that nobody listens on.
+    let held = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    held.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let refusing = held.local_addr().unwrap().as_socket().unwrap();
     let odd = Server::start(|request, stream| match request.target() {
         "/closes" => false,
         "/nonsense" => {

@@ -89,6 +89,9 @@ async fn show(only_check: bool, end: oneshot::Receiver<()>) -> Result<bool, Fail
     let flags = Flags { config: Some(folder.path().join("claimgate.yaml")), fields: Vec::new() };
     let node = spawn_blocking(move || start(&flags)).await.map_err(text)??;
     let gateway = node.listen().first().map(|address| format!("http://{address}")).unwrap_or_default();
+    if settings.listen.port() == 0 {
+        say!("Port 8080 is taken, so the gateway listens on {gateway}.\n");
+    }
     introduce(&gateway, &folder, &settings);
     if let Some(admin) = node.admin().filter(|_| !only_check) {
         say!("\nChange the documents, then reload:");
