@@ -21,14 +21,14 @@ use super::{
     stored_secrets::SecretHolder,
 };
 use crate::{
-    api_keys::ApiKeys,
+    api_keys::{ApiKeys, StoredKey},
     explain::{Observer, Unobserved},
     jwks::{Found, KeySources, Missing, Parties, Source},
     jwt::{
         Algorithm, Ambiguity, Claims, Error, Evidence, Key, Outcome, Reading, Rules, Token, TokenType,
         Window, json::Value, jwe::Decryption,
     },
-    policy::{Grant, PolicySet, Selection},
+    policy::{Client, Grant, PolicySet, Selection},
     refusal::{Profile, Reason, Refusal},
     session::{Identity, ScopeCheck, Session},
 };
@@ -96,20 +96,41 @@ impl Grants {
     fn grant(
         &self,
         claims: &Claims,
-        now: i64,
+        (now, profile): (i64, Profile),
         worded: impl FnOnce(Refusal) -> Refusal,
         observer: impl Observer,
     ) -> Result<(Arc<Grant>, Window), Refusal> {
-        let client = self.clients.as_ref().and_then(|keys| {
-            keys.find(&self.selection.org_id, self.selection.client_claim.as_ref()?.find(claims)?.as_str()?)
-        });
-        let window = client.as_ref().map_or(Window::ALWAYS, |key| key.window().side_of(now));
-        let client = client.filter(|key| key.check(now).is_ok());
-        let policy = client.as_ref().and_then(|key| key.policies().first()).map(AsRef::as_ref);
-        let granted = self.selection.grant_to(claims, policy, &self.policies).map_err(worded);
-        observer.note(|| explained::policies(&self.selection.choices(claims, policy), &granted));
+        let named = self.selection.client(claims);
+        let key = named.and_then(|named| self.key_of(named));
+        let window = key.as_ref().map_or(Window::ALWAYS, |key| key.window());
+        let client = client(named.map(|_| key.as_deref()), now, profile);
+        let granted = client.map_err(Refusal::from);
+        let granted = granted.and_then(|client| self.selection.grant_to(claims, client, &self.policies));
+        let granted = granted.map_err(worded);
+        let choices = || client.map(|client| self.selection.choices(claims, client)).unwrap_or_default();
+        observer.note(|| explained::policies(&choices(), &granted));
         Ok((granted?, window))
     }
+
+    /// The stored key that a claim names.
+    fn key_of(&self, named: &Value) -> Option<Arc<StoredKey>> {
+        self.clients.as_ref()?.find(&self.selection.org_id, named.as_str()?)
+    }
+}
+
+/// The client that a token names, by the stored key of this name, if there is one. A key that is switched
+/// off must not give its client the defaults, which may be wider; and neither must one that was deleted,
+/// but in Tyk it does.
+fn client(named: Option<Option<&StoredKey>>, now: i64, profile: Profile) -> Result<Client<'_>, Reason> {
+    let Some(key) = named else { return Ok(Client::Unnamed) };
+    if let Some(key) = key {
+        key.check(now)?;
+    }
+    Ok(match (key.and_then(|key| key.policies().first()), profile) {
+        (Some(id), _) => Client::With(id),
+        (None, Profile::Rfc) => Client::WithoutPolicy,
+        (None, Profile::Tyk) => Client::Unnamed,
+    })
 }
 
 impl Authenticator {
@@ -446,9 +467,12 @@ impl Authenticator {
         let subject = subject.map_err(without_identity)?.to_owned();
         let caller = Identity::Subject { issuer: claims.issuer(), subject: &subject };
         let (grant, holds) = match &self.grants {
-            Some(grants) => {
-                grants.grant(&claims, now, |refusal| self.to_a_known(&caller, refusal), observer)?
-            }
+            Some(grants) => grants.grant(
+                &claims,
+                (now, self.profile),
+                |refusal| self.to_a_known(&caller, refusal),
+                observer,
+            )?,
             None => (Arc::new(Grant::default()), Window::ALWAYS),
         };
         if let (Some(known), false) = (&self.known, O::WATCHES) {

@@ -17,5 +17,5 @@ pub use document::{load, parse_nameless};
 pub use grant::{Grant, Policy};
 pub use limits::{ApiEntry, PolicyLimits};
 pub use rules::{NoMatch, PolicyRule, PolicyRules};
-pub use select::{By, Choice, Scopes, Selection};
+pub use select::{By, Choice, Client, Scopes, Selection};
 pub use set::PolicySet;

@@ -21,7 +21,7 @@ pub struct Selection {
     /// How other claims become policies.
     pub rules: Option<PolicyRules>,
     /// The claim that names a stored key, whose first policy counts as named by the token where
-    /// `base_claims` is empty (`clientBaseField`).
+    /// `base_claims` is empty (`clientBaseField`): see [`Client`].
     pub client_claim: Option<ClaimPath>,
     /// How scopes become policies.
     pub scopes: Option<Scopes>,
@@ -36,6 +36,18 @@ pub struct Choice<'c> {
     pub by: By<'c>,
     /// Their ids.
     pub ids: Vec<&'c str>,
+}
+
+/// The client that a token names, where policies are chosen by clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Client<'c> {
+    /// None, or policies are not chosen by clients.
+    #[default]
+    Unnamed,
+    /// One that has this policy.
+    With(&'c str),
+    /// One that has no policy, or is not known: the defaults are for those who name none.
+    WithoutPolicy,
 }
 
 /// What chooses policies.
@@ -111,20 +123,28 @@ impl Selection {
     /// # Errors
     /// The [`Refusal`] that says why nothing is granted.
     pub fn grant(&self, claims: &Claims, set: &PolicySet) -> Result<Arc<Grant>, Refusal> {
-        self.grant_to(claims, None, set)
+        self.grant_to(claims, Client::Unnamed, set)
     }
 
-    /// The same, where the client that the token names has this policy.
+    /// What names the client of a token, where that counts: where no claims name policies. What is `null`
+    /// is not there.
+    #[must_use]
+    pub fn client<'c>(&self, claims: &'c Claims) -> Option<&'c Value> {
+        let claim = self.client_claim.as_ref().filter(|_| self.base_claims.is_empty())?;
+        claim.find(claims).filter(|named| !matches!(named, Value::Null))
+    }
+
+    /// The same, where the token names this client.
     ///
     /// # Errors
     /// The [`Refusal`] that says why nothing is granted.
     pub fn grant_to(
         &self,
         claims: &Claims,
-        of_client: Option<&str>,
+        client: Client<'_>,
         set: &PolicySet,
     ) -> Result<Arc<Grant>, Refusal> {
-        let mut named = self.base_policies(claims, of_client, set)?;
+        let mut named = self.base_policies(claims, client, set)?;
         named.extend(self.rule_policies(claims, set)?);
         let named = each_once(named);
         let scopes = self.scopes.as_ref().map(|scopes| (scopes, scopes.claims.of(claims)));
@@ -136,6 +156,7 @@ impl Selection {
             _ if self.rules.as_ref().is_some_and(|rules| rules.no_match == NoMatch::Deny) => {
                 return Err(Reason::PolicyRuleUnmatched.into());
             }
+            _ if client == Client::WithoutPolicy => return Err(Reason::PolicyNone.into()),
             _ => (self.default_policies(set)?, Reason::PolicyWithoutRights),
         };
         let grant = set.grant(&policies);
@@ -151,8 +172,11 @@ impl Selection {
     /// Which policies are chosen for a token, and why; whether there are such policies is another
     /// question.
     #[must_use]
-    pub fn choices<'s>(&'s self, claims: &'s Claims, of_client: Option<&'s str>) -> Vec<Choice<'s>> {
-        let by_client = self.client_policy(of_client).map(|id| Choice { by: By::Client, ids: vec![id] });
+    pub fn choices<'s>(&'s self, claims: &'s Claims, client: Client<'s>) -> Vec<Choice<'s>> {
+        let by_client = match client {
+            Client::With(id) => Some(Choice { by: By::Client, ids: vec![id] }),
+            Client::Unnamed | Client::WithoutPolicy => None,
+        };
         let by_claim =
             || self.base_ids(claims).map(|(path, ids)| Choice { by: By::Claim(path.as_str()), ids });
         let named = by_client.or_else(by_claim);
@@ -166,15 +190,11 @@ impl Selection {
         });
         let mut choices: Vec<Choice<'_>> = [named, by_rules, by_scopes].into_iter().flatten().collect();
         let denies = self.rules.as_ref().is_some_and(|rules| rules.no_match == NoMatch::Deny);
-        if choices.is_empty() && !denies && !self.defaults.is_empty() {
+        let has_defaults = client != Client::WithoutPolicy && !self.defaults.is_empty();
+        if choices.is_empty() && !denies && has_defaults {
             choices.push(Choice { by: By::Default, ids: ids(self.defaults.iter().collect()) });
         }
         choices
-    }
-
-    /// The policy of the client, unless claims name policies.
-    fn client_policy<'c>(&self, of_client: Option<&'c str>) -> Option<&'c str> {
-        of_client.filter(|_| self.base_claims.is_empty())
     }
 
     /// The policies that the token names, by a text or a list of texts, and the claim that does.
@@ -194,10 +214,10 @@ impl Selection {
     fn base_policies<'s>(
         &self,
         claims: &Claims,
-        of_client: Option<&str>,
+        client: Client<'_>,
         set: &'s PolicySet,
     ) -> Result<Vec<&'s Arc<Policy>>, Refusal> {
-        if let Some(id) = self.client_policy(of_client) {
+        if let Client::With(id) = client {
             return Ok(vec![set.get(&self.org_id, id).ok_or(Reason::PolicyUnknown)?]);
         }
         let Some((_, ids)) = self.base_ids(claims) else { return Ok(Vec::new()) };

@@ -530,3 +530,53 @@ fn a_stored_key_that_a_claim_names_selects_the_policy() {
     assert_eq!(ask_admin(&gateway, "PUT", "/tyk/keys/client-1", &other), 200);
     assert_eq!(get(json!("client-1")), 403);
 }
+
+#[test]
+fn the_defaults_are_not_for_clients_that_are_switched_off_or_taken_away() {
+    let upstream = Server::up();
+    let changes = json!({ "source": "env://SECRET", "clientBaseField": "azp", "defaultPolicies": ["wide"] });
+    let policy =
+        |id: &str, right: Value| json!({ "id": id, "org_id": "org", "access_rights": { "a": right } });
+    let only = json!({ "allowed_urls": [{ "url": "/only", "methods": ["GET"] }] });
+    let setup = || {
+        Setup::new()
+            .env("SECRET", key(Algorithm::HS256).to_text().unwrap().trim())
+            .api(&one_to_one("a", &upstream, changes.clone()))
+            .policy(&policy("wide", json!({})))
+            .policy(&policy("narrow", only.clone()))
+    };
+    // An unknown client and one without a policy have the defaults in Tyk, as it was recorded for claims
+    // that select nothing.
+    for (gateway, off, expired, nobody) in [
+        (setup().start(), 401, 401, 403),
+        (setup().config(&json!({ "errors": "tyk" })).start(), 403, 401, 200),
+    ] {
+        let get = |client: Value| {
+            let token = key(Algorithm::HS256).sign(&json!({}), &claims(json!({ "azp": client }))).unwrap();
+            let get = |path: &'static str| gateway.send(&Request::get(path).bearer(&token)).status;
+            assert_eq!(
+                [get("/a/x"), get("/a/only")],
+                [get("/a/x"), get("/a/only")],
+                "from what is remembered"
+            );
+            [get("/a/x"), get("/a/only")]
+        };
+        let narrow = |changes: Value| {
+            let mut key = body(&[], json!({ "apply_policies": ["narrow"] }));
+            merge(&mut key, changes);
+            make(&gateway, "client-1", &key);
+            get(json!("client-1"))
+        };
+        assert_eq!(get(json!("client-1")), [nobody; 2]);
+        assert_eq!(narrow(json!({})), [403, 200]);
+        assert_eq!(narrow(json!({ "is_inactive": true })), [off; 2]);
+        assert_eq!(narrow(json!({ "expires": 1_000_000_000 })), [expired; 2]);
+        assert_eq!(narrow(json!({ "expires": 9_999_999_999_u64 })), [403, 200]);
+        make(&gateway, "client-1", &body(&["a"], json!({})));
+        assert_eq!(get(json!("client-1")), [nobody; 2], "a key without a policy");
+        assert_eq!(ask_admin(&gateway, "DELETE", "/tyk/keys/client-1?org_id=org", &json!({})), 200);
+        assert_eq!(get(json!("client-1")), [nobody; 2]);
+        assert_eq!(get(json!(5)), [nobody; 2]);
+        assert_eq!(get(Value::Null), [200; 2], "whoever names no client");
+    }
+}
