@@ -198,11 +198,11 @@ impl Authentication {
         observer.leave();
     }
 
-    /// Whether a request carries anything that could be a credential of one of the schemes, be it good
-    /// or not.
+    /// Whether a request carries anything where one of the schemes looks, be it good or not: whoever
+    /// shows something does not come in as nobody.
     #[must_use]
     pub fn has_credential(&self, headers: &HeaderMap, query: Option<&str>) -> bool {
-        let carries = |method: &Arc<Method>| method.places().locate(headers, query) != Credential::Nothing;
+        let carries = |method: &Arc<Method>| method.places().has_anything(headers, query);
         self.security.distinct_schemes().into_iter().any(carries)
     }
 

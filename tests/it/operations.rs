@@ -60,11 +60,19 @@ fn a_token_that_may_be_left_out() {
     let user = |request| user(&gateway, &upstream, request);
     assert_eq!(user(Request::get("/a/news")), (200, Some(String::new())));
     assert_eq!(user(Request::get("/a/news").bearer(&token(json!({})))), (200, Some("alice".into())));
+    let good = token(json!({}));
     // A bad token is refused as everywhere, and so is one whose caller may not use the API.
     let forged = key_named("forger", Algorithm::HS256).sign(&json!({}), &claims(json!({}))).unwrap();
     for bad in [&*forged, &*token(json!({ "exp": 1 })), "nonsense", ""] {
         assert_eq!(user(Request::get("/a/news").bearer(bad)), (401, None), "{bad}");
     }
+    // Nobody is let in as nobody with what the upstream might take for a token.
+    for other in
+        [&*good, &format!("JWT {good}"), &format!("Bearer,{good}"), &format!("\"Bearer\" {good}"), "Basic x"]
+    {
+        assert_eq!(user(Request::get("/a/news").header("Authorization", other)), (401, None), "{other}");
+    }
+    assert_eq!(user(Request::get("/a/news").header("Authorization", "")), (200, Some(String::new())));
     let twice = Request::get("/a/news").bearer(&token(json!({}))).bearer(&token(json!({ "sub": "bob" })));
     assert_eq!(user(twice), (400, None));
     // Neither another method nor another reading of the path lets anybody in.

@@ -144,3 +144,18 @@ fn a_header_of_its_own() {
     );
     assert_eq!(gateway.send(&Request::get("/strip/").bearer(&token)).status, 401);
 }
+
+#[test]
+fn a_stripped_header_goes_whatever_is_in_it() {
+    let (upstream, token) = (Server::up(), token());
+    let gateway = start(&upstream, json!({ "cookie": { "enabled": true, "name": "session" } }));
+    for other in [token.clone(), format!("JWT {token}"), format!("Bearer,{token}"), "Basic abc".into()] {
+        let request = |path: &'static str| {
+            let request = Request::get(path).header("Cookie", &format!("session={token}"));
+            request.header("Authorization", &other)
+        };
+        upstream_sees(&gateway, &upstream, request("/strip/"), "/", "");
+        let kept = format!("authorization: {other}\r\ncookie: session={token}\r\n");
+        upstream_sees(&gateway, &upstream, request("/keep/"), "/", &kept);
+    }
+}
