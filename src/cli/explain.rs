@@ -141,6 +141,7 @@ fn print(explanation: &Explanation) {
             for line in String::from_utf8_lossy(response.body()).lines() {
                 say!("  {}", visible(line));
             }
+            say!("cause: {}", reason.advice());
         }
     }
 }

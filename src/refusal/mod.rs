@@ -5,6 +5,7 @@
 //! in the access log, and is never sent to the client: what a caller learns is in the table too, and
 //! all faults that can be met without a good signature look the same.
 
+mod advice;
 mod answer;
 mod flag;
 mod overrides;

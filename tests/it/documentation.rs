@@ -44,6 +44,15 @@ fn the_readmes_mistakes_are_told_like_that() {
     assert_eq!(shown.lines().skip(1).collect::<Vec<_>>(), said.lines().collect::<Vec<_>>());
 }
 
+#[test]
+fn the_readmes_service_is_the_one_that_is_compiled() {
+    let source = read("src/auth/mod.rs");
+    let lines: Vec<&str> = source.lines().filter_map(|line| line.strip_prefix("//!")).collect();
+    let text: String =
+        lines.iter().map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect();
+    assert_eq!(blocks(&read("README.md"), "rust"), blocks(&text, "no_run"));
+}
+
 /// `docs/errors.md` from the table in the code.
 fn errors() -> String {
     let mut text = String::from(
@@ -80,6 +89,15 @@ fn errors() -> String {
             row.flag.map_or("", Flag::code)
         ));
     }
+    text.push_str(
+        "\n## Causes, and what to do\n\n\
+         For the owner of the API: none of this is told to callers. `claimgate explain` says it too, after the steps that led there.\n\n\
+         | reason code | cause, and what to do |\n\
+         |---|---|\n",
+    );
+    for reason in Reason::ALL {
+        text.push_str(&format!("| `{}` | {} |\n", reason.code(), reason.advice()));
+    }
     text
 }
 
@@ -93,17 +111,37 @@ fn the_page_of_errors_is_the_table() {
     assert_eq!(fs::read_to_string(path).unwrap(), errors(), "write it anew with UPDATE_DOCS=1");
 }
 
+/// What a heading is linked to by, as forges derive it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
+}
+
 #[test]
 fn links_lead_somewhere() {
-    for name in
-        ["README.md", "docs/configuration.md", "docs/definitions.md", "docs/errors.md", "docs/performance.md"]
-    {
+    for name in [
+        "README.md",
+        "docs/coming-from-tyk.md",
+        "docs/configuration.md",
+        "docs/definitions.md",
+        "docs/errors.md",
+        "docs/explain.md",
+        "docs/performance.md",
+    ] {
         let text = read(name);
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        // A link may be broken over two lines before its target, never within.
         let links = text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
-        for link in links.filter(|link| !link.starts_with("http") && !link.starts_with('#')) {
-            let target = folder.parent().unwrap().join(link.split('#').next().unwrap());
+        for link in links.filter(|link| !link.starts_with("http")) {
+            let (file, fragment) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
             assert!(target.exists(), "{name}: {link}");
+            if !fragment.is_empty() {
+                let there = fs::read_to_string(target).unwrap();
+                let mut headings = there.lines().filter(|line| line.starts_with('#'));
+                let leads = headings.any(|line| anchor(line.trim_start_matches('#').trim()) == fragment);
+                assert!(leads, "{name}: {link}");
+            }
         }
     }
 }
