@@ -247,6 +247,50 @@ fn a_token_or_an_api_key() {
 }
 
 #[test]
+fn everything_at_once() {
+    let world = World::new();
+    let send = |method, path, (name, value): (&str, &str)| {
+        let request = Request::new(method, path).header(name, value);
+        let status = world.gateway.send(&request.header("X-User", "root").header("X-Roles", "root")).status;
+        let seen = world.upstream.recorded().pop().filter(|_| status == 200);
+        (status, seen.map(|seen| [seen.values("x-user").join("+"), seen.values("x-roles").join("+")]))
+    };
+    let told = |roles: &str| (200, Some(["alice".to_owned(), roles.to_owned()]));
+    let no = |status| (status, None);
+    let claims = |role: &str, scope: &str| json!({ "realm_access": { "roles": [role] }, "scope": scope });
+    let mut pretending = claims("manager", "items:remove");
+    crate::support::merge(&mut pretending, json!({ "iss": "https://staff.example.com" }));
+    for (provider, kid, claims, get, delete) in [
+        (&world.login, "es256", claims("clerk", "items:remove"), told("clerk"), no(403)),
+        (&world.staff, "staff-rs256", claims("manager", "items"), told("manager"), no(403)),
+        (&world.staff, "staff-rs256", claims("manager", "items:remove"), told("manager"), told("manager")),
+        (&world.login, "es256", claims("guest", "items:remove"), no(403), no(403)),
+        // A key of one provider signs nothing in the name of the other.
+        (&world.login, "es256", pretending, no(401), no(401)),
+    ] {
+        let token = format!("Bearer {}", provider.token(kid, "warehouse", claims.clone()));
+        for (method, expected) in [("GET", get), ("DELETE", delete)] {
+            let sent = send(method, "/warehouse/items/7", ("Authorization", &token));
+            assert_eq!(sent, expected, "{method} {claims}");
+        }
+    }
+
+    let body = json!({ "org_id": "example", "apply_policies": ["warehouse-scanner"] });
+    let made =
+        world.gateway.admin(Request::new("POST", "/tyk/keys/create").body(body.to_string().as_bytes()));
+    let made: Value = serde_json::from_slice(&made.body).unwrap();
+    let key = made["key"].as_str().unwrap();
+    for (method, path, key, status) in [
+        ("GET", "/scanners/items/7", key, 200),
+        ("DELETE", "/scanners/items/7", key, 403),
+        ("GET", "/scanners/items/7", "another", 401),
+        ("GET", "/warehouse/items/7", key, 401),
+    ] {
+        assert_eq!(send(method, path, ("X-Api-Key", key)).0, status, "{method} {path}");
+    }
+}
+
+#[test]
 fn three_places() {
     let world = World::new();
     let token = world.login.token("es256", "downloads", json!({}));
