@@ -8,7 +8,7 @@
 //!
 //! # In front of an axum service
 //!
-//! ```
+//! ```no_run
 //! use axum::{Extension, Router, routing::get};
 //! use claimgate::{
 //!     auth::{AuthLayer, Authenticator},
@@ -16,27 +16,26 @@
 //!     jwt::Algorithm,
 //!     session::Session,
 //! };
-//! use std::sync::Arc;
-//!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // Key sets are fetched and kept fresh on a thread of the registry's own.
-//! let registry = Registry::start(Arc::new(HttpFetch::new()?))?;
-//!
-//! let authenticator = Authenticator::builder([Algorithm::RS256, Algorithm::ES256])
-//!     .jwks_uri("https://idp.example/.well-known/jwks.json")
-//!     .issuers(["https://idp.example/"])
-//!     .audiences(["orders"])
-//!     .required_claims(["exp"])
-//!     .build(&registry)?;
+//! use std::{error::Error, sync::Arc};
 //!
 //! async fn orders(Extension(session): Extension<Session>) -> String {
 //!     format!("the orders of {}", session.subject())
 //! }
 //!
-//! let app: Router = Router::new().route("/orders", get(orders)).layer(AuthLayer::new(authenticator));
-//! # let _ = app;
-//! # Ok(())
-//! # }
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> Result<(), Box<dyn Error>> {
+//!     // Key sets are fetched and kept fresh on a thread of the registry's own.
+//!     let registry = Registry::start(Arc::new(HttpFetch::new()?))?;
+//!     let authenticator = Authenticator::builder([Algorithm::RS256, Algorithm::ES256])
+//!         .jwks_uri("https://idp.example/.well-known/jwks.json")
+//!         .issuers(["https://idp.example/"])
+//!         .audiences(["orders"])
+//!         .required_claims(["exp"])
+//!         .build(&registry)?;
+//!     let app = Router::new().route("/orders", get(orders)).layer(AuthLayer::new(authenticator));
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//!     Ok(axum::serve(listener, app).await?)
+//! }
 //! ```
 
 mod api_key;
