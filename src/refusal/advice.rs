@@ -40,9 +40,11 @@ impl Reason {
                 "No such key in the organisation of the API: it was deleted, is another gateway's, has another `org_id` than the \
                  API's `orgId`, or has a `jwt_data.secret` and so is none to present. Look it up with `GET /tyk/keys/{key}`."
             }
-            Self::ApiKeyInactive => "The key is `is_inactive`. Update it with `PUT /tyk/keys/{key}`.",
+            Self::ApiKeyInactive => {
+                "The key, or the stored key of a token's client (`clientBaseField`), is `is_inactive`. Update it with `PUT /tyk/keys/{key}`."
+            }
             Self::ApiKeyExpired => {
-                "The second in `expires` has passed. Give the client a new key, or this one more time."
+                "The second in `expires` of the key, or of the stored key of a token's client, has passed. Give the client a new key, or this one more time."
             }
             Self::TokenTooLarge => {
                 "It is longer than `maxTokenSize` (16 KiB in profile `rfc`, 64 KiB in `tyk`). Let the issuer put less into it, or raise the bound."
@@ -162,8 +164,9 @@ impl Reason {
                 "The one policy in `defaultPolicies` does not exist in the organisation of the API. Add it, or look at its `org_id`."
             }
             Self::PolicyNone => {
-                "Nothing chooses a policy: the token has no policy claim, and the API maps no scopes and has no `defaultPolicies`. \
-                 Let the issuer add the claim, or set `defaultPolicies`."
+                "Nothing chooses a policy: the token has no policy claim, and the API maps no scopes and has no `defaultPolicies`; or \
+                 it names a client (`clientBaseField`) whose stored key does not exist or names no policy. Let the issuer add the \
+                 claim, set `defaultPolicies`, or store the client's key."
             }
             Self::PolicyRuleUnmatched => {
                 "No rule of `claimsToPolicies` matches, and `noMatch` is `deny`. Give the caller a role or group that a rule has, or add a rule."
