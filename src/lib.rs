@@ -86,6 +86,7 @@ pub mod refusal;
 pub mod secrets;
 pub mod document;
 mod fetch;
+mod lenient_base64;
 mod lookalikes;
 pub mod path_pattern;
 mod percent;

@@ -106,16 +106,16 @@ fn a_module_uses_only_those_after_it() {
 #[test]
 fn the_narrow_ones_stay_narrow() {
     for (module, allowed) in [
-        ("jwt", &["jwt"][..]),
+        ("jwt", &["jwt", "lenient_base64"][..]),
         ("jwks", &["fetch", "jwks", "jwt", "tls"]),
         ("proxy", &["lookalikes", "proxy", "refusal", "tls"]),
         ("access", &["access", "path_pattern", "refusal"]),
         ("limits", &["limits", "path_pattern"]),
         ("document", &["document"]),
         ("refusal", &["refusal"]),
-        ("secrets", &["document", "fetch", "secrets", "tls"]),
+        ("secrets", &["document", "fetch", "lenient_base64", "secrets", "tls"]),
         ("server", &["server"]),
-        ("api_keys", &["api_keys", "document", "jwt", "policy", "refusal", "session"]),
+        ("api_keys", &["api_keys", "document", "jwt", "policy", "refusal", "secrets", "session"]),
         ("explain", &["explain", "refusal"]),
         ("auth", &["api_keys", "auth", "explain", "jwks", "jwt", "percent", "policy", "refusal", "session"]),
     ] {

@@ -6,9 +6,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
+use super::secret::{self, Secret};
 use crate::{
     document::{Document, Field, FieldPath, Findings, Section, Shape, Unknown},
-    jwt::{Algorithm, import_key},
+    jwt::Algorithm,
     policy::{self, Policy},
 };
 
@@ -69,6 +70,9 @@ static KEY: Section = Section {
 static JWT_DATA: Section =
     Section { fields: &[Field::honour("secret", Shape::Text)], unknown: Unknown::Error };
 
+/// Where the secret for tokens is.
+pub(super) const JWT_SECRET: [&str; 2] = ["jwt_data", "secret"];
+
 /// The fields that are those of a policy.
 const OF_POLICY: [&str; 11] = [
     "org_id",
@@ -117,9 +121,6 @@ impl Body {
     }
 }
 
-/// A secret for tokens; the empty one is none.
-pub(super) type Secret = Zeroizing<String>;
-
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct RawKey {
@@ -154,9 +155,9 @@ pub(super) fn parse(
     let policies: Vec<Arc<str>> = ids.map(|id| id.as_str().into()).collect();
     let secret = raw.jwt_data.map(|data| Zeroizing::new(data.secret));
     if let Some(secret) = secret.as_ref().filter(|secret| !secret.is_empty())
-        && let Err(reason) = import_key(secret.as_bytes(), Algorithm::ALL.into_iter().collect())
+        && let Err(reason) = secret::keys(secret, Algorithm::ALL.into_iter().collect())
     {
-        findings.error(document, &at.members(&["jwt_data", "secret"]), reason.to_string());
+        findings.error(document, &at.members(&JWT_SECRET), reason);
         return None;
     }
     Some(Body { fields, own, policies, expires: seconds(raw.expires), secret })

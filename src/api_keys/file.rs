@@ -130,7 +130,7 @@ fn entry(key: &StoredKey) -> Entry {
         key_hash: key.tyk_hash().to_owned(),
         epoch: key.epoch,
         session: key.fields().clone(),
-        secret: key.secret().map(str::to_owned),
+        secret: key.secret.as_ref().map(|secret| secret.to_string()),
     }
 }
 

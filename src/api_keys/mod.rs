@@ -10,6 +10,7 @@ mod body;
 mod digest;
 mod file;
 mod name;
+mod secret;
 mod store;
 mod stored;
 

@@ -19,6 +19,8 @@ use super::{
 };
 use crate::document::{Document, FieldPath, Findings};
 
+const NO_API_KEY: &str = "without a secret this key would become an API key, and its id stands in every token that names it; leave this out to keep the secret, or delete the key and make another one";
+
 /// The keys that are stored. Requests read a snapshot of them; each change makes a new one, after it
 /// was written to the file.
 #[derive(Debug)]
@@ -133,9 +135,9 @@ impl ApiKeys {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Stores the key of this name. One that there is keeps its secret unless the body has another one, be
-    /// it empty: without a secret it would open to everybody who has read its name in a token. May wait
-    /// for the disk.
+    /// Stores the key of this name. One that there is keeps its secret unless the body has another one, and
+    /// never loses it: without a secret it would open to everybody who has read its name in a token. May
+    /// wait for the disk.
     ///
     /// # Errors
     /// [`ChangeError`]; nothing has changed then.
@@ -180,8 +182,12 @@ impl ApiKeys {
         let mut index = Index::clone(&self.index.load());
         let [of_id, _] = &digests;
         let known = index.by_id.get(of_id);
-        if body.secret.is_none() {
-            body.secret = known.and_then(|known| known.secret.clone());
+        if known.is_some_and(|known| known.is_for_tokens()) {
+            if body.secret.as_ref().is_some_and(|secret| secret.is_empty()) {
+                findings.error(document, &FieldPath::top().members(&body::JWT_SECRET), NO_API_KEY);
+                return Err(ChangeError::Body(findings));
+            }
+            body.secret = body.secret.or_else(|| known.and_then(|known| known.secret.clone()));
         }
         let epoch = known.filter(|_| counted == Counted::Kept);
         let epoch = epoch.map_or_else(|| fastrand::u64(..), |known| known.epoch);

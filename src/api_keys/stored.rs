@@ -9,11 +9,12 @@ use arc_swap::ArcSwapOption;
 use serde_json::{Map, Value};
 
 use super::{
-    body::{Body, Secret},
+    body::Body,
     digest::Digest,
+    secret::{self, Secret},
 };
 use crate::{
-    jwt::Window,
+    jwt::{AlgorithmSet, KeySet, Window},
     policy::{Grant, Policy, PolicySet},
     refusal::{Reason, Refusal},
     session::Session,
@@ -86,10 +87,18 @@ impl StoredKey {
         &self.fields
     }
 
-    /// What verifies tokens that name it, if anything does.
+    /// Whether it is for tokens that name it, which its secret verifies. It is no API key then: its id
+    /// stands in each of them.
     #[must_use]
-    pub fn secret(&self) -> Option<&str> {
-        self.secret.as_ref().map(|secret| secret.as_str())
+    pub const fn is_for_tokens(&self) -> bool {
+        self.secret.is_some()
+    }
+
+    /// What verifies tokens that name it, if anything does. A secret in the file may be older than the
+    /// rules for secrets.
+    #[must_use]
+    pub fn token_keys(&self, allowed: AlgorithmSet) -> Option<KeySet> {
+        secret::keys(self.secret.as_ref()?, allowed).ok()
     }
 
     /// The policies that it names.

@@ -88,8 +88,8 @@ impl KeyAuthenticator {
 
     /// The session of whoever has this key.
     fn session(&self, presented: &str, now: i64) -> Result<Session, Refusal> {
-        // A key with a secret stands in every token that names it: knowing it proves nothing.
-        let key = self.keys.find(&self.org_id, presented).filter(|key| key.secret().is_none());
+        // Knowing the id of a key that tokens name proves nothing.
+        let key = self.keys.find(&self.org_id, presented).filter(|key| !key.is_for_tokens());
         let key = key.ok_or(Reason::ApiKeyUnknown)?;
         key.check(now)?;
         key.session(&self.policies)

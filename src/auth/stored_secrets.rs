@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     api_keys::{ApiKeys, StoredKey},
-    jwt::{AlgorithmSet, Ambiguity, Claims, Error, Kid, SubjectClaims, Token, Window, import_key},
+    jwt::{AlgorithmSet, Ambiguity, Claims, Error, Kid, SubjectClaims, Token, Window},
     policy::PolicySet,
     refusal::Refusal,
     session::Session,
@@ -61,10 +61,9 @@ pub(super) struct SecretHolder<'s> {
 
 impl SecretHolder<'_> {
     /// The claims of a token that the secret verifies. A key without a secret verifies nothing, and
-    /// neither does one whose secret is too short for the algorithm.
+    /// neither does one whose secret is too short for the algorithm, or none at all.
     pub(super) fn verify(&self, token: &Token<'_>, allowed: AlgorithmSet) -> Result<Claims, Error> {
-        let secret = self.key.secret().ok_or(Error::KeyUnknown)?;
-        let keys = import_key(secret.as_bytes(), allowed).map_err(|_| Error::KeyUnknown)?;
+        let keys = self.key.token_keys(allowed).ok_or(Error::KeyUnknown)?;
         // The `kid` of the token named the stored key, not one of a set that its secret may be.
         let key = keys.find(Kid::Absent, token.algorithm()?, allowed, Ambiguity::Refuse);
         token.verify(key.map_err(|_| Error::KeyUnknown)?)

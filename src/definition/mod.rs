@@ -196,6 +196,15 @@ impl Definition {
     pub fn jwt_schemes(&self) -> impl Iterator<Item = &JwtScheme> {
         self.security.iter().flat_map(jwt_schemes)
     }
+
+    /// The API key schemes that are required.
+    pub fn api_key_schemes(&self) -> impl Iterator<Item = &ApiKeyScheme> {
+        let schemes = self.security.iter().flat_map(Security::distinct_schemes);
+        schemes.filter_map(|scheme| match &**scheme {
+            SecurityScheme::Jwt(_) => None,
+            SecurityScheme::ApiKey(key) => Some(key),
+        })
+    }
 }
 
 fn jwt_schemes(security: &Security<Arc<SecurityScheme>>) -> impl Iterator<Item = &JwtScheme> {

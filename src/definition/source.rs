@@ -7,7 +7,8 @@ use zeroize::Zeroizing;
 
 use crate::{
     jwt::{AlgorithmSet, KeySet, import_key},
-    secrets::{Secret, Values, decode_base64, is_like_reference},
+    lenient_base64,
+    secrets::{Secret, Values, is_like_reference},
 };
 
 /// Keys that several definitions write alike are imported once. They are found by a digest of what
@@ -94,7 +95,7 @@ impl<'v> Text<'v> {
         if text.starts_with("-----BEGIN") || text.starts_with('{') {
             return Ok(Some(Zeroizing::new(text.as_bytes().to_vec())));
         }
-        let Some(decoded) = decode_base64(text) else { return Ok(None) };
+        let Some(decoded) = lenient_base64::decode(text) else { return Ok(None) };
         let written = std::str::from_utf8(&decoded).unwrap_or_default();
         if let Some(values) = self.values
             && let Some(value) = values.expand(written).map_err(|e| e.to_string())?

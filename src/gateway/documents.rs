@@ -7,7 +7,7 @@ use tokio::runtime::Builder;
 use crate::{
     api_keys::ApiKeys,
     config::Config,
-    definition::{self, Definition, Fetching, Templates},
+    definition::{self, Definition, Fetching, JwtScheme, Templates},
     document::{Document, Finding, Findings, Severity, read_all},
     jwks::FetchOptions,
     policy::{self, Policy, PolicySet},
@@ -93,6 +93,7 @@ impl Documents {
             findings.push(warning(&config.definitions, message.into()));
         }
         warn_about_references(&loaded.definitions, &policies, findings);
+        warn_about_client_keys(&loaded.definitions, findings);
         Some(Parsed { definitions: loaded.definitions, policies, admin_secret })
     }
 }
@@ -150,6 +151,25 @@ fn warn_about_references(definitions: &[Definition], policies: &PolicySet, findi
         for (api, _) in policy.rights.iter().filter(|(api, _)| !known.contains(&**api)) {
             let message = format!("the policy {} grants the API {api}, which does not exist", policy.id);
             findings.push(warning(&policy.file, message));
+        }
+    }
+}
+
+/// Keys that tokens name, where whoever knows them gets in.
+fn warn_about_client_keys(definitions: &[Definition], findings: &mut Findings) {
+    for definition in definitions.iter().filter(|definition| definition.served) {
+        let of_clients =
+            |jwt: &&JwtScheme| jwt.selection.client_claim.is_some() && jwt.selection.base_claims.is_empty();
+        let Some(jwt) = definition.jwt_schemes().find(of_clients) else { continue };
+        let accepts = |other: &&Definition| {
+            other.served && other.api_key_schemes().any(|scheme| scheme.org_id == jwt.selection.org_id)
+        };
+        if let Some(other) = definitions.iter().find(accepts) {
+            let message = format!(
+                "by clientBaseField every token tells the id of a stored key, and the API {} accepts the stored keys of the organisation as API keys; give the keys of clients a jwt_data.secret, with which they are no API keys, or another organisation to one of the APIs",
+                other.id
+            );
+            findings.push(warning(&definition.file, message));
         }
     }
 }

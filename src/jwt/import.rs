@@ -5,6 +5,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use super::{
     AlgorithmSet, Family, Key, KeyError, KeySet,
     der::{self, PublicKey},
+    json::{self, Value},
     jwk,
 };
 
@@ -33,6 +34,18 @@ pub fn import_key(material: &[u8], allowed: AlgorithmSet) -> Result<KeySet, KeyE
         return Err(unfit(can, allowed));
     }
     Ok(KeySet::single(key))
+}
+
+/// Whether octets are a key or certificate of an asymmetric algorithm, be it usable or not, or a JWK set.
+pub(super) fn is_asymmetric(octets: &[u8]) -> bool {
+    let is_jwk = || {
+        let value = json::parse_tolerant(octets).ok();
+        value.as_ref().and_then(Value::as_object).is_some_and(|object| {
+            let kty = object.get("kty").and_then(Value::as_str);
+            object.get("keys").is_some() || kty.is_some_and(|kty| kty != "oct")
+        })
+    };
+    !matches!(public_key(octets), Ok(None)) || is_jwk()
 }
 
 fn fitting_set(set: KeySet, allowed: AlgorithmSet) -> Result<KeySet, KeyError> {

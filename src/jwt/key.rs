@@ -53,8 +53,12 @@ impl Key {
     /// shorter secret than the hash can be guessed offline (RFC 7518 section 3.2).
     ///
     /// # Errors
-    /// [`KeyError`] when the secret is too short.
+    /// [`KeyError`] when the secret is too short, or everybody may know it, because it is a public key or
+    /// base64 of one.
     pub fn hmac(secret: &[u8]) -> Result<Self, KeyError> {
+        if let Some(reason) = weak::secret(secret) {
+            return Err(KeyError::new(reason));
+        }
         let sizes = [
             (Algorithm::HS256, hmac::HMAC_SHA256, MIN_SECRET),
             (Algorithm::HS384, hmac::HMAC_SHA384, 48),

@@ -1,5 +1,26 @@
 //! Keys that look like keys and are not: whoever knows their trick can sign.
 
+use zeroize::Zeroizing;
+
+use super::import;
+use crate::lenient_base64;
+
+/// Why a shared secret is not used.
+pub(super) fn secret(secret: &[u8]) -> Option<&'static str> {
+    /// Base64 in base64 in base64 is nobody's mistake.
+    const DEPTH: usize = 3;
+    let mut octets = Zeroizing::new(secret.to_vec());
+    for _ in 0..DEPTH {
+        if import::is_asymmetric(&octets) {
+            return Some(
+                "this is a public key, or base64 of one, which everybody may know, and no shared secret; put the public key itself there, such as its PEM",
+            );
+        }
+        octets = lenient_base64::decode(std::str::from_utf8(&octets).ok()?)?;
+    }
+    None
+}
+
 /// The smallest RSA modulus in bits (RFC 7518 section 3.3).
 const MIN_MODULUS_BITS: usize = 2048;
 /// The largest: beyond it one verification costs a noticeable part of a second.
@@ -84,9 +105,44 @@ pub(super) fn ed25519(key: &[u8; 32]) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use base64::{
+        Engine as _,
+        engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+    };
+
     use super::*;
 
     const E: [u8; 3] = [1, 0, 1];
+
+    #[test]
+    fn secrets_that_everybody_may_know() {
+        const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/");
+        let read = |name: &str| std::fs::read_to_string(format!("{DATA}{name}")).unwrap();
+        let [spki, pkcs1, certificate] =
+            ["partner-public.pem", "partner-public-pkcs1.pem", "partner-certificate.pem"].map(read);
+        let der = |pem: &str| import::pem(pem.as_bytes()).unwrap().unwrap().1;
+        let jwk = r#"{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}"#;
+        let jwks = format!("{{\"keys\":[{jwk}]}}");
+        let ders = [der(&spki), der(&pkcs1), der(&certificate)];
+        let texts = [spki, pkcs1, certificate, jwk.into(), jwks].map(String::into_bytes);
+        for octets in texts.into_iter().chain(ders) {
+            let once = STANDARD.encode(&octets);
+            let lines: Vec<&str> = once.as_bytes().chunks(64).map(|l| str::from_utf8(l).unwrap()).collect();
+            let url_safe = URL_SAFE_NO_PAD.encode(&octets);
+            let (twice, lines) = (STANDARD.encode(&once), lines.join("\n"));
+            for text in [octets, once.into(), twice.into(), lines.into(), url_safe.into()] {
+                assert!(secret(&text).is_some(), "{}", String::from_utf8_lossy(&text));
+            }
+        }
+        let oct = STANDARD.encode(r#"{"kty":"oct","k":"AA"}"#);
+        let random = STANDARD.encode([0xA5; 64]);
+        for good in
+            ["the secret of a partner, long enough", "0123456789abcdef0123456789abcdef", &oct, &random]
+        {
+            assert_eq!(secret(good.as_bytes()), None, "{good}");
+        }
+        assert_eq!(secret(&[0x30; 64]), None);
+    }
 
     /// A product of these factors, big-endian.
     fn product(factors: impl IntoIterator<Item = u32>) -> Vec<u8> {

@@ -42,7 +42,7 @@ pub use self::{
     consul::ConsulSettings,
     http::Connection,
     local::{Credential, LocalStore},
-    reference::{decode_base64, is_like_reference},
+    reference::is_like_reference,
     secret::{Secret, Unresolved},
     values::Values,
     vault::{KvVersion, VaultLogin, VaultSettings},

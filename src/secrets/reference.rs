@@ -14,13 +14,10 @@
 //! The first six reach from the beginning of the text, or from a space in it, to its end. Letter case
 //! of the marks does not count, nor does space around the whole: what looks like a reference is one.
 
-use base64::{
-    Engine as _, alphabet,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
 use zeroize::Zeroizing;
 
 use super::Unresolved;
+use crate::lenient_base64;
 
 /// The folder of keys that Tyk's definitions name without a path.
 const CONSUL_FOLDER: &str = "tyk-apis";
@@ -248,7 +245,7 @@ pub fn is_like_reference(octets: &[u8]) -> bool {
         if names_elsewhere(text) {
             return true;
         }
-        let Some(decoded) = decode_base64(text) else { return false };
+        let Some(decoded) = lenient_base64::decode(text) else { return false };
         octets = decoded;
     }
     false
@@ -265,17 +262,6 @@ fn names_elsewhere(text: &str) -> bool {
         })
 }
 
-/// Base64 as people paste it: of either alphabet, with or without padding, with line ends in it.
-#[must_use]
-pub fn decode_base64(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    const LENIENT: GeneralPurposeConfig =
-        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
-    const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
-    let compact: Zeroizing<String> = Zeroizing::new(text.split_ascii_whitespace().collect());
-    STANDARD.decode(&*compact).or_else(|_| URL_SAFE.decode(&*compact)).map(Zeroizing::new).ok()
-}
-
 /// What counts for nothing around a reference: space, control characters, and what is not seen at all.
 fn is_blank(c: char) -> bool {
     c.is_whitespace() || c.is_control() || matches!(c, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2060}')
@@ -287,7 +273,7 @@ fn starts_with(text: &str, mark: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use base64::engine::general_purpose::STANDARD;
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
 
     use super::*;
 

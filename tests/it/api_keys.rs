@@ -2,6 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use claimgate::jwt::{Algorithm, sign::SigningKey};
 use serde_json::{Value, json};
 
@@ -486,13 +487,81 @@ fn the_secret_of_the_stored_key_that_a_token_names_verifies_it() {
     assert_eq!(told(json!({ "expires": 1 })), 401);
     assert_eq!(told(of_other), 401);
     assert_eq!(told(of_one), 200);
-    // Told by POST it does not become a key that its name opens; only who takes the secret away means that.
+    // It never becomes a key that its name opens.
     make(&gateway, "partner-1", &body(&all, json!({})));
     assert_eq!((by_kid(&one, "partner-1"), with(&gateway, "/keyed/", "partner-1")), (200, 401));
-    make(&gateway, "partner-1", &body(&all, json!({ "jwt_data": { "secret": "" } })));
-    assert_eq!((by_kid(&one, "partner-1"), with(&gateway, "/keyed/", "partner-1")), (401, 200));
+    let without = body(&all, json!({ "jwt_data": { "secret": "" } }));
+    for method in ["POST", "PUT"] {
+        let answer = self::ask(&gateway, method, "/tyk/keys/partner-1", &without);
+        assert_eq!(answer.status, 400);
+        assert!(answer.text().contains("jwt_data.secret: without a secret this key"), "{}", answer.text());
+        assert_eq!((by_kid(&one, "partner-1"), with(&gateway, "/keyed/", "partner-1")), (200, 401));
+    }
     assert_eq!(ask_admin(&gateway, "DELETE", "/tyk/keys/partner-1", &json!({})), 200);
     assert_eq!(by_kid(&one, "partner-1"), 401);
+    make(&gateway, "partner-1", &without);
+    assert_eq!(
+        (by_kid(&one, "partner-1"), with(&gateway, "/keyed/", "partner-1")),
+        (401, 200),
+        "another key"
+    );
+}
+
+#[test]
+fn a_secret_that_everybody_may_know_verifies_nothing() {
+    let upstream = Server::up();
+    let setup = || Setup::new().api(&one_to_one("a", &upstream, json!({})));
+    let pem = include_str!("../data/partner-public.pem");
+    let gateway = setup().start();
+    let good = "the secret of the first partner, long enough";
+    make(&gateway, "partner-1", &body(&["a"], secret(good).0));
+    let file = fs::read_to_string(gateway.setup().path("api-keys.json")).unwrap();
+    let asks = |file: &str, signing: &SigningKey| {
+        let gateway = setup().file("api-keys.json", file).start();
+        let token = signing.sign(&json!({ "kid": "partner-1" }), &claims(json!({}))).unwrap();
+        gateway.send(&Request::get("/a/").bearer(&token)).status
+    };
+    assert_eq!(asks(&file, &secret(good).1), 200);
+    for (public, said) in [
+        (STANDARD.encode(pem), "this is a public key"),
+        ("https://idp.example/.well-known/jwks.json".into(), "a reference or URL"),
+        (STANDARD.encode("env://THE_SECRET_OF_A_PARTNER"), "a reference or URL"),
+    ] {
+        let (changes, signing) = secret(&public);
+        let answer = ask(&gateway, "POST", "/tyk/keys/partner-2", &body(&["a"], changes));
+        assert_eq!(answer.status, 400, "{public}");
+        let message = json(&answer)["message"].as_str().unwrap().to_owned();
+        assert!(
+            message.starts_with("Request malformed: jwt_data.secret: ") && message.contains(said),
+            "{message}"
+        );
+        assert_eq!(
+            asks(&file.replace(good, &public), &signing),
+            401,
+            "stored by an earlier version: {public}"
+        );
+    }
+    make(&gateway, "partner-2", &body(&["a"], json!({ "jwt_data": { "secret": pem } })));
+}
+
+#[test]
+fn keys_of_clients_that_would_be_api_keys_are_told() {
+    let upstream = Server::up();
+    let clients = json!({ "source": "env://SECRET", "clientBaseField": "azp", "defaultPolicies": ["all"] });
+    let check = |org_id: &str| {
+        let mut other = keyed("keyed", &upstream);
+        merge(&mut other, json!({ "x-tyk-api-gateway": { "info": { "orgId": org_id } } }));
+        let setup = Setup::new()
+            .env("SECRET", key(Algorithm::HS256).to_text().unwrap().trim())
+            .policy(&json!({ "id": "all", "org_id": "org", "access_rights": { "a": {} } }))
+            .api(&one_to_one("a", &upstream, clients.clone()))
+            .api(&other);
+        String::from_utf8(setup.check().stdout).unwrap()
+    };
+    let said = check("org");
+    assert!(said.contains("the API keyed accepts the stored keys of the organisation as API keys"), "{said}");
+    assert!(said.ends_with("0 errors, 1 warning\n"), "{said}");
+    assert_eq!(check("other"), "0 errors, 0 warnings\n");
 }
 
 fn ask_admin(gateway: &Gateway, method: &'static str, path: &str, body: &Value) -> u16 {
