@@ -106,7 +106,10 @@ fn errors() -> String {
 fn the_page_of_errors_is_the_table() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(&path, errors()).unwrap();
+        // In one step: another test may be reading it.
+        let new = path.with_extension("new");
+        fs::write(&new, errors()).unwrap();
+        fs::rename(new, &path).unwrap();
     }
     assert_eq!(fs::read_to_string(path).unwrap(), errors(), "write it anew with UPDATE_DOCS=1");
 }
