@@ -12,13 +12,13 @@ use axum::{
     routing::{get, post},
 };
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
 use super::{Admin, status, switch};
 use crate::{
     api_keys::{ApiKeys, ChangeError, Counted, FileError, KeyName, StoredKey},
-    document::{Document, Severity},
+    document::{Document, Finding, Findings, Severity},
 };
 
 pub(super) fn routes() -> Router<Admin> {
@@ -86,7 +86,7 @@ async fn put_named(admin: Admin, key: String, body: &[u8]) -> Response {
     let answered = added(&name);
     let keys = Arc::clone(admin.control.api_keys());
     match spawn_blocking(move || keys.put(&name, &document)).await {
-        Ok(Ok(())) => answered,
+        Ok(Ok(odd)) => changed(answered, odd),
         Ok(Err(error)) => refused(error),
         Err(_) => ended(),
     }
@@ -115,7 +115,7 @@ async fn modify(
     });
     let counted = if named.suppress_reset { Counted::Kept } else { Counted::Anew };
     match spawn_blocking(move || keys.modify(&stored, &document, counted)).await {
-        Ok(Ok(())) => Json(answered).into_response(),
+        Ok(Ok(odd)) => changed(answered, odd),
         Ok(Err(error)) => refused(error),
         Err(_) => ended(),
     }
@@ -146,22 +146,34 @@ fn malformed(reason: &str) -> Response {
     status(StatusCode::BAD_REQUEST, "error", &format!("Request malformed: {reason}"))
 }
 
-fn added(name: &KeyName) -> Response {
-    let answer = json!({
+fn added(name: &KeyName) -> Value {
+    json!({
         "key": name.to_text(), "status": "ok", "action": "added", "key_hash": name.tyk_hash(),
-    });
+    })
+}
+
+/// Tyk's answer; with `warnings` if something is odd about the body.
+fn changed(mut answer: Value, odd: Findings) -> Response {
+    let warnings: Vec<String> = odd.into_iter().map(text).collect();
+    if let Some(members) = answer.as_object_mut().filter(|_| !warnings.is_empty()) {
+        members.insert("warnings".into(), warnings.into());
+    }
     Json(answer).into_response()
+}
+
+/// What is wrong with a body, and where.
+fn text(finding: Finding) -> String {
+    match finding.field {
+        Some(field) if !field.is_empty() => format!("{field}: {}", finding.message),
+        _ => finding.message,
+    }
 }
 
 fn refused(error: ChangeError) -> Response {
     match error {
         ChangeError::Body(findings) => {
             let errors = findings.sorted().into_iter().filter(|finding| finding.severity == Severity::Error);
-            let text = |field: Option<String>, message: String| match field {
-                Some(field) if !field.is_empty() => format!("{field}: {message}"),
-                _ => message,
-            };
-            let texts: Vec<String> = errors.map(|finding| text(finding.field, finding.message)).collect();
+            let texts: Vec<String> = errors.map(text).collect();
             malformed(&texts.join("\n"))
         }
         ChangeError::NoRights => {

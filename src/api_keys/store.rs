@@ -135,13 +135,13 @@ impl ApiKeys {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Stores the key of this name. One that there is keeps its secret unless the body has another one, and
-    /// never loses it: without a secret it would open to everybody who has read its name in a token. May
-    /// wait for the disk.
+    /// Stores the key of this name, and returns what is odd about its body. One that there is keeps its
+    /// secret unless the body has another one, and never loses it: without a secret it would open to
+    /// everybody who has read its name in a token. May wait for the disk.
     ///
     /// # Errors
     /// [`ChangeError`]; nothing has changed then.
-    pub fn put(&self, name: &KeyName, body: &Document) -> Result<(), ChangeError> {
+    pub fn put(&self, name: &KeyName, body: &Document) -> Result<Findings, ChangeError> {
         self.insert(
             Place { digests: self.hasher.of_name(name), tyk_hash: &name.tyk_hash(), org_id: &name.org_id },
             body,
@@ -149,11 +149,17 @@ impl ApiKeys {
         )
     }
 
-    /// Tells a stored key anew, whatever its name is; its secret stays as well. May wait for the disk.
+    /// Tells a stored key anew, whatever its name is, and returns what is odd about the body; its secret stays
+    /// as well. May wait for the disk.
     ///
     /// # Errors
     /// [`ChangeError`]; nothing has changed then.
-    pub fn modify(&self, key: &StoredKey, body: &Document, counted: Counted) -> Result<(), ChangeError> {
+    pub fn modify(
+        &self,
+        key: &StoredKey,
+        body: &Document,
+        counted: Counted,
+    ) -> Result<Findings, ChangeError> {
         self.insert(
             Place { digests: key.digests, tyk_hash: key.tyk_hash(), org_id: key.org_id() },
             body,
@@ -161,7 +167,12 @@ impl ApiKeys {
         )
     }
 
-    fn insert(&self, place: Place<'_>, document: &Document, counted: Counted) -> Result<(), ChangeError> {
+    fn insert(
+        &self,
+        place: Place<'_>,
+        document: &Document,
+        counted: Counted,
+    ) -> Result<Findings, ChangeError> {
         let Place { digests, tyk_hash, org_id } = place;
         let mut findings = Findings::default();
         let body = body::parse(document, &FieldPath::top(), document.root().clone(), &mut findings);
@@ -192,7 +203,8 @@ impl ApiKeys {
         let epoch = known.filter(|_| counted == Counted::Kept);
         let epoch = epoch.map_or_else(|| fastrand::u64(..), |known| known.epoch);
         index.insert(Arc::new(StoredKey::new(digests, tyk_hash, epoch, body)));
-        self.publish(&mut file, index).map_err(ChangeError::File)
+        self.publish(&mut file, index).map_err(ChangeError::File)?;
+        Ok(findings)
     }
 
     /// Takes a key away. May wait for the disk.

@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::{
-    ApiEntry, Policy, PolicyLimits, PolicySet,
+    ApiEntry, Policy, PolicyLimits, PolicySet, methods,
     raw::{POLICY, RawEndpoint, RawLimit, RawPartitions, RawPolicy, RawRight},
 };
 use crate::{
@@ -109,7 +109,7 @@ impl Reader<'_> {
         let id = self.id(raw.id, key)?;
         let parts = self.parts(raw.partitions);
         let own = limits(&raw.limit);
-        self.warn_about_half(self.at, &raw.limit);
+        self.warn_about_limit(self.at, &raw.limit);
         let mut limits = PolicyLimits {
             rate: parts.rate.then_some(own.rate),
             quota: parts.quota.then_some(own.quota),
@@ -190,12 +190,39 @@ impl Reader<'_> {
         active != Some(false) && !is_inactive && !denied
     }
 
-    /// Tells of a rate that somebody meant, and that limits nothing.
-    fn warn_about_half(&mut self, at: &FieldPath, limit: &RawLimit) {
-        if limit.rate > 0.0 && limit.per <= 0.0 {
-            let message =
-                "without a positive per this limits nothing; write the seconds in per, or remove it";
-            self.findings.warning(self.document, &at.member("rate"), message);
+    /// Tells of numbers that hardly mean what they say.
+    fn warn_about_limit(&mut self, at: &FieldPath, limit: &RawLimit) {
+        let (quota, renewal) = (whole(limit.quota_max), whole(limit.quota_renewal_rate));
+        for (is_odd, field, message) in [
+            (
+                limit.rate > 0.0 && limit.per <= 0.0,
+                "rate",
+                "without a positive per this limits nothing; write the seconds in per, or remove it",
+            ),
+            (
+                quota > 0 && renewal <= 0,
+                "quota_max",
+                "without a positive quota_renewal_rate this is never renewed: whoever has used it up gets 429 for good; write the seconds after which it is",
+            ),
+            (
+                quota < -1,
+                "quota_max",
+                "a number below 0 is no limit at all; write -1 if that is meant, else a positive one",
+            ),
+        ] {
+            if is_odd {
+                self.findings.warning(self.document, &at.member(field), message);
+            }
+        }
+    }
+
+    /// Tells of a method in upper case that nobody knows; `then` is what becomes of it.
+    fn warn_about_method(&mut self, at: &FieldPath, name: &str, then: &str) {
+        if !methods::is_known(name) {
+            let message = format!(
+                "{name} is no method that is registered, so {then}; correct it, if it is not one of your own"
+            );
+            self.findings.warning(self.document, at, message);
         }
     }
 
@@ -203,7 +230,7 @@ impl Reader<'_> {
     fn api_entry(&mut self, at: &FieldPath, api: &Arc<str>, raw: &RawRight, parts: &Parts) -> ApiEntry {
         let own = raw.limit.filter(|limit| *limit != RawLimit::default());
         if let Some(own) = &own {
-            self.warn_about_half(&at.member("limit"), own);
+            self.warn_about_limit(&at.member("limit"), own);
         }
         if own.is_some_and(|own| limits_anything(&limits(&own))) && !parts.per_api {
             let message =
@@ -234,6 +261,11 @@ impl Reader<'_> {
                     );
                     continue;
                 };
+                self.warn_about_method(
+                    &at_method.member("name"),
+                    name.as_str(),
+                    "this limits no request that clients make",
+                );
                 if let Err(reason) = endpoints.add(name, &endpoint.path, allowance) {
                     let message =
                         format!("the pattern does not compile, so nothing would be limited: {reason}");
@@ -257,12 +289,15 @@ impl Reader<'_> {
                 Err(_) => {
                     let message = "this is no method, so nothing is granted for it; correct it";
                     self.findings.warning(self.document, &at.element(n), message);
+                    continue;
                 }
             }
             if name.bytes().any(|octet| octet.is_ascii_lowercase()) {
                 // Without repeating it: it may be the value of a reference, which is hidden as it is written.
                 let message = "methods are told apart by letter case, so this does not grant the one in capitals; write it in capitals";
                 self.findings.warning(self.document, &at.element(n), message);
+            } else {
+                self.warn_about_method(&at.element(n), name, "this grants no request that clients make");
             }
         }
         methods
@@ -388,6 +423,33 @@ mod tests {
         ] {
             let (set, _) = load_files(&[("p.json", &format!(r#"{{"id":"a"{fields}}}"#))]);
             assert_eq!(set.get("", "a").unwrap().active, active, "{fields}");
+        }
+    }
+
+    #[test]
+    fn limits_and_methods_that_hardly_mean_what_they_say() {
+        let right = r#""access_rights":{"x":{"allowed_urls":[{"url":"/","methods":["GET","GTE"]}],
+"endpoints":[{"path":"/","methods":[{"name":"PSOT","limit":{"rate":1,"per":1}}]}]}}"#;
+        for (fields, expected) in [
+            (r#""rate":5"#, vec!["rate: without a positive per"]),
+            (r#""quota_max":5"#, vec!["quota_max: without a positive quota_renewal_rate"]),
+            (r#""quota_max":-5,"quota_renewal_rate":60"#, vec!["quota_max: a number below 0 is no limit"]),
+            (r#""quota_max":-1"#, vec![]),
+            (r#""rate":5,"per":60,"quota_max":5,"quota_renewal_rate":60"#, vec![]),
+            (
+                right,
+                vec![
+                    "access_rights.x.allowed_urls[0].methods[1]: GTE is no method that is registered",
+                    "access_rights.x.endpoints[0].methods[0].name: PSOT is no method that is registered",
+                ],
+            ),
+        ] {
+            let (_, findings) = load_files(&[("p.json", &format!(r#"{{"id":"a",{fields}}}"#))]);
+            assert_eq!(findings.len(), expected.len(), "{fields}: {findings:?}");
+            for (finding, expected) in findings.iter().zip(expected) {
+                assert!(finding.starts_with("warning: p.json:"), "{finding}");
+                assert!(finding.contains(&format!(": {expected}")), "{finding}");
+            }
         }
     }
 

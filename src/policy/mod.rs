@@ -8,6 +8,7 @@
 mod document;
 mod grant;
 mod limits;
+mod methods;
 mod raw;
 mod rules;
 mod select;
