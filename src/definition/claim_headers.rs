@@ -1,9 +1,12 @@
 //! What the upstream learns of the claims (`claimHeaders`, `payloadHeader`).
 
+use std::sync::Arc;
+
 use http::HeaderName;
 
-use super::{context::Context, raw};
+use super::{SecurityScheme, context::Context, raw};
 use crate::{
+    auth::Security,
     document::FieldPath,
     lookalikes,
     middleware::{ClaimHeader, ClaimHeaders, Form, HeaderRules, Operations, PayloadHeader},
@@ -22,12 +25,14 @@ pub(super) struct ClaimHeadersParser<'c, 'p> {
 }
 
 impl ClaimHeadersParser<'_, '_> {
-    /// Reads the fields, which neither come twice nor are set by the rules of the API or its operations.
+    /// Reads the fields, which neither come twice nor are set by the rules of the API or its operations, of
+    /// an API with these requirements.
     pub(super) fn parse(
         mut self,
         raw: &raw::ClaimgateGlobal,
         of_api: &HeaderRules,
         operations: &Operations,
+        required: Option<&Security<Arc<SecurityScheme>>>,
     ) -> ClaimHeaders {
         let at_claims = self.at.member("claimHeaders");
         let at_payload = self.at.member("payloadHeader");
@@ -57,6 +62,13 @@ impl ClaimHeadersParser<'_, '_> {
                 continue;
             };
             self.context.error(&at.member("name"), message);
+        }
+        let first = headers.names().zip(&places).next().map(|(_, at)| at);
+        if let Some((at, token)) = first.zip(required.and_then(unheard)) {
+            let message = format!(
+                "an API key says who the caller is where {token} and a key are both required, so no claim of the token gets here and these fields are empty; write baseIdentityProvider: jwt_claim if the token is to say who the caller is"
+            );
+            self.context.warning(at, message);
         }
         headers
     }
@@ -102,4 +114,13 @@ impl ClaimHeadersParser<'_, '_> {
         let header = PayloadHeader::new(&raw.name, usize::try_from(size).unwrap_or(usize::MAX));
         header.map_err(|reason| self.context.error(at, reason.to_string())).ok()
     }
+}
+
+/// A token that is required together with an API key which gives the session: its claims are told nobody.
+fn unheard(required: &Security<Arc<SecurityScheme>>) -> Option<&str> {
+    let with_key = required.requirements().filter(|one| matches!(*one.session, SecurityScheme::ApiKey(_)));
+    with_key.flat_map(|one| one.schemes()).find_map(|scheme| match &**scheme {
+        SecurityScheme::Jwt(jwt) => Some(&*jwt.name),
+        SecurityScheme::ApiKey(_) => None,
+    })
 }

@@ -76,7 +76,7 @@ impl Context<'_> {
         let at_claimgate = FieldPath::top().member("x-claimgate");
         let claim_headers =
             ClaimHeadersParser { context: &mut self, at: at_claimgate.members(&["middleware", "global"]) }
-                .parse(&refined_middleware.global, &request_headers, &operations);
+                .parse(&refined_middleware.global, &request_headers, &operations, required);
         let told = &authentication.protected_resource_metadata;
         if told.enabled && told.resource.is_empty() {
             let at = at.members(&["server", "authentication", "protectedResourceMetadata", "resource"]);

@@ -69,8 +69,9 @@ impl ClaimHeaders {
     /// [`NotForwardable`] when a value cannot stand in a header field.
     pub fn apply(&self, headers: &mut HeaderMap, session: Option<&Session>) -> Result<(), NotForwardable> {
         let empty = || HeaderValue::from_static("");
+        let claims = session.and_then(Session::claims_of_token);
         for header in &self.claims {
-            let value = session.map(|session| header.value(session.claims())).transpose()?;
+            let value = claims.map(|claims| header.value(claims)).transpose()?;
             headers.insert(&header.name, value.unwrap_or_else(empty));
         }
         if let Some(payload) = &self.payload {

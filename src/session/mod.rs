@@ -29,6 +29,8 @@ struct Inner {
     owner: Owner,
     header: Object,
     claims: Claims,
+    /// Whether header and claims are those of a token; without one there are none.
+    has_token: bool,
     grant: Arc<Grant>,
     payload: Option<Box<str>>,
     scope_check: Option<Arc<ScopeCheck>>,
@@ -83,11 +85,9 @@ impl Session {
         scope_check: Option<Arc<ScopeCheck>>,
     ) -> Self {
         let (owner, payload) = (Owner::Subject(subject.into()), payload.map(Into::into));
-        let caller = OnceLock::new();
-        Self(
-            Arc::new(Inner { owner, header, claims, grant, payload, scope_check, caller, expires: None }),
-            None,
-        )
+        let (caller, has_token, expires) = (OnceLock::new(), true, None);
+        let inner = Inner { owner, header, claims, has_token, grant, payload, scope_check, caller, expires };
+        Self(Arc::new(inner), None)
     }
 
     /// The session of whoever has the stored key of this name, until this second. With another epoch its
@@ -96,8 +96,9 @@ impl Session {
     pub(crate) fn of_key(name: &str, epoch: u64, expires: Option<i64>, grant: Arc<Grant>) -> Self {
         let owner = Owner::Key { name: name.into(), epoch };
         let (header, claims, caller) = (Object::default(), Claims::none(), OnceLock::new());
-        let (payload, scope_check) = (None, None);
-        Self(Arc::new(Inner { owner, header, claims, grant, payload, scope_check, caller, expires }), None)
+        let (has_token, payload, scope_check) = (false, None, None);
+        let inner = Inner { owner, header, claims, has_token, grant, payload, scope_check, caller, expires };
+        Self(Arc::new(inner), None)
     }
 
     /// The same session, of a caller who showed a token with this header, these claims and payload.
@@ -112,8 +113,8 @@ impl Session {
         let Inner { owner, grant, expires, .. } = &*self.0;
         let (owner, grant, caller) = (owner.clone(), Arc::clone(grant), OnceLock::new());
         let payload = payload.map(Into::into);
-        let expires = *expires;
-        let inner = Inner { owner, header, claims, grant, payload, scope_check, caller, expires };
+        let (has_token, expires) = (true, *expires);
+        let inner = Inner { owner, header, claims, has_token, grant, payload, scope_check, caller, expires };
         Self(Arc::new(inner), self.1.clone())
     }
 
@@ -157,6 +158,11 @@ impl Session {
     #[must_use]
     pub fn claims(&self) -> &Claims {
         &self.0.claims
+    }
+
+    /// The same, or nothing where the caller came without a token: then no claim is missing.
+    pub(crate) fn claims_of_token(&self) -> Option<&Claims> {
+        self.0.has_token.then_some(&self.0.claims)
     }
 
     /// The payload of the token as it was signed, in base64url, if the authenticator

@@ -62,6 +62,56 @@ fn reason(gateway: &Gateway) -> Value {
     line["reason"].clone()
 }
 
+/// Claims that are told the upstream are those of a token: a caller with a key alone has none.
+#[test]
+fn a_key_has_no_claims_to_tell() {
+    let upstream = Server::up();
+    let both = |base: &str| {
+        let mut document = keyed("a", &upstream);
+        let secret = scheme(json!({ "source": "env://SECRET", "signingMethod": "hmac" }));
+        let jwt = json!({ "type": "http", "scheme": "bearer", "bearerFormat": "JWT" });
+        let headers = json!([{ "name": "X-Roles", "claim": "roles", "default": "none" }]);
+        let authentication = json!({ "securitySchemes": { "jwt": secret }, "baseIdentityProvider": base });
+        merge(
+            &mut document,
+            json!({
+                "components": { "securitySchemes": { "jwt": jwt } },
+                "security": [{ "jwt": [], "key": [] }],
+                "x-tyk-api-gateway": { "server": { "authentication": authentication } },
+                "x-claimgate": { "middleware": { "global": { "claimHeaders": headers } } },
+            }),
+        );
+        document
+    };
+    let signer = key(Algorithm::HS256);
+    let token = signer.sign(&json!({}), &claims(json!({}))).unwrap();
+    let setup = || Setup::new().env("SECRET", signer.to_text().unwrap().trim());
+    let all = json!({ "id": "all", "org_id": "org", "access_rights": { "a": {} } });
+    for (base, roles) in [("", ""), ("jwt_claim", "none")] {
+        let setup = setup().api(&both(base)).policy(&all);
+        let said = String::from_utf8(setup.check().stdout).unwrap();
+        let is_told = said.contains("claimHeaders[0]: an API key says who the caller is where jwt and a key");
+        assert_eq!(is_told, base.is_empty(), "{said}");
+        let gateway = setup.start();
+        make(&gateway, "partner-1", &body(&["a"], json!({})));
+        let request = Request::get("/a/").bearer(&token).header("X-Api-Key", "partner-1");
+        assert_eq!(gateway.send(&request).status, 200, "{base}");
+        assert_eq!(upstream.take_one().values("x-roles"), [roles], "{base}");
+    }
+}
+
+#[test]
+fn what_is_odd_about_a_key_is_told_with_the_answer() {
+    let upstream = Server::up();
+    let gateway = Setup::new().api(&keyed("a", &upstream)).start();
+    let good = make(&gateway, "partner-1", &body(&["a"], json!({ "rate": 5, "per": 60 })));
+    assert!(good.get("warnings").is_none(), "{good}");
+    let odd = make(&gateway, "partner-1", &body(&["a"], json!({ "rate": 5, "quota_max": 3 })));
+    let warnings: Vec<&str> = odd["warnings"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let [of_quota, of_rate] = *warnings else { panic!("{odd}") };
+    assert!(of_quota.starts_with("quota_max: ") && of_rate.starts_with("rate: "), "{odd}");
+}
+
 #[test]
 fn a_key_opens_what_it_may_until_it_is_taken_away() {
     let upstream = Server::up();
