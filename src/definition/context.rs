@@ -38,6 +38,12 @@ impl<'p> Context<'p> {
         self.findings.warning(self.document, at, message);
     }
 
+    /// Whether an error was told of a field, or of something in it: what is missing because of that was not
+    /// left out.
+    pub(super) fn is_broken(&self, at: &FieldPath) -> bool {
+        self.findings.has_errors_at(self.document, at)
+    }
+
     /// The claim that a field names, by name, path or JSON Pointer.
     pub(super) fn locator(&mut self, at: &FieldPath, text: &str) -> Option<Locator> {
         if text.is_empty() {

@@ -132,7 +132,7 @@ static UPSTREAM: Section = section(&[
 static RATE_LIMIT: Section = guarded(&[
     Field::honour("enabled", Shape::Bool),
     Field::honour("rate", Shape::Number),
-    Field::honour("per", Shape::Text),
+    Field::honour("per", Shape::Duration),
 ]);
 
 static SWITCH: Section = section(&[Field::honour("enabled", Shape::Bool)]);
@@ -246,7 +246,7 @@ pub(super) static API_KEY_SCHEME: Section = guarded(&[
 static PLACE: Section = guarded(&[Field::honour("enabled", Shape::Bool), Field::honour("name", Shape::Text)]);
 
 static JWKS_URI: Section =
-    guarded(&[Field::honour("url", Shape::Text), Field::honour("cacheTimeout", Shape::Text)]);
+    guarded(&[Field::honour("url", Shape::Text), Field::honour("cacheTimeout", Shape::Duration)]);
 
 static SCOPES: Section = guarded(&[
     Field::honour("claimName", Shape::Text),
@@ -380,8 +380,8 @@ static CLAIMGATE_SCHEME: Section = guarded(&[
     Field::honour("requiredClaims", Shape::Texts),
     Field::honour("types", Shape::Texts),
     Field::honour("profile", Shape::Text),
-    Field::honour("maxAge", Shape::Text),
-    Field::honour("maxLifetime", Shape::Text),
+    Field::honour("maxAge", Shape::Duration),
+    Field::honour("maxLifetime", Shape::Duration),
     Field::honour("audienceMatch", Shape::Text),
     Field::honour("authorizedParties", Shape::Texts),
     Field::honour("claims", Shape::List(&Shape::Object(&TOKEN_RULE))),
@@ -469,7 +469,7 @@ static BOUND_SOURCE: Section = guarded(&[
     Field::honour("audiences", Shape::Texts),
     Field::honour("algorithms", Shape::Texts),
     Field::honour("types", Shape::Texts),
-    Field::honour("cacheTimeout", Shape::Text),
+    Field::honour("cacheTimeout", Shape::Duration),
     Field::honour("fetch", Shape::Object(&FETCH)),
 ]);
 
@@ -481,10 +481,10 @@ static FETCH: Section = guarded(&[
     Field::honour("headers", Shape::Map(&Shape::Text)),
     Field::honour("plainHttp", Shape::Text),
     Field::honour("privateNetworks", Shape::Text),
-    Field::honour("timeout", Shape::Text),
+    Field::honour("timeout", Shape::Duration),
     Field::honour("maxBytes", Shape::Count),
     Field::honour("maxKeys", Shape::Count),
-    Field::honour("maxStale", Shape::Text),
+    Field::honour("maxStale", Shape::Duration),
 ]);
 
 static CLAIMGATE_MIDDLEWARE: Section = guarded(&[

@@ -35,6 +35,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
     auth::{Place, Security},
+    document::FieldPath,
     jwks::{Binding, FetchOptions, RemoteSource},
     jwt::{KeySet, Rules, ScopeClaims, jwe::Decryption},
     limits::ApiLimits,
@@ -139,6 +140,8 @@ pub struct JwtScheme {
     pub decryption: Option<Arc<Decryption>>,
     /// Which policies apply.
     pub selection: Selection,
+    /// The policies that the definition names, each with its place.
+    pub named_policies: Vec<(Arc<str>, FieldPath)>,
     /// Where the scopes are that operations ask for, if they are checked.
     pub scope_check: Option<ScopeClaims>,
 }

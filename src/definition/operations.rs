@@ -1,11 +1,11 @@
 //! The operations of a document: what Tyk's extension and ours say of each, and what it asks itself.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use http::Method;
 use serde_json::{Map, Value};
 
-use super::{context::Context, raw, scopes::Demands, transform};
+use super::{context::Context, raw, scopes::Demands, security::not_declared, transform};
 use crate::{
     document::FieldPath,
     middleware::{HeaderRules, NeedsToken, Operation, Operations, PathTemplate},
@@ -16,9 +16,10 @@ pub(super) struct Declared<'d> {
     method: Method,
     path: &'d str,
     id: Option<&'d str>,
-    /// The requirements of its own, and where they stand.
+    /// The requirements of its own.
     pub(super) security: Option<&'d Value>,
-    pub(super) at_security: FieldPath,
+    /// Where it stands.
+    pub(super) at: FieldPath,
 }
 
 /// The operations of these paths, in their order.
@@ -35,7 +36,7 @@ pub(super) fn declared(paths: &Map<String, Value>) -> Vec<Declared<'_>> {
                 path,
                 id: operation.get("operationId").and_then(Value::as_str),
                 security: operation.get("security"),
-                at_security: FieldPath::top().members(&["paths", path, name, "security"]),
+                at: FieldPath::top().members(&["paths", path, name]),
             })
         })
         .collect()
@@ -66,6 +67,8 @@ pub(super) struct OperationsParser<'o, 'p> {
     /// Requirements that ask for nothing let requests without a token pass (`optionalSecurity`).
     pub(super) optional_security: bool,
     pub(super) demands: &'o Demands<'o>,
+    /// The schemes that the document declares.
+    pub(super) schemes: &'o raw::Members<raw::OpenApiScheme>,
 }
 
 /// What is said of one operation, and where.
@@ -82,6 +85,8 @@ impl OperationsParser<'_, '_> {
     ) -> Operations {
         let scopes = self.demands.of_api(self.context);
         let declared = declared(self.paths);
+        self.tell_of_twins(&declared, tyk, refined);
+        self.tell_of_unknown_schemes(&declared);
         let mut blocks = self.blocks(&declared, tyk, refined);
         let mut parsed = Vec::new();
         for operation in &declared {
@@ -93,6 +98,56 @@ impl OperationsParser<'_, '_> {
         }
         let declared: Vec<_> = self.paths.keys().filter_map(|path| PathTemplate::new(path).ok()).collect();
         Operations::new(parsed, &declared, scopes)
+    }
+
+    /// Tells of ids that come twice (OpenAPI 3.0, Operation Object). Where one is configured, nobody could
+    /// tell which of the two is meant, and that may decide who needs a token.
+    fn tell_of_twins(
+        &mut self,
+        declared: &[Declared<'_>],
+        tyk: &[(String, raw::Operation)],
+        refined: &[(String, raw::ClaimgateOperation)],
+    ) {
+        let configured: HashSet<&str> =
+            tyk.iter().map(|(id, _)| &**id).chain(refined.iter().map(|(id, _)| &**id)).collect();
+        let mut earlier: HashMap<&str, &Declared<'_>> = HashMap::new();
+        for operation in declared {
+            let Some(id) = operation.id else { continue };
+            let Some(first) = earlier.get(id) else {
+                earlier.insert(id, operation);
+                continue;
+            };
+            let at = operation.at.member("operationId");
+            let message = format!("{} {} has the id {id} as well", first.method, first.path);
+            if configured.contains(id) {
+                let message = format!(
+                    "{message}, so nobody can tell which of the two is configured by it; give each an id of its own"
+                );
+                self.context.error(&at, message);
+            } else {
+                let message =
+                    format!("{message}; give each an id of its own (OpenAPI 3.0, Operation Object)");
+                self.context.warning(&at, message);
+            }
+        }
+    }
+
+    /// Tells of schemes that requirements of operations name and the document does not declare, where these
+    /// requirements count.
+    fn tell_of_unknown_schemes(&mut self, declared: &[Declared<'_>]) {
+        if !self.optional_security && !self.demands.check_scopes() {
+            return;
+        }
+        for operation in declared {
+            let requirements = operation.security.and_then(Value::as_array).map(Vec::as_slice);
+            for (n, requirement) in requirements.unwrap_or_default().iter().enumerate() {
+                let names = requirement.as_object().into_iter().flat_map(Map::keys);
+                for name in names.filter(|name| !self.schemes.iter().any(|(known, _)| known == *name)) {
+                    let at = operation.at.member("security").element(n).member(name);
+                    self.context.error(&at, not_declared(name));
+                }
+            }
+        }
     }
 
     /// The blocks by operation id. One that the document does not declare is a mistake.
@@ -192,7 +247,7 @@ impl OperationsParser<'_, '_> {
         } else {
             if needs_none && self.is_protected {
                 let message = "the document asks for no token here, and the gateway does, as Tyk would; if requests without one are meant to pass, write optionalAuthentication for this operation in x-claimgate, or optionalSecurity for all that say so";
-                self.context.warning(&declared.at_security, message);
+                self.context.warning(&declared.at.member("security"), message);
             }
             NeedsToken::Always
         }

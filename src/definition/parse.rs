@@ -71,6 +71,7 @@ impl Context<'_> {
             is_protected: required.is_some(),
             optional_security: refined.optional_security.enabled,
             demands: &demands,
+            schemes: &components.security_schemes,
         }
         .parse(&tyk.middleware.operations, &refined_middleware.operations);
         let at_claimgate = FieldPath::top().member("x-claimgate");

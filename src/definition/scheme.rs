@@ -47,6 +47,7 @@ impl SchemeParser<'_, '_> {
             },
             decryption: decryption.map(Arc::new),
             selection,
+            named_policies: self.named_policies(scheme, refined),
             scope_check,
         })
     }

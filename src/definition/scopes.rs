@@ -46,6 +46,11 @@ impl<'d> Demands<'d> {
         Self { security, paths, required, checked: checked.map(|scheme| &*scheme.name).collect() }
     }
 
+    /// Whether scopes of any scheme are checked.
+    pub(super) const fn check_scopes(&self) -> bool {
+        !self.checked.is_empty()
+    }
+
     /// What is asked of requests whose operation asks for nothing itself.
     pub(super) fn of_api(&self, context: &mut Context<'_>) -> SchemeScopes {
         if !self.checked.is_empty() {
@@ -124,7 +129,7 @@ impl<'d> Demands<'d> {
         operation: &Declared<'_>,
     ) -> Option<SchemeScopes> {
         let security = operation.security.filter(|_| !self.checked.is_empty())?;
-        let at = &operation.at_security;
+        let at = &operation.at.member("security");
         let Some(requirements) = requirements(security) else {
             context.error(at, "a list of requirements is expected here, such as [{jwtAuth: [orders:read]}]");
             return None;
@@ -146,7 +151,7 @@ impl<'d> Demands<'d> {
                 [] => vec![Vec::new()],
                 some => some.iter().filter_map(|requirement| set_of(requirement, name)).collect(),
             };
-            if sets.is_empty() {
+            if sets.is_empty() && !context.is_broken(at) {
                 let message =
                     format!("no requirement names the scheme {name}, so its tokens are refused here");
                 context.warning(at, message);

@@ -225,10 +225,7 @@ impl<'s> SecurityParser<'s, '_> {
     /// The scheme of this name, which the requirement at `at` names.
     fn scheme(&mut self, at: &FieldPath, name: &'s str) -> Option<SecurityScheme> {
         let Some((_, openapi)) = self.openapi.iter().find(|(own, _)| own == name) else {
-            let message = format!(
-                "the scheme {name} is not in components.securitySchemes; add it there, or correct its name"
-            );
-            self.error(&at.member(name), message);
+            self.error(&at.member(name), not_declared(name));
             return None;
         };
         let (is_jwt, is_api_key) = (is_jwt(openapi), is_api_key(openapi));
@@ -257,6 +254,7 @@ impl<'s> SecurityParser<'s, '_> {
     }
 
     fn jwt(&mut self, at: &FieldPath, name: &str, value: &Value) -> Option<super::JwtScheme> {
+        self.warn_about_empty_lists(at, value);
         let mut value = value.clone();
         SCHEME.check(self.context.document, at, &mut value, self.context.findings);
         let scheme: raw::Scheme = serde_json::from_value(value).unwrap_or_default();
@@ -275,6 +273,22 @@ impl<'s> SecurityParser<'s, '_> {
             org_id: self.org_id,
         };
         parser.parse(&scheme, refined.unwrap_or(&unrefined))
+    }
+
+    /// Tells of lists of what is allowed that are there and empty. As in Tyk they allow everything.
+    fn warn_about_empty_lists(&mut self, at: &FieldPath, scheme: &Value) {
+        for (field, passes) in [
+            ("allowedIssuers", "tokens of every issuer"),
+            ("allowedAudiences", "tokens for every audience"),
+            ("allowedSubjects", "every subject"),
+        ] {
+            if scheme.get(field).and_then(Value::as_array).is_some_and(Vec::is_empty) {
+                let message = format!(
+                    "an empty list switches this check off: {passes} may pass; list those that may, or remove this"
+                );
+                self.context.warning(&at.member(field), message);
+            }
+        }
     }
 
     /// Tells of the schemes that are configured and not required: nobody needs them, but their
@@ -302,6 +316,11 @@ impl<'s> SecurityParser<'s, '_> {
             }
         }
     }
+}
+
+/// What is said of a scheme that a requirement names and the document does not declare.
+pub(super) fn not_declared(name: &str) -> String {
+    format!("the scheme {name} is not in components.securitySchemes; add it there, or correct its name")
 }
 
 /// These schemes as one requirement. The first of the kind that is said gives the session, else an API

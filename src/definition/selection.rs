@@ -39,6 +39,28 @@ impl SchemeParser<'_, '_> {
         }
     }
 
+    /// The policies that are named, each with its place.
+    pub(super) fn named_policies(
+        &self,
+        scheme: &raw::Scheme,
+        refined: &raw::ClaimgateScheme,
+    ) -> Vec<(Arc<str>, FieldPath)> {
+        let at_defaults = self.at.member("defaultPolicies");
+        let defaults = scheme.default_policies.iter().enumerate();
+        let defaults = defaults.map(|(n, id)| (id, at_defaults.element(n)));
+        let at_scopes = self.at.members(&["scopes", "scopeToPolicyMapping"]);
+        let scopes = scheme.scopes.scope_to_policy_mapping.iter().enumerate();
+        let scopes = scopes.map(|(n, entry)| (&entry.policy_id, at_scopes.element(n).member("policyId")));
+        let at_rules = self.at_claimgate.members(&["claimsToPolicies", "rules"]);
+        let rules = refined.claims_to_policies.iter().flat_map(|raw| raw.rules.iter().enumerate());
+        let rules = rules.flat_map(|(n, rule)| {
+            let at = at_rules.element(n).member("policies");
+            rule.policies.iter().enumerate().map(move |(m, id)| (id, at.element(m)))
+        });
+        let named = defaults.chain(scopes).chain(rules).filter(|(id, _)| !id.is_empty());
+        named.map(|(id, at)| (Arc::from(id.as_str()), at)).collect()
+    }
+
     fn policy_rules(&mut self, raw: &raw::ClaimsToPolicies) -> PolicyRules {
         let at = self.at_claimgate.member("claimsToPolicies");
         if raw.rules.is_empty() {

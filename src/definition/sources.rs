@@ -13,7 +13,7 @@ use super::{
 use crate::{
     document::FieldPath,
     jwks::{Binding, FetchOptions, RemoteSource, UrlError},
-    jwt::{AlgorithmSet, TokenType},
+    jwt::{AlgorithmSet, Family, TokenType},
 };
 
 /// One of `keySources`.
@@ -67,7 +67,19 @@ impl SchemeParser<'_, '_> {
         for entry in entries {
             sources.extend(self.added(entry, algorithms)?);
         }
-        if sources.is_empty() {
+        if algorithms.is_some_and(|algorithms| algorithms.only(Family::Hmac))
+            && sources.iter().any(|(source, _)| matches!(source, KeySource::Remote(_)))
+        {
+            let message = "hmac takes shared secrets, and whoever can fetch a key set has what it holds and could sign tokens; write rsa or ecdsa, or put the secret into source";
+            let at = match &refined.algorithms {
+                Some(_) => self.at_claimgate.member("algorithms"),
+                None => self.at.member("signingMethod"),
+            };
+            self.context.warning(&at, message);
+        }
+        let is_said =
+            ["jwksURIs", "source"].iter().any(|field| self.context.is_broken(&self.at.member(field)));
+        if sources.is_empty() && !is_said {
             let message = "there are neither jwksURIs nor a source: each token is verified with the secret of the stored key that it names; add one of them if that is not meant";
             self.context.warning(&self.at, message);
         }
@@ -142,7 +154,7 @@ impl SchemeParser<'_, '_> {
     }
 
     fn names_of(&mut self, at: &FieldPath, bound: &raw::BoundSource) -> Option<Names> {
-        match (&*bound.url, &*bound.source, &*bound.issuer) {
+        match (&*bound.url, bound.source.trim(), &*bound.issuer) {
             (url, "", "") if !url.is_empty() => {
                 if bound.cache_timeout.is_some() {
                     let message = "the cacheTimeout of a URL of jwksURIs stands there; move it";
@@ -150,7 +162,7 @@ impl SchemeParser<'_, '_> {
                 }
                 Some(Names::Url(url.to_owned()))
             }
-            ("", text, "") if !text.trim().is_empty() => Some(Names::Source(text.to_owned())),
+            ("", text, "") if !text.is_empty() => Some(Names::Source(text.to_owned())),
             ("", "", issuer) if !issuer.is_empty() => {
                 if !bound.issuers.is_empty() {
                     let message = "keys that are discovered count for their issuer alone; remove this";
@@ -158,9 +170,21 @@ impl SchemeParser<'_, '_> {
                 }
                 Some(Names::Issuer(issuer.to_owned()))
             }
-            _ => {
-                let message = "write one of url, one of jwksURIs; source, one more key source; and issuer, whose metadata names its keys";
+            ("", "", "") => {
+                let message = "write one of url, to say more of one of jwksURIs; source, for one more key source; or issuer, whose metadata says where its keys are";
                 self.context.error(at, message);
+                None
+            }
+            (_, _, "") => {
+                let message = "url is about one of jwksURIs, and source is one more key source; write an entry for each";
+                self.context.error(at, message);
+                None
+            }
+            (_, _, issuer) => {
+                let message = format!(
+                    "issuer stands alone, and has the keys discovered that its metadata names; to bind the keys of this entry to it, write issuers: [{issuer}]"
+                );
+                self.context.error(&at.member("issuer"), message);
                 None
             }
         }
@@ -185,7 +209,9 @@ impl SchemeParser<'_, '_> {
             algorithms: self.algorithm_list(&at.member("algorithms"), &bound.algorithms),
             token_types: bound.types.iter().map(|text| TokenType::new(text)).collect(),
         };
-        let is_allowed = |issuer: &&String| allowed_issuers.is_empty() || allowed_issuers.contains(issuer);
+        let is_broken = self.context.is_broken(&self.at.member("allowedIssuers"));
+        let is_allowed =
+            |issuer: &&String| is_broken || allowed_issuers.is_empty() || allowed_issuers.contains(issuer);
         if let Some(issuer) = binding.issuers.iter().find(|issuer| !is_allowed(issuer)) {
             let message =
                 format!("{issuer} is none of allowedIssuers, so none of its tokens gets in; name it there");
@@ -241,7 +267,7 @@ impl SchemeParser<'_, '_> {
             let Names::Url(url) = &entry.names else { continue };
             let is_known = own.iter().any(|own| own.is_at(url));
             let is_named_before = entries.iter().take(n).any(|earlier| earlier.is_about(url));
-            if !is_known {
+            if !is_known && !self.context.is_broken(&self.at.member("jwksURIs")) {
                 let message = "this is none of jwksURIs; name one of them";
                 self.context.error(&entry.at.member("url"), message);
             } else if is_named_before {

@@ -119,6 +119,17 @@ impl Findings {
         self.0.iter().any(|f| f.severity == Severity::Error && f.file == document.path())
     }
 
+    /// Whether an error names this field of this file, or something in it.
+    #[must_use]
+    pub fn has_errors_at(&self, document: &Document, at: &FieldPath) -> bool {
+        let whole = at.to_string();
+        let is_within = |field: &str| {
+            field.strip_prefix(&*whole).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        let mut errors = self.0.iter().filter(|f| f.severity == Severity::Error && f.file == document.path());
+        errors.any(|error| error.field.as_deref().is_some_and(is_within))
+    }
+
     /// The findings by file, line and severity.
     #[must_use]
     pub fn sorted(mut self) -> Vec<Finding> {

@@ -61,6 +61,8 @@ pub enum Shape {
     Bool,
     /// A text.
     Text,
+    /// A text that writes a duration.
+    Duration,
     /// A whole number, not negative.
     Count,
     /// A number.
@@ -113,6 +115,9 @@ impl Section {
         Check { document, findings }.section(self, at, value);
     }
 }
+
+const COUNT: &str = "a whole number that is not negative";
+const DURATION: &str = "a duration such as 15s or 5m";
 
 struct Check<'c> {
     document: &'c Document,
@@ -190,7 +195,8 @@ impl Check<'_> {
             Shape::Map(of) => return self.map(of, at, value),
             Shape::Bool if !value.is_boolean() => "true or false",
             Shape::Text if !value.is_string() => "a text",
-            Shape::Count if !value.is_u64() => "a whole number that is not negative",
+            Shape::Duration if !value.is_string() => DURATION,
+            Shape::Count if !value.is_u64() => COUNT,
             Shape::Number if !value.is_number() => "a number",
             _ => return true,
         };
@@ -226,6 +232,10 @@ impl Check<'_> {
     }
 
     fn wrong(&mut self, at: &FieldPath, wanted: &str, found: &Value) {
+        if let (Value::Number(number), COUNT | DURATION) = (found, wanted) {
+            let message = format!("{wanted} is expected here, not {number}");
+            return self.findings.error(self.document, at, message);
+        }
         let (found, hint) = match found {
             Value::Null => ("nothing", ""),
             Value::Bool(_) => ("true or false", "; write it in quotes if a text is meant"),
@@ -304,6 +314,7 @@ mod tests {
             Field::honour("name", Shape::Text),
             Field::honour("allowedIssuers", Shape::Texts),
             Field::honour("skew", Shape::Count),
+            Field::honour("age", Shape::Duration),
             Field::honour("inner", Shape::Object(&INNER)),
             Field::honour("map", Shape::Map(&Shape::Object(&INNER))),
             Field::warn("cache", "answers are not cached"),
@@ -330,7 +341,7 @@ mod tests {
 
     #[test]
     fn every_problem_is_told_with_its_line() {
-        let text = "name: 5\nallowedIssuers: x\nallowedIssuer: [x]\nskew: -1\ninner:\n  on: 'yes'\n  of: 1\n";
+        let text = "name: 5\nallowedIssuers: x\nallowedIssuer: [x]\nskew: -1\ninner:\n  on: 'yes'\n  of: 1\nage: 15\n";
         let (root, findings) = check("f.yaml", text);
         assert_eq!(
             findings,
@@ -338,9 +349,10 @@ mod tests {
                 "error: f.yaml:1: name: a text is expected here, not a number; write it in quotes if a text is meant",
                 "error: f.yaml:2: allowedIssuers: a list is expected here, not a text",
                 "error: f.yaml:3: allowedIssuer: unknown field; did you mean allowedIssuers?",
-                "error: f.yaml:4: skew: a whole number that is not negative is expected here, not a number",
+                "error: f.yaml:4: skew: a whole number that is not negative is expected here, not -1",
                 "error: f.yaml:6: inner.on: true or false is expected here, not a text",
                 "error: f.yaml:7: inner.of: unknown field; did you mean on?",
+                "error: f.yaml:8: age: a duration such as 15s or 5m is expected here, not 15",
             ]
         );
         assert_eq!(root, serde_json::json!({ "inner": {} }), "what is wrong is taken out");

@@ -1,6 +1,11 @@
 //! The definitions and policies of a gateway: as they were read, and as they were parsed.
 
-use std::{collections::HashSet, io, path::Path, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    path::Path,
+    sync::Arc,
+};
 
 use tokio::runtime::Builder;
 
@@ -21,8 +26,10 @@ pub(super) struct Documents {
     definitions: Vec<Document>,
     policies: Vec<Document>,
     templates: Templates,
-    /// Which of them could not be read.
+    /// Which definitions could not be read.
     unread: Findings,
+    /// Which policies could not.
+    unread_policies: Findings,
 }
 
 /// What they say.
@@ -55,18 +62,17 @@ impl Parsed {
 
 impl Documents {
     pub(super) fn read(config: &Config) -> Self {
-        let (definitions, mut unread) = read_all(&config.definitions);
-        let (policies, more) = config.policies.as_deref().map(read_all).unwrap_or_default();
-        unread.append(more);
+        let (definitions, unread) = read_all(&config.definitions);
+        let (policies, unread_policies) = config.policies.as_deref().map(read_all).unwrap_or_default();
         let templates = Templates::read(&config.template_path);
-        Self { definitions, policies, templates, unread }
+        Self { definitions, policies, templates, unread, unread_policies }
     }
 
     /// What they say with these values, which are fetched as they are asked for; nothing if one of them
     /// has an error.
     pub(super) async fn resolve(&self, config: &Config, values: &Values) -> (Option<Parsed>, Findings) {
         loop {
-            let mut findings = self.unread.clone();
+            let mut findings = Findings::default();
             let parsed = self.parse(config, values, &mut findings);
             // Each turn knows what the one before asked for, and there are only so many references.
             if !values.are_incomplete() {
@@ -80,21 +86,69 @@ impl Documents {
         let admin_secret = admin_secret(config, values, findings);
         let fetching = fetching(config, values, findings);
         let loaded = definition::load(&self.definitions, values, &self.templates, &fetching);
-        findings.append(loaded.findings);
-        let (policies, found) = policy::load(&self.policies, values);
-        findings.append(found);
-        // What has an error is missing below, and must not be called unknown on top of that.
-        if findings.has_errors() {
-            return None;
+        let (policies, mut of_policies) = policy::load(&self.policies, values);
+        let (definitions, mut of_definitions) = (loaded.definitions, loaded.findings);
+        of_definitions.append(self.unread.clone());
+        of_policies.append(self.unread_policies.clone());
+        // What has an error is missing here, and must not be called unknown on top of that.
+        let (has_all_apis, has_all_policies) = (!of_definitions.has_errors(), !of_policies.has_errors());
+        findings.append(of_definitions);
+        findings.append(of_policies);
+        if has_all_policies {
+            self.warn_about_lost_policies(&definitions, &policies, findings);
         }
-        if loaded.definitions.is_empty() {
-            let message =
-                "there are no definitions here (.yaml, .yml or .json), so every request is answered with 404";
-            findings.push(warning(&config.definitions, message.into()));
+        if has_all_apis {
+            warn_about_lost_apis(&definitions, &policies, findings);
+            if definitions.is_empty() {
+                let message = "there are no definitions here (.yaml, .yml or .json), so every request is answered with 404";
+                findings.push(warning(&config.definitions, message.into()));
+            }
         }
-        warn_about_references(&loaded.definitions, &policies, findings);
-        warn_about_client_keys(&loaded.definitions, findings);
-        Some(Parsed { definitions: loaded.definitions, policies, admin_secret })
+        warn_about_client_keys(&definitions, findings);
+        (!findings.has_errors()).then_some(Parsed { definitions, policies, admin_secret })
+    }
+
+    /// Tells of policies that an API selects and that lead nowhere: callers who depend on them get no rights.
+    fn warn_about_lost_policies(
+        &self,
+        definitions: &[Definition],
+        policies: &PolicySet,
+        findings: &mut Findings,
+    ) {
+        let documents: HashMap<&Path, &Document> =
+            self.definitions.iter().map(|document| (document.path(), document)).collect();
+        for definition in definitions {
+            let Some(document) = documents.get(&*definition.file) else { continue };
+            let grants = |policy: &Policy| policy.rights.iter().any(|(api, _)| *api == definition.id);
+            for jwt in definition.jwt_schemes() {
+                let org_id = &*jwt.selection.org_id;
+                let named = || jwt.named_policies.iter();
+                let nothing_grants =
+                    !named().filter_map(|(id, _)| policies.get(org_id, id)).any(|policy| grants(policy));
+                for (id, at) in named() {
+                    let why = match policies.get(org_id, id) {
+                        None => unknown(policies.organisations(id).next(), org_id),
+                        Some(policy) if !policy.active => "is not active".into(),
+                        Some(_) if nothing_grants => "does not grant it, and neither does another one".into(),
+                        Some(_) => continue,
+                    };
+                    let message = format!(
+                        "the policy {id}, which this API selects, {why}; callers who depend on it get 403"
+                    );
+                    findings.warning(document, at, message);
+                }
+            }
+        }
+    }
+}
+
+/// Why an API of this organisation has no policy with an id that a policy of another one may have.
+fn unknown(elsewhere: Option<&str>, org_id: &str) -> String {
+    match (elsewhere, org_id) {
+        (None, _) => "does not exist".into(),
+        (Some(""), own) => format!("has no organisation (org_id), and the API is of {own}"),
+        (Some(other), "") => format!("is of the organisation {other}, and the API has none (orgId)"),
+        (Some(other), own) => format!("is of the organisation {other}, and the API of {own}"),
     }
 }
 
@@ -122,30 +176,8 @@ fn admin_secret(config: &Config, values: &Values, findings: &mut Findings) -> Op
     None
 }
 
-/// Ids that lead nowhere: callers who depend on them get no rights.
-fn warn_about_references(definitions: &[Definition], policies: &PolicySet, findings: &mut Findings) {
-    let schemes =
-        definitions.iter().flat_map(|definition| definition.jwt_schemes().map(move |jwt| (definition, jwt)));
-    for (definition, jwt) in schemes {
-        let scopes = || jwt.selection.scopes.iter().flat_map(policy::Scopes::policies);
-        let rules = || jwt.selection.rules.iter().flat_map(policy::PolicyRules::policies);
-        let ids = || jwt.selection.defaults.iter().chain(scopes()).chain(rules());
-        let grants = |policy: &Policy| policy.rights.iter().any(|(api, _)| *api == definition.id);
-        let org_id = &jwt.selection.org_id;
-        let nothing_grants = !ids().filter_map(|id| policies.get(org_id, id)).any(|policy| grants(policy));
-        for id in ids() {
-            let why = match policies.get(org_id, id) {
-                None if policies.knows(id) => "belongs to another organisation",
-                None => "does not exist",
-                Some(policy) if !policy.active => "is not active",
-                Some(_) if nothing_grants => "does not grant it, and neither does another one",
-                Some(_) => continue,
-            };
-            let message =
-                format!("the policy {id}, which this API selects, {why}; callers who depend on it get 403");
-            findings.push(warning(&definition.file, message));
-        }
-    }
+/// Tells of APIs that a policy grants and that do not exist.
+fn warn_about_lost_apis(definitions: &[Definition], policies: &PolicySet, findings: &mut Findings) {
     let known: HashSet<&str> = definitions.iter().map(|definition| &*definition.id).collect();
     for policy in policies.iter() {
         for (api, _) in policy.rights.iter().filter(|(api, _)| !known.contains(&**api)) {

@@ -36,11 +36,6 @@ pub enum NoMatch {
 }
 
 impl PolicyRules {
-    /// The policies that the rules name.
-    pub fn policies(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.rules.iter().flat_map(|rule| &rule.policies)
-    }
-
     /// The policies of the rules that match, in their order, each once.
     pub(super) fn policies_of(&self, claims: &Claims) -> Vec<&Arc<str>> {
         let mut seen = HashSet::new();

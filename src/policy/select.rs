@@ -81,11 +81,6 @@ impl Scopes {
         Self { claims, mapping: numbered.map(|(n, (scope, id))| (scope.into(), (n, id))).collect() }
     }
 
-    /// The policies that the mapping names.
-    pub fn policies(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.mapping.values().map(|(_, id)| id)
-    }
-
     /// The policies of these scopes, in the order of the configuration, each once.
     fn policies_of(&self, scopes: &[&str]) -> Vec<&Arc<str>> {
         let mut found: Vec<_> = scopes.iter().filter_map(|scope| self.mapping.get(*scope)).collect();

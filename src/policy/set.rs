@@ -56,10 +56,9 @@ impl PolicySet {
         self.entry(org_id, id).map(|entry| &entry.policy)
     }
 
-    /// Whether some organisation has a policy with this id.
-    #[must_use]
-    pub fn knows(&self, id: &str) -> bool {
-        self.by_id.contains_key(id)
+    /// The organisations that have a policy with this id; the empty text for none.
+    pub fn organisations(&self, id: &str) -> impl Iterator<Item = &str> {
+        self.by_id.get(id).into_iter().flatten().map(|entry| &*entry.policy.org_id)
     }
 
     /// All policies.

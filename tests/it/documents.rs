@@ -75,6 +75,12 @@ fn wrong_demands() -> Vec<(Value, String, &'static str)> {
         let paths = json!({ "/x": { "get": { "operationId": "x", "security": security } } });
         checked(json!({ "paths": paths }), &format!("paths./x.get.security{field}"), said)
     };
+    let own = json!({ "middleware": { "operations": { "x": {} } } });
+    let twins = |mut document: Value, said| {
+        let paths = json!({ "/x": { "get": { "operationId": "x" }, "put": { "operationId": "x" } } });
+        merge(&mut document, json!({ "paths": paths }));
+        (document, "paths./x.put.operationId".to_owned(), said)
+    };
     let refined = |operations: Value, field: &str, said| {
         let paths = json!({ "/x": { "get": { "operationId": "x" } } });
         let ignored = json!({ "x": { "ignoreAuthentication": { "enabled": true } } });
@@ -107,6 +113,9 @@ fn wrong_demands() -> Vec<(Value, String, &'static str)> {
         (document, format!("{scheme}.claimsToPolicies{field}"), said)
     };
     vec![
+        security(json!([{ "jtw": [] }]), "[0].jtw", "not in components.securitySchemes"),
+        twins(json!({ "x-claimgate": own.clone() }), "nobody can tell which of the two"),
+        twins(json!({ "x-tyk-api-gateway": own }), "nobody can tell which of the two"),
         rule(json!({ "claim": "" }), ".claim", "which claim is meant"),
         rule(json!({ "values": [] }), "", "names no values"),
         rule(json!({ "policies": null }), "", "selects nothing"),
@@ -124,7 +133,15 @@ fn wrong_demands() -> Vec<(Value, String, &'static str)> {
         security(json!(["jwt"]), "", "a list of requirements"),
         security(json!([{ "jwt": "read" }]), "[0].jwt", "a list of scopes"),
         security(json!([{ "jwt": ["read write"] }]), "[0].jwt[0]", "one word"),
-        security(json!([{ "jwt": ["read"], "other": ["x"] }]), "[0]", "scopes of several schemes"),
+        {
+            let (mut document, field, said) =
+                security(json!([{ "jwt": ["read"], "other": ["x"] }]), "[0]", "scopes of several schemes");
+            merge(
+                &mut document,
+                json!({ "components": { "securitySchemes": { "other": { "type": "http" } } } }),
+            );
+            (document, field, said)
+        },
         checked(json!({ "security": [{ "jwt": [""] }] }), "security[0].jwt[0]", "one word"),
         checked(json!({ "paths": { "/x": { "$ref": "#/y" } } }), "paths./x", "behind a reference"),
         refined(
@@ -353,6 +370,18 @@ fn wrong_fields() -> Vec<(Value, String, &'static str)> {
             "not in components.securitySchemes",
         ),
         (json!({ "security": [] }), "security".into(), "no scheme is required"),
+        scheme(json!({ "expiresAtValidationSkew": -1 }), "expiresAtValidationSkew", "expected here, not -1"),
+        claimgate(json!({ "maxAge": 15 }), "maxAge", "a duration such as 15s or 5m is expected here, not 15"),
+        claimgate(
+            json!({ "keySources": [{ "url": "https://idp.test/", "issuer": "x", "cacheTimeout": "5m" }] }),
+            "keySources[0].issuer",
+            "write issuers: [x]",
+        ),
+        claimgate(
+            json!({ "keySources": [{ "url": "https://idp.test/", "source": "x", "issuers": ["x"] }] }),
+            "keySources[0]",
+            "an entry for each",
+        ),
         claimgate(json!({ "algorithms": ["RS257"] }), "algorithms[0]", "unknown algorithm"),
         claimgate(json!({ "algorithms": [] }), "algorithms", "nothing could sign"),
         claimgate(json!({ "maxTokenSize": 1 }), "maxTokenSize", "from 256 to 65536"),
@@ -544,6 +573,98 @@ fn what_is_not_honoured_or_missing_is_one_warning() {
             "{lines:#?}"
         );
     }
+}
+
+/// What is served as it is written, and hardly meant.
+#[test]
+fn a_doubtful_field_is_one_warning_with_its_place() {
+    let upstream = Server::up();
+    let scheme = |change: Value| json!({ "x-tyk-api-gateway": { "server": { "authentication": { "securitySchemes": { "jwt": change } } } } });
+    let fetched = json!({ "source": null, "jwksURIs": [{ "url": "https://idp.test/jwks" }] });
+    let twins = json!({ "/x": { "get": { "operationId": "x" }, "put": { "operationId": "x" } } });
+    for (change, field, said) in [
+        (
+            scheme(json!({ "allowedIssuers": [] })),
+            format!("{SCHEME}.allowedIssuers"),
+            "tokens of every issuer",
+        ),
+        (
+            scheme(json!({ "allowedAudiences": [] })),
+            format!("{SCHEME}.allowedAudiences"),
+            "for every audience",
+        ),
+        (scheme(json!({ "allowedSubjects": [] })), format!("{SCHEME}.allowedSubjects"), "every subject"),
+        (scheme(fetched), format!("{SCHEME}.signingMethod"), "could sign tokens"),
+        (json!({ "paths": twins }), "paths./x.put.operationId".into(), "GET /x has the id x as well"),
+        (
+            scheme(json!({ "defaultPolicies": ["all", "basik"] })),
+            format!("{SCHEME}.defaultPolicies[1]"),
+            "basik, which this API selects, does not exist",
+        ),
+        (
+            scheme(json!({ "defaultPolicies": ["all", "foreign"] })),
+            format!("{SCHEME}.defaultPolicies[1]"),
+            "is of the organisation acme, and the API has none",
+        ),
+        (
+            json!({ "x-tyk-api-gateway": { "info": { "orgId": "acme" } } }),
+            format!("{SCHEME}.defaultPolicies[0]"),
+            "has no organisation (org_id), and the API is of acme",
+        ),
+    ] {
+        let mut document = protected(&upstream);
+        merge(&mut document, change.clone());
+        let text = serde_json::to_string_pretty(&document).unwrap();
+        let foreign = json!({ "id": "foreign", "org_id": "acme", "access_rights": { "a": {} } });
+        let setup = setup().api(&protected(&upstream)).policy(&foreign).file("api-definitions/a.json", &text);
+        let said_lines = lines(&setup.check());
+        let [warning, count] = &*said_lines else { panic!("{change}: {said_lines:#?}") };
+        assert_eq!(count, "0 errors, 1 warning", "{change}");
+        let (place, message) =
+            warning.split_once(&format!(": {field}: ")).unwrap_or_else(|| panic!("{warning}"));
+        assert!(place.starts_with("warning: ") && place.contains("a.json:"), "{warning}");
+        assert!(message.contains(said), "{warning}");
+    }
+}
+
+/// One mistake is told once, not with everything that follows from it.
+#[test]
+fn a_mistake_is_one_line() {
+    let upstream = Server::up();
+    let bound = json!({ "url": "https://idp.test/jwks", "issuers": ["https://idp.test"] });
+    for change in [
+        json!({ "source": null, "jwksURIs": "https://idp.test/jwks", "signingMethod": "rsa" }),
+        json!({
+            "source": null, "jwksURIs": [{ "url": "https://idp.test/jwks" }], "signingMethod": "rsa",
+            "allowedIssuers": ["$secret_env.NOBODY_SET_THIS", "x"],
+        }),
+    ] {
+        let mut document = api("a", &upstream, scheme(change.clone()));
+        let own = json!({ "jwt": { "keySources": [bound] } });
+        let own = json!({ "server": { "authentication": { "securitySchemes": own } } });
+        merge(&mut document, json!({ "x-claimgate": own }));
+        let said = lines(&setup().api(&document).check());
+        assert_eq!(said.len(), 2, "{change}: {said:#?}");
+        assert_eq!(said[1], "1 error, 0 warnings", "{change}");
+    }
+}
+
+#[test]
+fn an_error_hides_no_warning() {
+    let upstream = Server::up();
+    let lost = api(
+        "a",
+        &upstream,
+        scheme(json!({ "source": "env://SECRET", "signingMethod": "hmac", "defaultPolicies": ["nowhere"] })),
+    );
+    let said = lines(&setup().api(&lost).file("api-definitions/b.yaml", "openapi: [").check());
+    assert!(said.iter().any(|line| line.contains("nowhere")), "{said:#?}");
+    assert_eq!(said.last().unwrap(), "1 error, 1 warning");
+    // What cannot be known is not told.
+    let said = lines(&setup().api(&lost).file("policies/b.yaml", "id: [").check());
+    assert_eq!(said.last().unwrap(), "1 error, 0 warnings");
+    let said = lines(&setup().config(&json!({ "workers": "many" })).api(&lost).check());
+    assert_eq!(said.last().unwrap(), "1 error, 0 warnings; definitions and policies were not looked at");
 }
 
 #[test]
