@@ -64,8 +64,14 @@ impl PathPattern {
     }
 
     fn regex(pattern: &str, any_case: bool) -> Result<Self, PatternError> {
-        let template = with_segments(pattern);
+        let template = with_segments(pattern)?;
+        // Alone first, so that an odd bracket cannot reach beyond its end.
+        regex(&template, any_case)?;
         let ended = regex(&format!("^(?:{template})(?:/|$)"), any_case)?;
+        if ended.is_match("") && has_empty_alternative(pattern) {
+            let message = "one of its alternatives is empty, so it would be about every path; remove the |";
+            return Err(PatternError(message.into()));
+        }
         let slash_ends = pattern.ends_with('/') || pattern.contains("/|") || pattern.contains("/)");
         let with_slash = if slash_ends { Some(regex(&format!("^(?:{template})"), any_case)?) } else { None };
         Ok(Self(Pattern::Regex { ended, with_slash }))
@@ -146,7 +152,10 @@ fn ends_segment(literal: &str, rest: &str) -> bool {
 }
 
 /// The pattern with `{name}` and `{name:regex}` as regular expressions; `{2}` stays a repetition.
-fn with_segments(pattern: &str) -> String {
+///
+/// # Errors
+/// [`PatternError`] when one of these does not compile alone: its brackets would reach beyond its end.
+fn with_segments(pattern: &str) -> Result<String, PatternError> {
     let mut template = String::with_capacity(pattern.len());
     let mut rest = pattern;
     while let Some((before, after)) = rest.split_once('{') {
@@ -155,6 +164,7 @@ fn with_segments(pattern: &str) -> String {
         match after.split_once('}').filter(|_| names) {
             Some((name, after)) => {
                 let segment = name.split_once(':').map_or("[^/]+", |(_, regex)| regex);
+                regex(segment, false)?;
                 template.push_str(&format!("(?:{segment})"));
                 rest = after;
             }
@@ -165,7 +175,13 @@ fn with_segments(pattern: &str) -> String {
         }
     }
     template.push_str(rest);
-    template
+    Ok(template)
+}
+
+/// Whether a pattern has a `|` with nothing on one side of it, as it is left behind by a slip.
+fn has_empty_alternative(pattern: &str) -> bool {
+    let bare = pattern.replace(['^', '$'], "");
+    bare.starts_with('|') || bare.ends_with('|') || ["||", "(|", "|)"].iter().any(|slip| bare.contains(slip))
 }
 
 fn regex(pattern: &str, any_case: bool) -> Result<Regex, PatternError> {
@@ -201,6 +217,8 @@ mod tests {
             ("/(a|b/)", vec!["/a", "/a/x", "/b/x"], vec!["/ax", "/b"]),
             ("/files/.*", vec!["/files/a/b.c"], vec!["/x/files/a"]),
             ("/v1.0/", vec!["/v1.0/x", "/v1x0/"], vec!["/v1.0"]),
+            ("/a(|/b)", vec!["/a", "/a/b"], vec!["/b"]),
+            (".*", vec!["/", "/x"], vec![]),
         ] {
             good.iter().for_each(|path| assert!(is_about(pattern, path), "{pattern} is about {path}"));
             bad.iter().for_each(|path| assert!(!is_about(pattern, path), "{pattern} is not about {path}"));
@@ -249,8 +267,12 @@ mod tests {
 
     #[test]
     fn patterns_that_do_not_compile() {
-        for bad in ["[", "(", "/x{1000}{1000}", "\\"] {
-            assert!(PathPattern::new(bad).is_err(), "{bad}");
+        for bad in ["[", "(", "/x{1000}{1000}", "\\", "/a)|(.*", "/orders)|(?:", "/{id:)|(.*}", "/{id:(}/)"] {
+            assert!(PathPattern::new(bad).is_err() && PathPattern::loose(bad).is_err(), "{bad}");
+        }
+        for everything in ["|/x", "/x|", "/x$|", "^|/x", "/x||/y", "(|/x)", "(/x|)"] {
+            let error = PathPattern::new(everything).unwrap_err().to_string();
+            assert!(error.contains("alternatives"), "{everything}: {error}");
         }
     }
 }

@@ -268,7 +268,7 @@ impl Reader<'_> {
                 );
                 if let Err(reason) = endpoints.add(name, &endpoint.path, allowance) {
                     let message =
-                        format!("the pattern does not compile, so nothing would be limited: {reason}");
+                        format!("the pattern cannot be used, so nothing would be limited: {reason}");
                     self.findings.error(self.document, &at.member("path"), message);
                 }
             }
@@ -322,7 +322,7 @@ impl Reader<'_> {
                 Ok(rule) => rules.push(rule),
                 Err(reason) => {
                     let message =
-                        format!("the pattern does not compile, this entry grants nothing: {reason}");
+                        format!("the pattern cannot be used, so this entry grants nothing: {reason}");
                     self.findings.warning(self.document, &at.member("url"), message);
                 }
             }

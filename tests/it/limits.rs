@@ -232,7 +232,7 @@ fn what_limits_nothing_is_told() {
         ": rate: without a positive per this limits nothing".to_owned(),
         "access_rights.b.limit.rate: without a positive per this limits nothing".to_owned(),
         "access_rights.a.limit: without the partition per_api".to_owned(),
-        format!("{endpoints}[0].path: the pattern does not compile"),
+        format!("{endpoints}[0].path: the pattern cannot be used"),
         format!("{endpoints}[1].methods[0].name: this is no method"),
         format!("{endpoints}[1].methods[1].limit: rate or per is not positive"),
         format!("{endpoints}[1].methods[2].limit.rates: unknown field; did you mean rate?"),

@@ -21,7 +21,17 @@ fn w25_patterns_are_compiled_when_they_are_read() {
     let said = one("tyk", &upstream, hmac(json!({}))).policy(&broken).check();
     let said = String::from_utf8(said.stdout).unwrap();
     assert!(said.contains("broken.json:1: access_rights.a.allowed_urls[0].url: "), "{said}");
-    assert!(said.contains("does not compile, this entry grants nothing"), "{said}");
+    assert!(said.contains("cannot be used, so this entry grants nothing"), "{said}");
+    // Brackets that reach beyond the pattern, and an alternative that is empty, would grant every path.
+    for url in ["/a)|(.*", "/orders)|(?:", "/{id:)|(.*}", "|/x", "/x$|"] {
+        let urls = [url, "/granted"].map(|url| json!({ "url": url, "methods": ["GET"] }));
+        let right = json!({ "allowed_urls": urls });
+        let gateway = one("tyk", &upstream, hmac(json!({ "policyFieldName": "pol" })))
+            .policy(&policy("odd", right, json!({})))
+            .start();
+        let ask = |path| status(&gateway, path, &token(json!({ "pol": "odd" })));
+        assert_eq!([ask("/a/granted"), ask("/a/private")], [200, 403], "{url}");
+    }
 }
 
 /// In Tyk chance decides which of several scopes' policies comes last, and which failing rule is told.
