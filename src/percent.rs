@@ -33,12 +33,17 @@ fn decode(text: &str, plus: u8) -> Option<Vec<u8>> {
     let mut rest = text.bytes();
     while let Some(octet) = rest.next() {
         octets.push(match octet {
-            b'%' => digit(rest.next()?)? << 4 | digit(rest.next()?)?,
+            b'%' => self::octet(rest.next()?, rest.next()?)?,
             b'+' => plus,
             octet => octet,
         });
     }
     Some(octets)
+}
+
+/// The octet that two digits write.
+pub(crate) fn octet(high: u8, low: u8) -> Option<u8> {
+    Some(digit(high)? << 4 | digit(low)?)
 }
 
 fn digit(octet: u8) -> Option<u8> {

@@ -10,6 +10,10 @@ use http::{
 
 use crate::percent;
 
+/// The longest path in octets that is decoded or cleaned. What costs more than a look belongs to those who
+/// have a token; no server needs to take a longer request line (RFC 9112 section 3).
+const MAX_ODD_PATH: usize = 8 * 1024;
+
 /// The host, path and query of a request. The path is decoded once, for all who decide by it; the
 /// upstream gets the octets that the client sent.
 #[derive(Debug)]
@@ -41,10 +45,7 @@ impl<'r> Target<'r> {
     /// The target of a request with this URI and the rest of its head.
     pub(super) fn new(uri: &'r Uri, parts: &Parts) -> Result<Self, BadTarget> {
         let raw = uri.path();
-        if parts.method == Method::CONNECT || !raw.starts_with('/') {
-            return Err(BadTarget::Invalid);
-        }
-        if !has_plain_framing(&parts.headers) {
+        if !is_method(&parts.method) || !raw.starts_with('/') || !has_plain_framing(&parts.headers) {
             return Err(BadTarget::Invalid);
         }
         let host = host(uri, parts)?;
@@ -52,6 +53,9 @@ impl<'r> Target<'r> {
         let query = uri.query();
         if is_plain(raw) {
             return Ok(Self { host, host_name, raw, path: raw.into(), query, ambiguous: false });
+        }
+        if raw.len() > MAX_ODD_PATH {
+            return Err(BadTarget::Invalid);
         }
         let (path, valid_text) = decode(raw).ok_or(BadTarget::Invalid)?;
         if is_unclean(&path) {
@@ -84,6 +88,24 @@ impl<'r> Target<'r> {
             Some(below) => below,
         }
     }
+}
+
+/// Whether rules about methods and the upstream will agree which one this is. Methods are case-sensitive
+/// (RFC 9110 section 9.1), but frameworks read `delete` as `DELETE`.
+fn is_method(method: &Method) -> bool {
+    const STANDARD: [Method; 9] = [
+        Method::GET,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::HEAD,
+        Method::OPTIONS,
+        Method::TRACE,
+        Method::CONNECT,
+    ];
+    let meant = STANDARD.iter().find(|own| own.as_str().eq_ignore_ascii_case(method.as_str()));
+    meant.is_none_or(|meant| meant == method && *meant != Method::CONNECT)
 }
 
 /// The host of an absolute-form target, else of the one `Host` field (RFC 9112 section 3.2).
@@ -154,7 +176,7 @@ fn host_name(host: &HeaderValue) -> String {
 
 /// Nothing to decode, nothing to clean, nothing to doubt: nearly every path.
 fn is_plain(raw: &str) -> bool {
-    let odd = raw.bytes().any(|b| matches!(b, b'%' | b';' | b'\\') || !(0x21..0x7F).contains(&b));
+    let odd = raw.bytes().any(|b| matches!(b, b'%' | b';' | b'$' | b'\\') || !(0x21..0x7F).contains(&b));
     !odd && !raw.contains("//") && !raw.contains("/.")
 }
 
@@ -183,22 +205,13 @@ fn is_unclean(path: &str) -> bool {
 fn cleaned(raw: &str) -> String {
     let slashes = raw.replace("%2F", "%2f");
     let mut segments: Vec<&str> = Vec::new();
-    // An escaped slash counts as one where it ends an empty or dot segment, as it did when the path
-    // was found unclean; elsewhere it stays.
-    let parts = slashes.split('/').flat_map(|segment| {
-        let pieces = || segment.split("%2f");
-        let is_unclean = pieces().any(|piece| matches!(&*dots(piece), "" | "." | ".."));
-        let whole = (!is_unclean).then_some(segment);
-        let divided = is_unclean.then(pieces).into_iter().flatten();
-        whole.into_iter().chain(divided)
-    });
-    for segment in parts {
-        match &*dots(segment) {
-            "" | "." => {}
-            ".." => {
-                segments.pop();
-            }
-            _ => segments.push(segment),
+    for segment in slashes.split('/') {
+        // An escaped slash counts as one where it ends an empty or dot segment, as it did when the path
+        // was found unclean; elsewhere it stays.
+        if segment.contains('%') && segment.split("%2f").any(|piece| dots(piece).is_some()) {
+            segment.split("%2f").for_each(|piece| walk(&mut segments, piece));
+        } else {
+            walk(&mut segments, segment);
         }
     }
     let ends = |text: &str| text.ends_with('/') || text.ends_with("%2f");
@@ -207,13 +220,33 @@ fn cleaned(raw: &str) -> String {
     format!("/{}{end}", segments.join("/").replace('\\', "%5C"))
 }
 
-fn dots(segment: &str) -> String {
-    segment.replace("%2e", ".").replace("%2E", ".")
+/// Goes where a segment leads from these.
+fn walk<'p>(segments: &mut Vec<&'p str>, segment: &'p str) {
+    match dots(segment) {
+        None => segments.push(segment),
+        Some(2) => {
+            segments.pop();
+        }
+        Some(_) => {}
+    }
 }
 
-/// Whether servers are known to read such a path in more than one way: encoded separators, back
-/// slashes, control characters, parameters that hide a dot segment, a second level of escapes, and
-/// characters that look like a separator once they are simplified.
+/// How many dots an empty or dot segment is made of, be they escaped or not; nothing for any other.
+fn dots(mut segment: &str) -> Option<usize> {
+    for count in 0..=2 {
+        if segment.is_empty() {
+            return Some(count);
+        }
+        let escaped = || segment.strip_prefix("%2e").or_else(|| segment.strip_prefix("%2E"));
+        segment = segment.strip_prefix('.').or_else(escaped)?;
+    }
+    None
+}
+
+/// Whether servers are known to read such a path in more than one way: encoded separators (also those of
+/// the query and the fragment, which some cut off after they have decoded), back slashes, control
+/// characters, spaces that are trimmed, parameters that hide a dot segment, a second level of escapes,
+/// streams of a file (`:$` on NTFS), and characters that look like a separator once they are simplified.
 fn is_ambiguous(raw: &str, path: &str) -> bool {
     let lower = raw.to_ascii_lowercase();
     let escaped_twice = |(at, _): (usize, &str)| {
@@ -223,8 +256,10 @@ fn is_ambiguous(raw: &str, path: &str) -> bool {
         |segment: &str| segment.split_once(';').is_some_and(|(name, _)| matches!(name, "" | "." | ".."));
     lower.contains("%2f")
         || lower.contains("%3b")
-        || path.contains(['\\', '\u{FF0F}', '\u{FF0E}', '\u{2024}', '\u{2215}', '\u{2044}'])
-        || path.chars().any(char::is_control)
+        || path.contains(['?', '#', '\\', '\u{FF0F}', '\u{FF0E}', '\u{2024}', '\u{2215}', '\u{2044}'])
+        || path.contains("/ ")
+        || path.contains(":$")
+        || path.chars().any(|c| c.is_control() || (c != ' ' && is_blank(c)))
         || path.match_indices('%').any(escaped_twice)
         || path.split('/').any(hidden)
 }
@@ -236,37 +271,56 @@ fn has_overlong(raw: &str) -> bool {
     ["%c0%ae", "%c0%af", "%c1%9c", "%e0%80%ae", "%e0%80%af"].iter().any(|overlong| lower.contains(overlong))
 }
 
-/// Whether some server would find a dot segment in a path that has none to us: behind another escape,
+/// Whether a character is a space or cannot be seen: some servers trim such.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(c, '\u{AD}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2060}' | '\u{FEFF}')
+}
+
+/// Whether some server would find a dot segment in a path that has none to us: behind other escapes,
 /// a back slash, parameters, spaces, or characters that look like dots and slashes. Such a path asks
 /// for something outside of what its API is.
 fn climbs(path: &str) -> bool {
-    const LEVELS: usize = 8;
-    let mut read = path.to_owned();
-    for level in 0.. {
-        let lower = read.replace("%2E", ".").replace("%2F", "/").replace("%5C", "\\");
-        let again = lower
-            .replace(['\\', '\u{FF3C}', '\u{FF0F}', '\u{2215}', '\u{2044}'], "/")
-            .replace(['\u{FF0E}', '\u{2024}'], ".")
-            .replace('\u{2025}', "..")
-            .replace("%2e", ".")
-            .replace("%2f", "/")
-            .replace("%5c", "/")
-            .replace("%25", "%");
-        if again == read {
-            break;
-        }
-        if level == LEVELS {
-            // Nobody means anything with so many escapes of escapes.
-            return true;
-        }
-        read = again;
-    }
+    // Nobody means anything with so many escapes of escapes.
+    let Some(read) = decoded_throughout(path) else { return true };
+    let read = String::from_utf8_lossy(&read);
+    let is_slash = |c| matches!(c, '/' | '\\' | '\u{FF3C}' | '\u{FF0F}' | '\u{2215}' | '\u{2044}');
     let is_dots = |segment: &str| {
         let name = segment.split(';').next().unwrap_or_default();
-        let name: String = name.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect();
-        matches!(&*name, "." | "..")
+        let mut dots = name.chars().filter(|c| !is_blank(*c) && !c.is_control()).map(|c| match c {
+            '.' | '\u{FF0E}' | '\u{2024}' => Some(1),
+            '\u{2025}' => Some(2),
+            _ => None,
+        });
+        let count = dots.try_fold(0_usize, |count, dots| count.checked_add(dots?).filter(|sum| *sum <= 2));
+        count.is_some_and(|count| count > 0)
     };
-    read.split('/').any(is_dots)
+    read.split(is_slash).any(is_dots)
+}
+
+/// The path without escapes, be they escapes of escapes; nothing if they are too deep. In one pass: an
+/// escape gives way to its octet as soon as it is complete, and that may complete another one.
+fn decoded_throughout(path: &str) -> Option<Cow<'_, [u8]>> {
+    const LEVELS: u8 = 8;
+    if !path.contains('%') {
+        return Some(path.as_bytes().into());
+    }
+    // Each octet with the number of escapes that it came out of.
+    let mut read: Vec<(u8, u8)> = Vec::with_capacity(path.len());
+    for octet in path.bytes() {
+        read.push((octet, 0));
+        while let [.., (b'%', a), (high, b), (low, c)] = *read.as_slice()
+            && let Some(octet) = percent::octet(high, low)
+        {
+            let level = a.max(b).max(c).saturating_add(1);
+            if level > LEVELS {
+                return None;
+            }
+            read.truncate(read.len().saturating_sub(3));
+            read.push((octet, level));
+        }
+    }
+    Some(read.into_iter().map(|(octet, _)| octet).collect())
 }
 
 /// Reads a text as the target of a request, for `fuzzing`: a path that is taken has nothing to clean, a
@@ -327,6 +381,21 @@ mod tests {
             ("/a%00", "/a%00", "/a\0", true),
             ("/;/y", "/;/y", "/;/y", true),
             ("/%2561", "/%2561", "/%61", true),
+            ("/users/me%3Fx?y", "/users/me%3Fx", "/users/me?x", true),
+            ("/users/me%23x", "/users/me%23x", "/users/me#x", true),
+            ("/users/%20me", "/users/%20me", "/users/ me", true),
+            ("/users/me%20", "/users/me%20", "/users/me ", false),
+            ("/me%C2%A0", "/me%C2%A0", "/me\u{a0}", true),
+            ("/me%E2%80%8B", "/me%E2%80%8B", "/me\u{200b}", true),
+            ("/users/me::$DATA", "/users/me::$DATA", "/users/me::$DATA", true),
+            (
+                "/me:$i30:$INDEX_ALLOCATION/x",
+                "/me:$i30:$INDEX_ALLOCATION/x",
+                "/me:$i30:$INDEX_ALLOCATION/x",
+                true,
+            ),
+            ("/Orders(7)/$count", "/Orders(7)/$count", "/Orders(7)/$count", false),
+            ("/users:batch", "/users:batch", "/users:batch", false),
             ("/%c1%bf", "/%c1%bf", "/\u{1}\u{1}", true),
             ("/%ef%bc%8f", "/%ef%bc%8f", "/\u{ff0f}", true),
             ("/...", "/...", "/...", false),
@@ -382,6 +451,10 @@ mod tests {
             "/x/.%20./y",
             "/x/.%0d.",
             "/x/..%252fy",
+            "/x/..%253by",
+            "/x/%2525%2532%2565%252e/y",
+            "/x/%25%2532e%252e/y",
+            "/x/%E2%80%8B../y",
             "/x/%ef%bc%8e%ef%bc%8e/y",
             "/x/..%ef%bc%8fy",
             "/x/%e2%80%a5/y",
@@ -396,6 +469,41 @@ mod tests {
             let parts = parts(target, &["h"]);
             let climbing = target.ends_with("%252e");
             assert_eq!(Target::new(&parts.uri, &parts).is_err(), climbing, "{target}");
+        }
+    }
+
+    #[test]
+    fn methods_that_the_upstream_may_read_as_another() {
+        for (method, good) in [
+            ("GET", true),
+            ("PATCH", true),
+            ("PURGE", true),
+            ("purge", true),
+            ("GETS", true),
+            ("get", false),
+            ("Delete", false),
+            ("pATCH", false),
+            ("CONNECT", false),
+            ("connect", false),
+        ] {
+            let mut parts = parts("/x", &["h"]);
+            parts.method = method.parse().unwrap();
+            assert_eq!(Target::new(&parts.uri, &parts).is_ok(), good, "{method}");
+        }
+    }
+
+    #[test]
+    fn only_plain_paths_may_be_long() {
+        for (segment, longest) in
+            [("/x", usize::MAX), ("/.", 0), ("/%61", MAX_ODD_PATH), ("/x;", MAX_ODD_PATH)]
+        {
+            for size in [MAX_ODD_PATH, 7 * MAX_ODD_PATH] {
+                let raw: String = segment.chars().cycle().take(size).collect();
+                let parts = parts(&raw, &["h"]);
+                let read = Target::new(&parts.uri, &parts);
+                let unclean = matches!(read, Err(BadTarget::Unclean(_)));
+                assert_eq!((read.is_ok(), unclean), (size <= longest, longest == 0 && size <= MAX_ODD_PATH));
+            }
         }
     }
 

@@ -128,7 +128,9 @@ impl CountedEndpoints {
     fn find_of(&self, method: &Method, place: &Place<'_>) -> Option<(Allowance, Scope)> {
         let mut tightest: Option<(Allowance, Scope)> = None;
         let loose = place.paths.map(loosened);
-        for (endpoint, scope) in self.0.iter().filter(|(endpoint, _)| endpoint.method == *method) {
+        // The letter case of a method of somebody's own leads around no limit either.
+        let is_of = |own: &Method| own.as_str().eq_ignore_ascii_case(method.as_str());
+        for (endpoint, scope) in self.0.iter().filter(|(endpoint, _)| is_of(&endpoint.method)) {
             let is_meant = !place.ambiguous && place.paths.iter().any(|path| endpoint.pattern.matches(path));
             let could_be = || place.ambiguous || loose.iter().any(|path| endpoint.loose.matches(path));
             if is_meant || could_be() {
@@ -206,6 +208,8 @@ mod tests {
         assert_eq!(found(&endpoints, &Method::GET, "/q%2fx", true), Some(2));
         assert_eq!(found(&endpoints, &Method::HEAD, "/q%2fx", true), Some(2));
         assert_eq!(found(&endpoints, &Method::PUT, "/q%2fx", true), None);
+        let purging = self::endpoints(&[("PURGE", "/x", 1.0)]);
+        assert_eq!(found(&purging, &"Purge".parse().unwrap(), "/x", false), Some(1));
     }
 
     #[test]

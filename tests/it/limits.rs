@@ -116,7 +116,11 @@ fn per_api_and_per_endpoint() {
     let head = Request::new("HEAD", "/a/users/1").bearer(&token(endpoints()));
     assert_eq!(gateway.send(&head).status, 429);
     // Nobody knows which endpoint the upstream would find.
-    assert_eq!(send(&gateway, "/a/users%2f1", endpoints()).status, 429);
+    for path in ["/a/users%2f1", "/a/users/1%3Fx", "/a/users/1%23x"] {
+        assert_eq!(send(&gateway, path, endpoints()).status, 429, "{path}");
+    }
+    let get = Request::new("get", "/a/users/1").bearer(&token(endpoints()));
+    assert_eq!(gateway.send(&get).status, 400);
 }
 
 #[test]

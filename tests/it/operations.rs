@@ -187,6 +187,11 @@ fn scopes_of_operations() {
         ("GET", "/a/orders/all/", json!({ "scope": "base read" }), Some("admin")),
         ("GET", "/a/Orders/7", json!({ "scope": "base" }), Some("read")),
         ("GET", "/a/orders%2fall", json!({ "scope": "base read" }), Some("admin")),
+        ("GET", "/a/orders/all%3Fx", json!({ "scope": "base read" }), Some("admin")),
+        ("GET", "/a/orders/all%23x", json!({ "scope": "base read" }), Some("admin")),
+        ("GET", "/a/orders/%20all", json!({ "scope": "base read" }), Some("admin")),
+        ("GET", "/a/orders/all::$DATA", json!({ "scope": "base read" }), Some("admin")),
+        ("DELETE", "/a/orders/7%3Fx", json!({ "scope": "base" }), Some("write admin")),
         ("GET", "/a/orders%2fall", json!({ "scope": "base read admin" }), None),
     ] {
         let answer = gateway.send(&Request::new(method, path).bearer(&token(claim.clone())));
@@ -204,6 +209,28 @@ fn scopes_of_operations() {
         );
         assert!(gateway.last_line().contains("\"reason\":\"scope_insufficient\""));
         assert!(upstream.recorded().is_empty());
+    }
+}
+
+/// Frameworks read `delete` as `DELETE`.
+#[test]
+fn the_letter_case_of_a_method_leads_around_nothing() {
+    for profile in ["rfc", "tyk"] {
+        let upstream = Server::up();
+        let gateway = scoped(&upstream, profile, json!({ "enabled": true }));
+        let status = |method: &'static str| {
+            let token = token(json!({ "scope": "base read" }));
+            gateway.send(&Request::new(method, "/a/orders/7").bearer(&token)).status
+        };
+        assert_eq!(status("DELETE"), 403);
+        for method in ["delete", "Delete", "dELETE", "get", "connect"] {
+            assert_eq!(status(method), 400, "{profile}: {method}");
+        }
+        assert!(upstream.recorded().is_empty());
+        // A method of one's own is whatever it is.
+        assert_eq!(status("PURGE"), 200);
+        assert_eq!(status("purge"), 200);
+        assert_eq!(upstream.recorded().len(), 2);
     }
 }
 

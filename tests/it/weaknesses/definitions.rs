@@ -36,9 +36,12 @@ fn w35_an_open_operation_opens_itself_alone() {
             "paths": {
                 "/health": { "get": { "operationId": "health" }, "post": { "operationId": "report" } },
                 "/orders/{id}": { "get": { "operationId": "order" } },
+                "/users/{id}": { "get": { "operationId": "user" } },
+                "/users/me": { "get": { "operationId": "me" } },
             },
             "x-tyk-api-gateway": { "middleware": { "operations": {
                 "health": { "ignoreAuthentication": { "enabled": true } },
+                "user": { "ignoreAuthentication": { "enabled": true } },
             } } },
         }),
     );
@@ -46,6 +49,7 @@ fn w35_an_open_operation_opens_itself_alone() {
         let setup = Setup::new().config(&json!({ "errors": profile })).env("SECRET", &super::secret());
         let gateway = setup.api(&document).start();
         assert_eq!(gateway.send(&Request::get("/a/health")).status, 200);
+        assert_eq!(gateway.send(&Request::get("/a/users/7")).status, 200);
         for path in [
             "/a/orders/health",
             "/a/healthz",
@@ -56,6 +60,13 @@ fn w35_an_open_operation_opens_itself_alone() {
             "/a/orders/health?x=/health",
             "/a/orders/..%2Fhealth",
             "/a/health;x",
+            "/a/users/me",
+            "/a/users/me%3Fx",
+            "/a/users/me%23x",
+            "/a/users/%20me",
+            "/a/users/me%C2%A0",
+            "/a/users/%E2%80%8Bme",
+            "/a/users/me::$DATA",
         ] {
             let answer = gateway.send(&Request::get(path));
             assert!(matches!(answer.status, 301 | 400 | 401), "{profile}: {path}: {}", answer.status);
