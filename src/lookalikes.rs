@@ -5,11 +5,15 @@ use http::{HeaderMap, HeaderName};
 
 /// Removes these fields and whatever may be taken for them.
 pub(crate) fn remove_all(headers: &mut HeaderMap, names: &[HeaderName]) {
-    let found = |name: &&HeaderName| names.iter().any(|own| is_read_alike(own.as_str(), name.as_str()));
-    let found: Vec<HeaderName> = headers.keys().filter(found).cloned().collect();
+    let found: Vec<HeaderName> = headers.keys().filter(|name| are_taken_for(names, name)).cloned().collect();
     for name in found {
         headers.remove(name);
     }
+}
+
+/// Whether a server may take this name for one of those.
+pub(crate) fn are_taken_for(names: &[HeaderName], name: &HeaderName) -> bool {
+    names.iter().any(|own| is_read_alike(own.as_str(), name.as_str()))
 }
 
 /// Whether a server may take one of these names for the other.

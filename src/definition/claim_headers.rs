@@ -10,6 +10,7 @@ use crate::{
     document::FieldPath,
     lookalikes,
     middleware::{ClaimHeader, ClaimHeaders, Form, HeaderRules, Operations, PayloadHeader},
+    proxy::is_claim_of_proxies,
 };
 
 /// What stands between the elements of a list if nothing else is said.
@@ -57,6 +58,8 @@ impl ClaimHeadersParser<'_, '_> {
                 "an earlier entry sets this header, or one that servers take for it; keep one of them"
             } else if set.iter().any(is_read_alike) {
                 "transformRequestHeaders sets this header as well, or one that servers take for it; set it in one place"
+            } else if is_claim_of_proxies(name) {
+                "upstreams read from this header, or one that they take for it, where a request comes from; a claim does not say so: give it another name"
             } else {
                 earlier.push(name);
                 continue;

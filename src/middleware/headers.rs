@@ -3,10 +3,26 @@
 
 use std::fmt;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header::HOST};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE},
+};
 
 use super::{Facts, NotForwardable, Template};
 use crate::lookalikes;
+
+/// Fields that say how a message travels, or where to.
+const OF_CONNECTION: [HeaderName; 9] = [
+    HOST,
+    CONNECTION,
+    CONTENT_LENGTH,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
 
 /// Fields to remove and fields to set. A field that is set replaces what was there, also with an
 /// empty value, and what may be taken for either goes too.
@@ -33,7 +49,7 @@ impl fmt::Display for NameError {
         f.write_str(match self {
             Self::Name => "this is not a header name (RFC 9110 section 5.1); correct it",
             Self::Value => "this value cannot stand in a header field; remove control characters",
-            Self::Reserved => "this field belongs to the connection and cannot be set; remove it",
+            Self::Reserved => "this field, or one that servers take for it, belongs to the connection and cannot be set; remove it",
         })
     }
 }
@@ -126,17 +142,7 @@ impl Rendered<'_> {
 /// [`NameError`] when the gateway cannot set it, or not to that.
 pub fn field(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), NameError> {
     let name: HeaderName = name.parse().map_err(|_| NameError::Name)?;
-    let reserved = [
-        "connection",
-        "content-length",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ];
-    if name == HOST || reserved.contains(&name.as_str()) {
+    if lookalikes::are_taken_for(&OF_CONNECTION, &name) {
         return Err(NameError::Reserved);
     }
     let value = HeaderValue::try_from(value).map_err(|_| NameError::Value)?;
@@ -191,7 +197,9 @@ mod tests {
         let mut rules = HeaderRules::default();
         assert_eq!(rules.set("X User", "1"), Err(NameError::Name));
         assert_eq!(rules.set("X-User", "a\nb"), Err(NameError::Value));
-        assert_eq!(rules.set("Transfer-Encoding", "chunked"), Err(NameError::Reserved));
+        for name in ["Transfer-Encoding", "Transfer_Encoding", "content.length", "Keep_Alive", "Host"] {
+            assert_eq!(rules.set(name, "1"), Err(NameError::Reserved), "{name}");
+        }
         assert_eq!(rules.remove(""), Err(NameError::Name));
     }
 }

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{
-        CONNECTION, FORWARDED, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
-        UPGRADE,
+        CONNECTION, CONTENT_LENGTH, FORWARDED, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+        TRANSFER_ENCODING, UPGRADE,
     },
 };
 use ipnet::IpNet;
@@ -39,6 +39,17 @@ const CLAIMS_OF_PROXIES: [HeaderName; 16] = [
     HeaderName::from_static("x-rewrite-url"),
     HeaderName::from_static("x-envoy-original-path"),
 ];
+
+/// Fields that must come under no other name either: an upstream that reads `Transfer_Encoding` as
+/// `Transfer-Encoding` would find another end of the message. Those that make variables of fields also read
+/// `Proxy` as the variable `HTTP_PROXY`, and send what they fetch themselves there.
+const MISLEADING: [HeaderName; 3] = [TRANSFER_ENCODING, CONTENT_LENGTH, HeaderName::from_static("proxy")];
+
+/// Whether an upstream may take a field for one by which proxies tell who asked for what.
+#[must_use]
+pub fn is_claim_of_proxies(name: &HeaderName) -> bool {
+    lookalikes::are_taken_for(&CLAIMS_OF_PROXIES, name)
+}
 
 /// Whose forwarding fields are believed.
 #[derive(Clone, Debug, Default)]
@@ -102,6 +113,11 @@ impl Forwarding<'_> {
         headers.remove(UPGRADE);
         // Fields behind the body would come after every decision about fields.
         headers.remove(TRAILER);
+        let length = headers.remove(CONTENT_LENGTH);
+        lookalikes::remove_all(headers, &MISLEADING);
+        if let Some(length) = length {
+            headers.insert(CONTENT_LENGTH, length);
+        }
         if trailers {
             // Upstreams such as gRPC's refuse requests without it; we may drop the trailers themselves.
             headers.insert(TE, HeaderValue::from_static("trailers"));

@@ -13,6 +13,6 @@ mod upstream;
 pub use body::{Body, BodyError};
 pub use client_body::ClientBody;
 pub use connect::Connector;
-pub use forward::{Forwarding, TrustedProxies};
+pub use forward::{Forwarding, TrustedProxies, is_claim_of_proxies};
 pub use send::{ProxyError, Sender, Timeouts};
 pub use upstream::{Endpoint, Scheme, Upstream, UpstreamError};

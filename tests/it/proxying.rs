@@ -487,12 +487,26 @@ fn strangers_say_nothing_about_the_way_of_a_request() {
     let upstream = Server::up();
     let gateway = start(&upstream);
     let mut request = Request::get("/a/");
-    for name in ["X_Forwarded_For", "X.Real.IP", "X-Original-URL", "X-Rewrite-URL"] {
+    for name in ["X_Forwarded_For", "X.Real.IP", "X-Original-URL", "X-Rewrite-URL", "Proxy"] {
         request = request.header(name, "1.2.3.4");
     }
     gateway.send(&request);
     let seen = upstream.take_one();
     assert!(!seen.head.to_ascii_lowercase().replace('.', "-").contains("1-2-3-4"), "{}", seen.head);
+}
+
+/// Servers that make variables of fields read `Transfer_Encoding` as `Transfer-Encoding`.
+#[test]
+fn no_field_looks_like_framing() {
+    let upstream = Server::up();
+    let gateway = start(&upstream);
+    let request = Request::new("POST", "/a/").body(b"abc");
+    gateway.send(&request.header("Transfer_Encoding", "chunked").header("Content_Length", "1"));
+    let seen = upstream.take_one();
+    for name in ["transfer_encoding", "content_length", "transfer-encoding"] {
+        assert_eq!(seen.values(name), Vec::<&str>::new(), "{name}");
+    }
+    assert_eq!((seen.values("content-length"), &*seen.body), (vec!["3"], &b"abc"[..]));
 }
 
 #[test]
