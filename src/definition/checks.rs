@@ -259,11 +259,8 @@ impl SchemeParser<'_, '_> {
             }
             let requirement =
                 Requirement::Claim(ClaimRule { claim: Locator::Path(path), optional: false, expect });
-            if requirement.flaw().is_some() {
-                self.context.error(
-                    &at.member("allowedValues"),
-                    "no value is allowed, so no token could pass; add values",
-                );
+            if let Some(flaw) = requirement.flaw() {
+                self.context.error(&at.member("allowedValues"), flaw);
             }
             let mode = if rule.non_blocking { Mode::Warn } else { Mode::Enforce };
             parsed.push(Check::new(requirement).in_mode(mode));

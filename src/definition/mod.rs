@@ -112,6 +112,16 @@ pub enum SecurityScheme {
     ApiKey(ApiKeyScheme),
 }
 
+impl SecurityScheme {
+    /// Its name in the document.
+    fn name(&self) -> &str {
+        match self {
+            Self::Jwt(scheme) => &scheme.name,
+            Self::ApiKey(scheme) => &scheme.name,
+        }
+    }
+}
+
 /// An API key scheme.
 #[derive(Debug)]
 pub struct ApiKeyScheme {

@@ -188,6 +188,9 @@ impl OperationsParser<'_, '_> {
     fn operation(&mut self, declared: &Declared<'_>, blocks: Option<&Blocks<'_>>) -> Option<Operation> {
         let authentication = self.authentication(declared, blocks);
         let scopes = self.demands.of_operation(self.context, declared);
+        if authentication != NeedsToken::Never {
+            self.demands.warn_about_other_schemes(self.context, declared);
+        }
         let tyk = blocks.and_then(|blocks| blocks.tyk.as_ref());
         if tyk.is_none() && scopes.is_none() && authentication == NeedsToken::Always {
             return None;

@@ -122,6 +122,30 @@ impl<'d> Demands<'d> {
             .filter(|scope| is_scope(scope))
     }
 
+    /// Tells of what an operation asks and nobody enforces, as in Tyk: the requirements that count are those
+    /// of the whole document.
+    pub(super) fn warn_about_other_schemes(&self, context: &mut Context<'_>, operation: &Declared<'_>) {
+        let Some(asked) = operation.security.and_then(requirements).filter(|asked| !asked.is_empty()) else {
+            return;
+        };
+        for met in self.required.into_iter().flat_map(Security::requirements) {
+            let names: Vec<&str> = met.schemes().map(|scheme| scheme.name()).collect();
+            let is_enough = |asked: &Requirement<'_>| asked.iter().all(|(name, _)| names.contains(name));
+            // The check of scopes refuses the tokens of a scheme that the operation does not name.
+            let session = met.session.name();
+            let is_refused =
+                self.checked.contains(&session) && !asked.iter().flatten().any(|(name, _)| *name == session);
+            if !is_refused && !asked.iter().any(is_enough) {
+                let message = format!(
+                    "this asks for other schemes than the whole document does, and callers who meet [{}] pass without them, as in Tyk; require them in the security of the document, in an API of its own if need be",
+                    names.join(", ")
+                );
+                context.warning(&operation.at.member("security"), message);
+                return;
+            }
+        }
+    }
+
     /// What an operation asks for itself, if it does.
     pub(super) fn of_operation(
         &self,

@@ -90,6 +90,9 @@ impl ClaimRule {
             {
                 Some(NULL)
             }
+            Expect::TykContains(values) if values.contains(&Value::String(String::new())) => {
+                Some("the empty text is part of every text, so every text passes; remove it")
+            }
             Expect::StartsWith(text) | Expect::EndsWith(text) if text.is_empty() => Some(EVERY_TEXT),
             Expect::Matches(pattern) if matches!(pattern.as_str(), "" | "^" | "$" | "^$") => {
                 Some("only the empty text passes; the pattern is for the whole text")

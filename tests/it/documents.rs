@@ -35,6 +35,9 @@ fn wrong_middleware_of_ours() -> Vec<(Value, String, &'static str)> {
     let mut wrong = vec![
         header(json!({ "name": "X User" }), "", "not a header name"),
         header(json!({ "name": "Host" }), "", "belongs to the connection"),
+        header(json!({ "name": "Transfer_Encoding" }), "", "belongs to the connection"),
+        header(json!({ "name": "X-Forwarded-For" }), ".name", "where a request comes from"),
+        header(json!({ "name": "x_real_ip" }), ".name", "where a request comes from"),
         header(json!({ "claim": "" }), ".claim", "which claim is meant"),
         header(json!({ "default": "a\nb" }), "", "cannot stand in a header"),
         header(json!({ "separator": "" }), ".separator", "run together"),
@@ -333,6 +336,16 @@ fn wrong_fields() -> Vec<(Value, String, &'static str)> {
             json!({ "customClaimValidation": { "role": { "type": "exact" } } }),
             "customClaimValidation.role.type",
             "required, exact_match or contains",
+        ),
+        scheme(
+            json!({ "customClaimValidation": { "role": { "type": "contains", "allowedValues": ["a", ""] } } }),
+            "customClaimValidation.role.allowedValues",
+            "every text passes",
+        ),
+        scheme(
+            json!({ "customClaimValidation": { "role": { "type": "exact_match", "allowedValues": [] } } }),
+            "customClaimValidation.role.allowedValues",
+            "no token could pass",
         ),
         scheme(
             json!({ "customClaimValidation": { "a..b": { "type": "required" } } }),

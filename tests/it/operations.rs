@@ -234,6 +234,47 @@ fn the_letter_case_of_a_method_leads_around_nothing() {
     }
 }
 
+/// OpenAPI lets an operation ask for other schemes than the document; nobody enforces that.
+#[test]
+fn schemes_that_an_operation_alone_asks_for_are_told() {
+    let upstream = Server::up();
+    let check = |document: Value, operation_asks: Value, checked: bool| {
+        let jwt = json!({ "type": "http", "scheme": "bearer", "bearerFormat": "JWT" });
+        let other = scheme(json!({ "source": "env://SECRET", "signingMethod": "hmac" }));
+        let changes = json!({
+            "components": { "securitySchemes": { "k": jwt } },
+            "security": document,
+            "paths": { "/x": { "get": operation("x", Some(operation_asks)) } },
+            "x-tyk-api-gateway": { "server": { "authentication": {
+                "securityProcessingMode": "compliant", "securitySchemes": { "k": other },
+            } } },
+            "x-claimgate": { "server": { "authentication": { "securitySchemes": {
+                "jwt": { "scopeCheck": { "enabled": checked } },
+            } } } },
+        });
+        String::from_utf8(setup(&upstream, changes).check().stdout).unwrap()
+    };
+    let either = json!([{ "jwt": [] }, { "k": [] }]);
+    let said = "paths./x.get.security: this asks for other schemes than the whole document does";
+    for (document, asked, checked, met) in [
+        (&either, json!([{ "jwt": ["read"], "k": [] }]), false, Some("jwt")),
+        (&either, json!([{ "jwt": ["read"], "k": [] }]), true, Some("jwt")),
+        (&either, json!([{ "k": [] }]), false, Some("jwt")),
+        // Tokens of the scheme are refused here.
+        (&either, json!([{ "k": [] }]), true, None),
+        (&either, json!([{ "k": [] }, { "jwt": ["read"] }]), false, None),
+        (&either, json!([{}]), false, None),
+        (&either, json!([]), false, None),
+        (&json!([{ "jwt": [], "k": [] }]), json!([{ "k": [] }]), false, None),
+        (&json!([{ "jwt": [] }]), json!([{ "k": [] }]), false, Some("jwt")),
+    ] {
+        let output = check(document.clone(), asked.clone(), checked);
+        assert_eq!(output.contains(said), met.is_some(), "{asked}: {output}");
+        let who = format!("callers who meet [{}]", met.unwrap_or_default());
+        assert_eq!(output.contains(&who), met.is_some(), "{asked}: {output}");
+    }
+}
+
 #[test]
 fn scopes_in_the_words_of_tyk() {
     let upstream = Server::up();
