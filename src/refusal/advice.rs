@@ -11,8 +11,8 @@ impl Reason {
         match self {
             Self::BadRequest => {
                 "The path means different things to different servers (dot segments in disguise, an escaped slash at the end of \
-                 the listen path), or what it says cannot stand in a header that a template sets. Correct the client; from \
-                 unknown clients it is often an attack."
+                 the listen path), so does the method (`get` for `GET`), or what the path says cannot stand in a header that a \
+                 template sets. Correct the client; from unknown clients it is often an attack."
             }
             Self::BodyBroken => {
                 "The client stopped in the middle of its body, or its chunks are malformed. Look at the client, or at what is between."
