@@ -450,20 +450,23 @@ fn page() -> HashMap<String, Row> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors.md");
     let text = fs::read_to_string(path).unwrap();
     let rows = text.lines().filter(|line| line.starts_with("| `"));
-    rows.map(|line| {
-        let cells: Vec<&str> = line.split('|').map(|cell| cell.trim()).collect();
-        let cell = |n: usize| cells[n].trim_matches('`').to_owned();
-        let row = Row {
-            rfc: cells[2].to_owned(),
-            error: cell(3),
-            description: cell(4),
-            tyk: cells[5].parse().unwrap(),
-            text: cell(6),
-            flag: Some(cell(7)).filter(|flag| !flag.is_empty()),
-        };
-        (cell(1), row)
-    })
-    .collect()
+    let rows = rows.map(|line| line.split('|').map(str::trim).collect::<Vec<&str>>());
+    // The other table says what to do.
+    let answers = rows.filter(|cells| cells.len() > 4);
+    answers
+        .map(|cells| {
+            let cell = |n: usize| cells[n].trim_matches('`').to_owned();
+            let row = Row {
+                rfc: cells[2].to_owned(),
+                error: cell(3),
+                description: cell(4),
+                tyk: cells[5].parse().unwrap(),
+                text: cell(6),
+                flag: Some(cell(7)).filter(|flag| !flag.is_empty()),
+            };
+            (cell(1), row)
+        })
+        .collect()
 }
 
 #[test]
