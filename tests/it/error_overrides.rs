@@ -281,7 +281,7 @@ fn what_is_wrong_with_rules() {
         "401[4].match.bodyField: `#` is a query character",
         "401[5].response.statusCode: an answer has a status from 200 to 599",
         "401[6].response.statusCode: an answer with this status has no body",
-        "401[7].response.headers.Content-Length: this field belongs to the connection",
+        "401[7].response.headers.Content-Length: this field, or one that servers take for it",
         "401[7].response.headers.X: this value cannot stand in a header field",
         "401[8].response.body: {{range .X}} is not supported",
         "401[9].response.template: there is no ../secret.json in templates",

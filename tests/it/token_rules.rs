@@ -264,7 +264,7 @@ fn senseless() -> Vec<(Value, &'static str, &'static str)> {
         (json!({ "profile": "rfc9068", "types": ["JWT"] }), "", "no token can pass both typ and profile"),
         (json!({ "maxAge": "0s" }), ".maxAge", "whole seconds, from 1s to ten years"),
         (json!({ "maxAge": "1500ms" }), ".maxAge", "whole seconds"),
-        (json!({ "maxAge": 60 }), ".maxAge", "a text is expected"),
+        (json!({ "maxAge": 60 }), ".maxAge", "a duration such as"),
         (json!({ "maxLifetime": "100000h" }), ".maxLifetime", "ten years"),
         (json!({ "maxLifetime": "soon" }), ".maxLifetime", "whole seconds"),
         (json!({ "audienceMatch": "all" }), ".audienceMatch", "list them in allowedAudiences"),
