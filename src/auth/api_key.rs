@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     api_keys::ApiKeys,
-    explain::{Observer, Unobserved},
+    explain::Observer,
     policy::PolicySet,
     refusal::{Reason, Refusal},
     session::Session,
@@ -53,20 +53,8 @@ impl KeyAuthenticator {
         &self.places
     }
 
-    /// The session of the caller of a request with these headers and this query, at this second.
-    ///
-    /// # Errors
-    /// The [`Refusal`] of a request without a good key, or one that is granted nothing.
-    pub fn authenticate_at(
-        &self,
-        now: i64,
-        headers: &HeaderMap,
-        query: Option<&str>,
-    ) -> Result<Session, Refusal> {
-        self.decide(now, headers, query, Unobserved)
-    }
-
-    /// The same, before an observer.
+    /// The session of the caller of a request with these headers and this query, at this second, before an
+    /// observer; else the [`Refusal`] of a request without a good key, or one that is granted nothing.
     pub(super) fn decide(
         &self,
         now: i64,

@@ -96,7 +96,8 @@ impl Grants {
     fn grant(
         &self,
         claims: &Claims,
-        (now, profile): (i64, Profile),
+        now: i64,
+        profile: Profile,
         worded: impl FnOnce(Refusal) -> Refusal,
         observer: impl Observer,
     ) -> Result<(Arc<Grant>, Window), Refusal> {
@@ -469,7 +470,8 @@ impl Authenticator {
         let (grant, holds) = match &self.grants {
             Some(grants) => grants.grant(
                 &claims,
-                (now, self.profile),
+                now,
+                self.profile,
                 |refusal| self.to_a_known(&caller, refusal),
                 observer,
             )?,

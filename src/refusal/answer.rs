@@ -92,18 +92,20 @@ impl Manner<'_> {
 
     /// An error as a body, and its type.
     pub(super) fn worded(&self, error: &str, message: &str) -> (&'static str, String) {
-        let quoted = |text: &str| serde_json::Value::from(text).to_string();
         match (self.profile, self.xml()) {
             (Profile::Rfc, _) => {
-                let (error, message) = (quoted(error), quoted(message));
-                ("application/json", format!("{{\"error\":{error},\"error_description\":{message}}}\n"))
+                let (error, message) = (json_escaped(error), json_escaped(message));
+                (
+                    "application/json",
+                    format!("{{\"error\":\"{error}\",\"error_description\":\"{message}\"}}\n"),
+                )
             }
             (Profile::Tyk, Some(xml)) => {
                 let message = xml_escaped(message);
                 (xml, format!("<?xml version = \"1.0\" encoding = \"UTF-8\"?>\n<error>{message}</error>\n"))
             }
             (Profile::Tyk, None) => {
-                ("application/json", format!("{{\n    \"error\": {}\n}}", quoted(message)))
+                ("application/json", format!("{{\n    \"error\": \"{}\"\n}}", json_escaped(message)))
             }
         }
     }
@@ -148,9 +150,9 @@ impl Refusal {
     #[must_use]
     pub fn response(&self, manner: &Manner<'_>) -> Response<Bytes> {
         let row = self.reason.row();
-        let message = match manner.profile {
+        let message: Cow<'_, str> = match manner.profile {
             Profile::Rfc => row.description.into(),
-            Profile::Tyk => row.tyk_message.replace("{}", self.detail.as_deref().unwrap_or_default()),
+            Profile::Tyk => row.tyk_message.replace("{}", self.detail.as_deref().unwrap_or_default()).into(),
         };
         let response = match manner.profile {
             Profile::Rfc => self.rfc(manner, &message),
@@ -288,6 +290,16 @@ fn xml_type(headers: &HeaderMap) -> Option<&'static str> {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     ["application/xml", "text/xml", "application/soap+xml"].into_iter().find(|xml| *xml == media_type)
+}
+
+/// The content of a JSON string (RFC 8259 section 7).
+pub(super) fn json_escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(|c| matches!(c, '"' | '\\' | '\0'..='\u{1F}')) {
+        return text.into();
+    }
+    let quoted = serde_json::Value::from(text).to_string();
+    let bare = quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    bare.unwrap_or_default().to_owned().into()
 }
 
 pub(super) fn xml_escaped(text: &str) -> Cow<'_, str> {

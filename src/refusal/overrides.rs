@@ -19,7 +19,7 @@ use regex::bytes::Regex;
 
 use super::{
     Flag, Manner, Profile,
-    answer::{add_plain_challenges, xml_escaped},
+    answer::{add_plain_challenges, json_escaped, xml_escaped},
 };
 
 /// The code of an upstream's error in a body of profile `rfc`.
@@ -346,10 +346,8 @@ impl Escaping {
             Self::None => text.into(),
             Self::Markup => xml_escaped(text),
             Self::Json => {
-                let quoted = serde_json::Value::from(text).to_string();
-                let bare = quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
                 // Also where a browser takes JSON for a page.
-                bare.unwrap_or_default()
+                json_escaped(text)
                     .replace('<', "\\u003c")
                     .replace('\'', "\\u0027")
                     .replace('`', "\\u0060")
