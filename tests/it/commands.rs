@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{io::Write as _, process::Stdio};
+use std::{io::Write as _, path::Path, process::Stdio};
 
 use serde_json::{Value, json};
 
@@ -8,6 +8,14 @@ use crate::support::{Request, Server, Setup, api, binary, scheme};
 
 fn text(octets: &[u8]) -> String {
     String::from_utf8(octets.to_vec()).unwrap()
+}
+
+/// What a command prints that succeeds in a folder.
+#[track_caller]
+fn run_in(folder: &Path, args: &[&str]) -> String {
+    let output = binary().current_dir(folder).args(args).output().unwrap();
+    assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+    text(&output.stdout)
 }
 
 #[test]
@@ -26,11 +34,7 @@ fn demo_checks_itself() {
 fn keys_sets_and_tokens_for_tests_of_ones_own() {
     let upstream = Server::up();
     let folder = tempfile::TempDir::new().unwrap();
-    let run = |args: &[&str]| {
-        let output = binary().current_dir(folder.path()).args(args).output().unwrap();
-        assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
-        text(&output.stdout)
-    };
+    let run = |args: &[&str]| run_in(folder.path(), args);
     for alg in ["RS256", "PS384", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS512"] {
         let file = format!("{alg}.key");
         std::fs::write(folder.path().join(&file), run(&["token", "key", "--alg", alg])).unwrap();
@@ -72,11 +76,7 @@ fn keys_sets_and_tokens_for_tests_of_ones_own() {
 fn encrypted_tokens_for_tests_of_ones_own() {
     let upstream = Server::up();
     let folder = tempfile::TempDir::new().unwrap();
-    let run = |args: &[&str]| {
-        let output = binary().current_dir(folder.path()).args(args).output().unwrap();
-        assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
-        text(&output.stdout)
-    };
+    let run = |args: &[&str]| run_in(folder.path(), args);
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     write("sign.key", &run(&["token", "key", "--alg", "ES256"]));
     let source = run(&["token", "jwks", "sign.key"]);

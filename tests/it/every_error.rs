@@ -490,17 +490,24 @@ fn every_reason_has_its_way_and_its_row() {
     );
 }
 
-#[test]
-fn in_rfc_they_are_answered_as_their_rows_say() {
-    let stage = Stage::new("rfc");
+/// Meets every error of a profile, looks at its traces, and hands on its answer, if the client got one.
+fn each_answer(profile: &'static str, check: impl Fn(&str, &Row, &Answer)) {
+    let stage = Stage::new(profile);
     let page = page();
-    for way in ways_in("rfc") {
+    for way in ways_in(profile) {
         let (code, row) = (way.code, &page[way.code]);
         let met = (way.meet)(&stage);
         met.gateway.requests_with(&format!("\"reason\":\"{code}\""));
         met.was_foretold(code);
         let Some(answer) = met.answer else { continue };
         assert_eq!(answer.header("x-flag"), row.flag.as_deref(), "{code}");
+        check(code, row, &answer);
+    }
+}
+
+#[test]
+fn in_rfc_they_are_answered_as_their_rows_say() {
+    each_answer("rfc", |code, row, answer| {
         let status = row.rfc.split(' ').next().unwrap();
         let body = format!("{{\"error\":\"{}\",\"error_description\":\"{}\"}}\n", row.error, row.description);
         assert_eq!((answer.status.to_string(), answer.text()), (status.to_owned(), body), "{code}");
@@ -529,20 +536,12 @@ fn in_rfc_they_are_answered_as_their_rows_say() {
             assert!(challenge.starts_with("Bearer realm=\"") && challenge.ends_with(&parameters), "{code}");
         }
         assert!(!answer.text().contains(code) || row.error == code, "the code of the log is not for callers");
-    }
+    });
 }
 
 #[test]
 fn in_tyk_they_are_answered_as_their_rows_say() {
-    let stage = Stage::new("tyk");
-    let page = page();
-    for way in ways_in("tyk") {
-        let (code, row) = (way.code, &page[way.code]);
-        let met = (way.meet)(&stage);
-        met.gateway.requests_with(&format!("\"reason\":\"{code}\""));
-        met.was_foretold(code);
-        let Some(answer) = met.answer else { continue };
-        assert_eq!(answer.header("x-flag"), row.flag.as_deref(), "{code}");
+    each_answer("tyk", |code, row, answer| {
         // Tyk answers a lack of scopes in a form of its own.
         let is_of_scopes = code == "scope_insufficient";
         let member = if is_of_scopes { "error_description" } else { "error" };
@@ -558,5 +557,5 @@ fn in_tyk_they_are_answered_as_their_rows_say() {
             }
         }
         assert_eq!(answer.header("www-authenticate").is_some(), is_of_scopes, "{code}");
-    }
+    });
 }

@@ -6,81 +6,15 @@
 //! cargo test --test it -- --ignored providers                    minutes: Keycloak and Glewlwyd as well
 //! ```
 
-use std::{
-    fs,
-    net::TcpListener,
-    path::PathBuf,
-    process::{Command, Output},
-};
+use std::{fs, process::Command};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use crate::support::{Gateway, Request, Server, Setup, api, merge, scheme, shared};
+use crate::support::{Gateway, RealServer, Request, Server, Setup, api, merge, scheme};
 
 const SECRET: &str = "fake-client-secret";
 const AUDIENCE: &str = "https://api.claimgate.test";
-
-/// A provider of the shared material, on ports of its own; stopped when it goes out of scope.
-struct Provider {
-    name: &'static str,
-    scripts: PathBuf,
-    port: u16,
-    tls_port: u16,
-}
-
-impl Provider {
-    fn start(name: &'static str) -> Self {
-        let [port, tls_port] = free_ports();
-        let provider = Self { name, scripts: servers().join(name), port, tls_port };
-        provider.run_script("start.sh", &[]);
-        provider
-    }
-
-    fn script(&self, script: &str, env: &[(&str, &str)]) -> Output {
-        let path = self.scripts.join(script);
-        let mut command = Command::new("bash");
-        command.arg(path).env("PORT", self.port.to_string()).env("TLS_PORT", self.tls_port.to_string());
-        command.envs(env.iter().copied()).output().unwrap()
-    }
-
-    fn run_script(&self, script: &str, env: &[(&str, &str)]) {
-        let output = self.script(script, env);
-        assert!(
-            output.status.success(),
-            "{}: {script}: {}",
-            self.name,
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
-
-    /// What its scripts keep of this instance.
-    fn folder(&self) -> PathBuf {
-        home().join(format!("run/{}-{}", self.name, self.port))
-    }
-}
-
-impl Drop for Provider {
-    fn drop(&mut self) {
-        self.script("stop.sh", &[]);
-    }
-}
-
-fn home() -> PathBuf {
-    std::env::var_os("SERVERS_HOME").map_or_else(
-        || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/claimgate-servers"),
-        PathBuf::from,
-    )
-}
-
-fn free_ports() -> [u16; 2] {
-    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port())
-}
-
-fn servers() -> PathBuf {
-    shared("servers").expect("the scripts are in ../shared/servers, beside the checkout")
-}
 
 /// What a client gets that posts this form.
 #[track_caller]
@@ -155,7 +89,7 @@ fn fetch_again(gateway: &Gateway) {
 #[ignore = "starts a real identity provider, which needs node and npm"]
 fn oidc_provider() {
     const ALGORITHMS: [&str; 6] = ["RS256", "PS256", "ES256", "ES384", "ES512", "Ed25519"];
-    let provider = Provider::start("oidc-provider");
+    let provider = RealServer::start("oidc-provider");
     let upstream = Server::up();
     let issuer = format!("http://127.0.0.1:{}", provider.port);
     let token = |kind: &str| {
@@ -200,10 +134,10 @@ fn oidc_provider() {
 #[test]
 #[ignore = "starts a real identity provider, which needs node and npm"]
 fn oidc_provider_with_encrypted_tokens() {
-    let provider = Provider::start("oidc-provider");
+    let provider = RealServer::start("oidc-provider");
     let upstream = Server::up();
     let issuer = format!("http://127.0.0.1:{}", provider.port);
-    let receiver = fs::read_to_string(provider.folder().join("receiver.jwk")).unwrap();
+    let receiver = fs::read_to_string(provider.file("receiver.jwk")).unwrap();
     let shared = URL_SAFE_NO_PAD.encode(&b"fake-32-byte-shared-test-key-0000"[..32]);
     let shared = json!({ "kty": "oct", "k": shared, "alg": "dir", "kid": "shared" });
     let keys = json!([{ "source": "env://RECEIVER" }, { "source": "env://SHARED" }]);
@@ -230,7 +164,7 @@ fn oidc_provider_with_encrypted_tokens() {
 fn keycloak() {
     const ALGORITHMS: [&str; 10] =
         ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"];
-    let provider = Provider::start("keycloak");
+    let provider = RealServer::start("keycloak");
     let upstream = Server::up();
     let base = format!("http://127.0.0.1:{}", provider.port);
     let issuer = format!("{base}/realms/claimgate");
@@ -260,9 +194,11 @@ fn keycloak() {
     assert_eq!(gateway.send(&Request::get("/a/x").bearer(&introspector)).status, 403, "no policy");
 
     let admin = |verb: &str, argument: &str| {
-        let script = provider.scripts.join("admin.py");
-        let output =
-            Command::new(home().join("venv/bin/python")).arg(script).args([&base, verb, argument]).output();
+        let script = provider.script("admin.py");
+        let output = Command::new(RealServer::home().join("venv/bin/python"))
+            .arg(script)
+            .args([&base, verb, argument])
+            .output();
         let output = output.unwrap();
         assert!(output.status.success(), "{verb}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -287,7 +223,7 @@ fn keycloak() {
 fn glewlwyd() {
     const ALGORITHMS: [&str; 8] = ["RS256", "RS512", "PS256", "PS384", "ES256", "ES384", "ES512", "EdDSA"];
     // One algorithm an instance: each takes the place of the one before, like a rotation to another key.
-    let provider = Provider::start("glewlwyd");
+    let provider = RealServer::start("glewlwyd");
     let upstream = Server::up();
     let issuer = format!("http://localhost:{}/api/oidc", provider.port);
     let selection = json!({ "defaultPolicies": ["service"] });
@@ -295,12 +231,12 @@ fn glewlwyd() {
     let gateway = Setup::new().api(&document).policy(&granting("service")).start();
     let mut before: Option<String> = None;
     for name in ALGORITHMS {
-        provider.script("stop.sh", &[]);
+        provider.run("stop.sh", &[]);
         if let Some(before) = &before {
             fetch_again(&gateway);
             gets_in(&gateway, "while the provider is down", before);
         }
-        provider.run_script("start.sh", &[("ALG", name)]);
+        provider.run("start.sh", &[("ALG", name)]);
         let form = "grant_type=client_credentials&scope=api";
         let token = access_token(&format!("{issuer}/token/"), "svc", form);
         assert_eq!(header(&token)["alg"], name);

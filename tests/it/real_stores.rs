@@ -2,90 +2,32 @@
 //! a part of the usual run: the first build takes half an hour. What it needs stands in
 //! `docs/configuration.md`.
 
-use std::{
-    net::{SocketAddr, TcpListener},
-    path::PathBuf,
-    process::Command,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use claimgate::jwt::{Algorithm, sign::SigningKey};
 use serde_json::{Value, json};
 
-use super::support::{Answer, Gateway, Request, Server, Setup, api, claims, key_named, merge, scheme};
+use super::support::{
+    Answer, Gateway, RealServer, Request, Server, Setup, api, claims, key_named, merge, scheme,
+};
 
 const VAULT_ROOT: &str = "fake-root-token";
 const CONSUL_ROOT: &str = "facefeed-0000-4000-8000-000000000001";
 const CONSUL_READER: &str = "facefeed-0000-4000-8000-000000000002";
 
-/// A server that is started and stopped with the scripts of the shared material.
-struct Real {
-    name: &'static str,
-    port: u16,
-    tls_port: u16,
+/// A request of the administrator of a server.
+fn call(server: &RealServer, method: &'static str, path: &str, body: &str) -> Answer {
+    let request = Request::new(method, format!("/v1/{path}"))
+        .header("X-Vault-Token", VAULT_ROOT)
+        .header("X-Consul-Token", CONSUL_ROOT)
+        .body(body.as_bytes());
+    let answer = request.send(address(server));
+    assert!(answer.status < 300, "{path}: {} {}", answer.status, answer.text());
+    answer
 }
 
-impl Real {
-    fn start(name: &'static str) -> Self {
-        // One after the other, so that two servers do not choose one port.
-        static STARTING: Mutex<()> = Mutex::new(());
-        let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
-        let port = free_ports();
-        let real = Self { name, port, tls_port: port + 3 };
-        real.run("start.sh");
-        real
-    }
-
-    fn run(&self, script: &str) {
-        let folder = PathBuf::from(std::env::var("SHARED").expect("SHARED names the shared material"));
-        let mut command = Command::new(folder.join("servers").join(self.name).join(script));
-        command.env("PORT", self.port.to_string()).env("TLS_PORT", self.tls_port.to_string());
-        assert!(command.status().unwrap().success(), "{} {script}", self.name);
-    }
-
-    fn address(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.port))
-    }
-
-    /// A file that the server's instance has written.
-    fn file(&self, name: &str) -> PathBuf {
-        let home = std::env::var("SERVERS_HOME").map_or_else(
-            |_| PathBuf::from(std::env::var("HOME").unwrap()).join(".cache/claimgate-servers"),
-            PathBuf::from,
-        );
-        home.join("run").join(format!("{}-{}", self.name, self.port)).join(name)
-    }
-
-    /// A request of the administrator.
-    fn call(&self, method: &'static str, path: &str, body: &str) -> Answer {
-        let request = Request::new(method, format!("/v1/{path}"))
-            .header("X-Vault-Token", VAULT_ROOT)
-            .header("X-Consul-Token", CONSUL_ROOT)
-            .body(body.as_bytes());
-        let answer = request.send(self.address());
-        assert!(answer.status < 300, "{path}: {} {}", answer.status, answer.text());
-        answer
-    }
-}
-
-impl Drop for Real {
-    fn drop(&mut self) {
-        self.run("stop.sh");
-    }
-}
-
-/// A port that is free, as are the four that follow: Consul takes two more, Vault one for itself, one for
-/// TLS, and one for itself again.
-fn free_ports() -> u16 {
-    loop {
-        let first = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = first.local_addr().unwrap().port();
-        let is_free =
-            |n: u16| port.checked_add(n).is_some_and(|port| TcpListener::bind(("127.0.0.1", port)).is_ok());
-        if (1..=4).all(is_free) {
-            return port;
-        }
-    }
+fn address(server: &RealServer) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], server.port))
 }
 
 fn key(name: &'static str) -> Arc<SigningKey> {
@@ -106,28 +48,28 @@ fn hmac(source: &str) -> Value {
 }
 
 /// Puts the key into all three stores.
-fn put(consul: &Real, vault: &Real, key: &SigningKey) {
-    consul.call("PUT", "kv/claimgate/jwt", &text(key));
+fn put(consul: &RealServer, vault: &RealServer, key: &SigningKey) {
+    call(consul, "PUT", "kv/claimgate/jwt", &text(key));
     let secret = json!({ "jwt": text(key) });
-    vault.call("POST", "secret/data/claimgate/app", &json!({ "data": secret }).to_string());
-    vault.call("POST", "kv1/claimgate/app", &secret.to_string());
+    call(vault, "POST", "secret/data/claimgate/app", &json!({ "data": secret }).to_string());
+    call(vault, "POST", "kv1/claimgate/app", &secret.to_string());
 }
 
 const PATHS: [&str; 3] = ["/consul/", "/v2/", "/v1/"];
 
-fn setup(consul: &Real, vault: &Real, token: &str) -> Setup {
+fn setup(consul: &RealServer, vault: &RealServer, token: &str) -> Setup {
     let upstream = Server::up();
     let kv = json!({
         "refresh_interval": "1s",
-        "consul": { "address": consul.address().to_string(), "token": CONSUL_READER },
+        "consul": { "address": address(consul).to_string(), "token": CONSUL_READER },
         "vault": {
-            "address": format!("http://{}", vault.address()),
+            "address": format!("http://{}", address(vault)),
             "max_retries": 0,
             "approle": { "role_id": "fake-role-id", "secret_id": "fake-secret-id" },
         },
         "stores": {
             "engine-1": { "type": "hashicorp_vault", "config": {
-                "address": format!("http://{}", vault.address()), "token": "file://vault-token", "kv_version": 1,
+                "address": format!("http://{}", address(vault)), "token": "file://vault-token", "kv_version": 1,
             } },
         },
     });
@@ -152,13 +94,13 @@ fn is_refused(setup: &Setup, reason: &str) {
 }
 
 #[test]
-#[ignore = "needs the real servers: SHARED=../shared cargo test --test it real_stores -- --ignored"]
+#[ignore = "needs the real servers: cargo test --test it -- --ignored real_stores"]
 fn real_consul_and_vault() {
-    let (consul, vault) = (Real::start("consul"), Real::start("vault"));
+    let (consul, vault) = (RealServer::start("consul"), RealServer::start("vault"));
     let (first, second, third) = (key("first"), key("second"), key("third"));
     put(&consul, &vault, &first);
     let new_token = || {
-        let created = vault.call("POST", "auth/token/create", r#"{"policies":["claimgate"]}"#);
+        let created = call(&vault, "POST", "auth/token/create", r#"{"policies":["claimgate"]}"#);
         let created: Value = serde_json::from_slice(&created.body).unwrap();
         created["auth"]["client_token"].as_str().unwrap().to_owned()
     };
@@ -180,7 +122,7 @@ fn real_consul_and_vault() {
     all(&first, 401);
 
     // A role's token that is revoked is replaced.
-    vault.call("PUT", "sys/leases/revoke-prefix/auth/approle", "");
+    call(&vault, "PUT", "sys/leases/revoke-prefix/auth/approle", "");
     put(&consul, &vault, &third);
     while PATHS.iter().any(|path| status(&gateway, path, &third) != 200) {
         gateway.reload();
@@ -188,7 +130,7 @@ fn real_consul_and_vault() {
     all(&second, 401);
 
     // A fixed one that is revoked: the last value goes on, and nothing starts anew.
-    vault.call("POST", "auth/token/revoke", &json!({ "token": token }).to_string());
+    call(&vault, "POST", "auth/token/revoke", &json!({ "token": token }).to_string());
     gateway.log_with("refuses to read kv1/claimgate/app with 403 Forbidden");
     all(&third, 200);
     is_refused(&setup(&consul, &vault, &token), "refuses to read kv1/claimgate/app with 403 Forbidden");
@@ -200,30 +142,30 @@ fn real_consul_and_vault() {
     // Sealed and unsealed.
     let unseal = std::fs::read_to_string(vault.file("vault.log")).unwrap();
     let unseal = unseal.lines().find_map(|line| line.strip_prefix("Unseal Key: ")).unwrap().trim().to_owned();
-    vault.call("PUT", "sys/seal", "");
+    call(&vault, "PUT", "sys/seal", "");
     gateway.log_with("is sealed, or not able to serve; unseal it");
     all(&third, 200);
     is_refused(&setup(&consul, &vault, &token), "is sealed, or not able to serve; unseal it");
-    vault.call("PUT", "sys/unseal", &json!({ "key": unseal }).to_string());
+    call(&vault, "PUT", "sys/unseal", &json!({ "key": unseal }).to_string());
     gateway.log_with("resolved again references=\"kv://engine-1/kv1/claimgate/app#jwt, vault://");
 
     // Denied by Consul's ACL, then gone, then there again with nothing in it, then as before.
     let policy: Value =
-        serde_json::from_slice(&consul.call("GET", "acl/policy/name/claimgate", "").body).unwrap();
+        serde_json::from_slice(&call(&consul, "GET", "acl/policy/name/claimgate", "").body).unwrap();
     let mut denying = policy.clone();
     merge(&mut denying, json!({ "Rules": "key_prefix \"claimgate/\" { policy = \"deny\" }" }));
-    consul.call("PUT", &format!("acl/policy/{}", policy["ID"].as_str().unwrap()), &denying.to_string());
+    call(&consul, "PUT", &format!("acl/policy/{}", policy["ID"].as_str().unwrap()), &denying.to_string());
     gateway.log_with("refuses to read claimgate/jwt with 403 Forbidden");
     all(&third, 200);
     is_refused(&setup(&consul, &vault, &token), "refuses to read claimgate/jwt with 403 Forbidden");
-    consul.run("stop.sh");
+    consul.run("stop.sh", &[]);
     gateway.log_with("cannot be asked: the request failed");
     all(&third, 200);
     is_refused(&setup(&consul, &vault, &token), "cannot be asked: the request failed");
-    consul.run("start.sh");
+    consul.run("start.sh", &[]);
     gateway.log_with("has no key claimgate/jwt, or its token may not see it");
     all(&third, 200);
-    consul.call("PUT", "kv/claimgate/jwt", &text(&first));
+    call(&consul, "PUT", "kv/claimgate/jwt", &text(&first));
     gateway.log_with("values have changed and are in use references=\"consul://claimgate/jwt\"");
     assert_eq!(status(&gateway, "/consul/", &first), 200);
     assert_eq!(status(&gateway, "/consul/", &third), 401);
@@ -235,12 +177,12 @@ fn real_consul_and_vault() {
 }
 
 #[test]
-#[ignore = "needs the real servers: SHARED=../shared cargo test --test it real_stores -- --ignored"]
+#[ignore = "needs the real servers: cargo test --test it -- --ignored real_stores"]
 fn real_vault_over_tls() {
-    let vault = Real::start("vault");
+    let vault = RealServer::start("vault");
     let first = key("first");
     let secret = json!({ "data": { "jwt": text(&first) } });
-    vault.call("POST", "secret/data/claimgate/app", &secret.to_string());
+    call(&vault, "POST", "secret/data/claimgate/app", &secret.to_string());
     let setup = |certificates: Value| {
         let kv = json!({ "vault": {
             "address": format!("https://127.0.0.1:{}", vault.tls_port),

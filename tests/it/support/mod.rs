@@ -4,6 +4,7 @@ mod documents;
 mod gateway;
 mod http;
 mod keys;
+mod real_server;
 mod server;
 mod stores;
 
@@ -12,6 +13,7 @@ pub(crate) use self::{
     gateway::{ADMIN_SECRET, Gateway, Setup, binary, shared},
     http::{Answer, Request, exchange, read_answer},
     keys::{claims, key, key_named, now, provider},
+    real_server::RealServer,
     server::{Recorded, Server, read_head, respond},
     stores::{Mood, ROLE_ID, SECRET_ID, Store, TOKEN},
 };
