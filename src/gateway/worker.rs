@@ -75,21 +75,24 @@ impl Worker {
     }
 
     /// Answers one request of a peer.
-    pub(crate) async fn serve(
+    pub(crate) fn serve(
         self: Rc<Self>,
         peer: SocketAddr,
         request: Request<Incoming>,
-    ) -> Response<Body> {
+    ) -> impl Future<Output = Response<Body>> {
         let (parts, body) = request.into_parts();
         let client = self.trusted_proxies.client(peer.ip(), &parts.headers);
-        // Dropped at the end, or when the client leaves before.
+        // Dropped at the end, or when the client leaves before: who leaves at once does so before
+        // the future is polled, so the line begins before it.
         let mut line = self.lines.begin(client, &parts.method, parts.uri.path());
-        let (response, refused) =
-            self.route(Origin { peer: peer.ip(), client }, parts, body, line.as_mut()).await;
-        if let Some(line) = &mut line {
-            line.is_answered(response.status(), refused);
+        async move {
+            let from = Origin { peer: peer.ip(), client };
+            let (response, refused) = self.route(from, parts, body, line.as_mut()).await;
+            if let Some(line) = &mut line {
+                line.is_answered(response.status(), refused);
+            }
+            response
         }
-        response
     }
 
     /// Finds the API that answers, and turns its refusals into answers.

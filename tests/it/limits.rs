@@ -197,6 +197,21 @@ fn who_leaves_is_held_no_longer() {
     assert_eq!(upstream.recorded().len(), 1);
 }
 
+/// The gateway may see the end of the connection together with the request, before it looks at it.
+#[test]
+fn who_leaves_at_once_has_a_line_as_well() {
+    let upstream = Server::up();
+    let held = json!({ "rate": 1, "per": 3600, "throttle_interval": 1800, "throttle_retry_limit": 9 });
+    let gateway = setup(&upstream, json!({})).policy(&policy("p", held)).start();
+    assert_eq!(send(&gateway, "/a/", json!({ "pol": "p" })).status, 200);
+    let request = Request::get("/a/").bearer(&token(json!({ "pol": "p" }))).to_bytes();
+    for _ in 0..100 {
+        TcpStream::connect(gateway.address()).unwrap().write_all(&request).unwrap();
+    }
+    let lines = gateway.requests_until(101);
+    assert_eq!(lines.matches("\"status\":499,\"reason\":\"client_closed\"").count(), 100);
+}
+
 #[test]
 fn what_limits_nothing_is_told() {
     let upstream = Server::up();

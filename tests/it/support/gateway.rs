@@ -241,12 +241,18 @@ impl Gateway {
         self.requests.wait_for(part)
     }
 
+    /// The access log, once it has so many lines and no more.
+    #[track_caller]
+    pub(crate) fn requests_until(&self, count: usize) -> String {
+        let text = self.requests.wait_until(|text| text.lines().count() >= count);
+        assert_eq!(text.lines().count(), count, "{text}");
+        text
+    }
+
     /// The line of the request that was sent last, where all were sent by [`Gateway::send`].
     #[track_caller]
     pub(crate) fn last_line(&self) -> String {
-        let sent = self.sent.load(Ordering::SeqCst);
-        let text = self.requests.wait_until(|text| text.lines().count() >= sent);
-        assert_eq!(text.lines().count(), sent, "{text}");
+        let text = self.requests_until(self.sent.load(Ordering::SeqCst));
         text.lines().last().unwrap_or_default().to_owned()
     }
 
