@@ -133,7 +133,7 @@ fn libraries_stay_at_home() {
         ("serde_yaml", &["document"][..]),
         ("reqwest", &["fetch.rs", "jwks", "secrets"]),
         ("axum", &["admin"]),
-        ("moka", &["auth"]),
+        ("moka", &["auth", "policy"]),
         ("clap", &["cli"]),
         ("rustls_platform_verifier", &["tls.rs"]),
     ] {

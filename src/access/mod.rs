@@ -34,17 +34,32 @@ impl ApiRight {
     }
 
     /// Adds what another one allows.
-    pub fn join(&mut self, other: &Self) {
-        match (&mut *self, other) {
-            (Self::Urls(own), Self::Urls(others)) => own.extend(others.iter().cloned()),
-            _ => *self = Self::Whole,
+    pub fn join(&mut self, other: &Self, together: Together) {
+        match (&mut *self, other, together) {
+            (Self::Urls(own), Self::Urls(others), _) => own.extend(others.iter().cloned()),
+            (Self::Whole, Self::Whole, _) | (Self::Urls(_), Self::Whole, Together::Listed) => {}
+            (Self::Whole, Self::Urls(_), Together::Listed) => *self = other.clone(),
+            (_, _, Together::Everything) => *self = Self::Whole,
         }
     }
 }
 
+/// What two policies allow of which one grants the whole API, and the other one a list of URLs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Together {
+    /// The whole API: each policy adds what it grants.
+    #[default]
+    Everything,
+    /// The list alone, as in Tyk, which joins the lists, and where none is left has no restriction.
+    Listed,
+}
+
 /// What a caller may do, by API id.
 #[derive(Clone, Debug, Default)]
-pub struct Rights(HashMap<Arc<str>, ApiRight>);
+pub struct Rights {
+    by_api: HashMap<Arc<str>, ApiRight>,
+    together: Together,
+}
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -60,23 +75,30 @@ pub struct Wanted<'a> {
 }
 
 impl Rights {
+    /// No rights yet; those that are added are joined in this way.
+    #[must_use]
+    pub fn joined(together: Together) -> Self {
+        Self { by_api: HashMap::new(), together }
+    }
+
     /// Adds what a policy grants on an API to what others do.
     pub fn grant(&mut self, api: &Arc<str>, right: &ApiRight) {
-        self.0
+        let together = self.together;
+        self.by_api
             .entry(Arc::clone(api))
-            .and_modify(|earlier| earlier.join(right))
+            .and_modify(|earlier| earlier.join(right, together))
             .or_insert_with(|| right.clone());
     }
 
     /// Whether nothing is granted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.by_api.is_empty()
     }
 
     /// The APIs on which something is granted.
     pub fn apis(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(AsRef::as_ref)
+        self.by_api.keys().map(AsRef::as_ref)
     }
 
     /// What is granted on an API.
@@ -84,7 +106,7 @@ impl Rights {
     /// # Errors
     /// [`Reason::ApiNotGranted`].
     pub fn on(&self, api: &str) -> Result<&ApiRight, Reason> {
-        self.0.get(api).ok_or(Reason::ApiNotGranted)
+        self.by_api.get(api).ok_or(Reason::ApiNotGranted)
     }
 
     /// Whether these rights cover a request.
@@ -113,20 +135,31 @@ mod tests {
     #[test]
     fn rights_add_up_in_any_order() {
         let urls = |url: &str| ApiRight::urls(vec![UrlRule::new(url, [Method::GET]).unwrap()]);
-        for (first, second, x, y) in [
-            (urls("/x"), urls("/y"), true, true),
-            (urls("/x"), urls("/x"), true, false),
-            (ApiRight::Whole, urls("/x"), true, true),
-            (urls("/x"), ApiRight::Whole, true, true),
+        let (all, nothing) = ((true, true), (false, false));
+        for (first, second, together, (x, y)) in [
+            (urls("/x"), urls("/y"), Together::Everything, all),
+            (urls("/x"), urls("/y"), Together::Listed, all),
+            (urls("/x"), urls("/x"), Together::Everything, (true, false)),
+            (ApiRight::Whole, urls("/x"), Together::Everything, all),
+            (urls("/x"), ApiRight::Whole, Together::Everything, all),
+            (ApiRight::Whole, urls("/x"), Together::Listed, (true, false)),
+            (urls("/x"), ApiRight::Whole, Together::Listed, (true, false)),
+            (ApiRight::Whole, ApiRight::Whole, Together::Listed, all),
+            // A list that grants nothing is one as well.
+            (ApiRight::urls(Vec::new()), ApiRight::Whole, Together::Listed, nothing),
         ] {
-            let mut rights = Rights::default();
+            let mut rights = Rights::joined(together);
             rights.grant(&"a".into(), &first);
             rights.grant(&"a".into(), &second);
             let may = |path, ambiguous| {
                 rights.check(&Wanted { api: "a", method: &Method::GET, paths: [path, path], ambiguous })
             };
             assert_eq!((may("/x", false).is_ok(), may("/y", false).is_ok()), (x, y), "{first:?} {second:?}");
-            let whole = matches!(first, ApiRight::Whole) || matches!(second, ApiRight::Whole);
+            let is_whole = |right: &ApiRight| matches!(right, ApiRight::Whole);
+            let whole = match together {
+                Together::Everything => is_whole(&first) || is_whole(&second),
+                Together::Listed => is_whole(&first) && is_whole(&second),
+            };
             assert_eq!(may("/x", true).is_ok(), whole);
         }
         let wanted = Wanted { api: "b", method: &Method::GET, paths: ["/", "/"], ambiguous: false };

@@ -145,7 +145,7 @@ impl StoredKey {
     fn grant(&self, set: &PolicySet) -> Result<Arc<Grant>, Refusal> {
         let policies = self.policies.iter().map(|id| set.get(self.org_id(), id).cloned());
         let policies = policies.collect::<Option<Vec<_>>>().ok_or(Reason::PolicyUnknown)?;
-        let grant = Grant::of_key(&self.own, policies);
+        let grant = Grant::of_key(&self.own, policies, set.together());
         match (grant.active, grant.rights.is_empty()) {
             (false, _) => Err(Reason::PolicyInactive.into()),
             (true, true) => Err(Reason::PolicyWithoutRights.into()),

@@ -130,10 +130,9 @@ impl Verdict {
 fn octets(token: &str, session: &Session) -> u32 {
     const FIXED: usize = 1024;
     let decoded = session.claims().members().octets().saturating_add(session.header().octets());
-    // A grant of many policies may be this session's alone.
-    let policies = session.policies().count().saturating_mul(256);
+    let grant = session.octets_of_grant();
     let payload = session.payload().map_or(0, str::len);
-    let all = [token.len(), decoded, policies, payload, FIXED].into_iter().fold(0, usize::saturating_add);
+    let all = [token.len(), decoded, grant, payload, FIXED].into_iter().fold(0, usize::saturating_add);
     u32::try_from(all).unwrap_or(u32::MAX)
 }
 

@@ -25,6 +25,7 @@ impl SchemeParser<'_, '_> {
                 .filter(|claim| !claim.is_empty())
                 .map(|claim| ClaimPath::lenient(claim))
                 .collect(),
+            tyk_reads_base_claims: !scheme.policy_field_name.is_empty(),
             client_claim: Some(&scheme.client_base_field)
                 .filter(|claim| !claim.is_empty())
                 .map(|claim| ClaimPath::lenient(claim)),

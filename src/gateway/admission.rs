@@ -119,7 +119,8 @@ impl<'r> Admission<'r> {
         let url = api.metadata.as_ref().map(|m| m.url(is_https, host, &api.listen_path.value));
         let space = api.authentication.as_ref().map(|demand| demand.space(url.as_deref()));
         let (profile, space) = (self.profile, space.unwrap_or_default());
-        refusal.response(&Manner { profile, asked, space, overrides: &api.overrides })
+        let manner = Manner { profile, asked, space, overrides: &api.overrides };
+        api.worded(refusal).response(&manner)
     }
 
     /// What CORS makes of the request, before anything else is asked.

@@ -1,6 +1,6 @@
 //! One API, compiled: everything about it that can be decided before a request comes.
 
-use std::{collections::HashMap, iter, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::HashMap, iter, sync::Arc, time::Duration};
 
 use http::HeaderName;
 
@@ -18,7 +18,7 @@ use crate::{
     middleware::{ClaimHeaders, Cors, HeaderRules, NeedsToken, Operation, Operations, ResourceMetadata},
     policy::PolicySet,
     proxy::Upstream,
-    refusal::{Overrides, Profile},
+    refusal::{Overrides, Profile, Reason, Refusal},
     session::{ScopeCheck, Session},
 };
 
@@ -32,6 +32,8 @@ pub(super) struct Api {
     pub(super) authentication: Option<Authentication>,
     pub(super) strip_credentials: bool,
     pub(super) context_variables: bool,
+    /// Whether Tyk would refuse every token, since to it nothing selects a policy.
+    nothing_selects_in_tyk: bool,
     /// Whether a template reads the headers of the request.
     pub(super) reads_headers: bool,
     /// Fields that tell the upstream about the caller, on any operation: nobody else sets them, for a
@@ -76,6 +78,7 @@ impl Api {
         about_caller.extend(definition.claim_headers.names().cloned());
         about_caller.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
         about_caller.dedup();
+        let nothing_selects_in_tyk = nothing_selects_in_tyk(&definition);
         let realm = definition.name;
         let keeps_payloads = definition.claim_headers.payload.is_some();
         Self {
@@ -87,6 +90,7 @@ impl Api {
             listen_path: definition.listen_path,
             strip_credentials: definition.strip_authorization_data,
             context_variables: definition.context_variables,
+            nothing_selects_in_tyk,
             reads_headers,
             about_caller,
             request_headers: definition.request_headers,
@@ -99,6 +103,14 @@ impl Api {
             limits: definition.limits,
             upstream: definition.upstream,
         }
+    }
+
+    /// A refusal in the words that Tyk has for it on this API.
+    pub(super) fn worded<'f>(&self, refusal: &'f Refusal) -> Cow<'f, Refusal> {
+        if self.nothing_selects_in_tyk && refusal.reason().is_about_rights() {
+            return Cow::Owned(refusal.clone().with_tyk_reason(Reason::PolicyNone));
+        }
+        Cow::Borrowed(refusal)
     }
 
     /// The operation of a request for a path below the listen path. A path that could be read
@@ -130,6 +142,15 @@ impl Api {
         let mut asked = self.operations.scopes(method, path, ambiguous);
         asked.try_for_each(|scopes| scopes.check(&check.scheme, has))
     }
+}
+
+/// Whether tokens are the only way in, and nothing in them selects a policy as Tyk reads the definition.
+fn nothing_selects_in_tyk(definition: &Definition) -> bool {
+    let needs_policy =
+        |jwt: &JwtScheme| matches!(jwt.keys, SchemeKeys::Sources(_)) && jwt.selection.is_nothing_to_tyk();
+    definition.jwt_schemes().next().is_some()
+        && definition.jwt_schemes().all(needs_policy)
+        && definition.api_key_schemes().next().is_none()
 }
 
 fn authentication(

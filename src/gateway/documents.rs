@@ -10,12 +10,14 @@ use std::{
 use tokio::runtime::Builder;
 
 use crate::{
+    access::Together,
     api_keys::ApiKeys,
     config::Config,
     definition::{self, Definition, Fetching, JwtScheme, Templates},
     document::{Document, Finding, Findings, Severity, read_all},
     jwks::FetchOptions,
     policy::{self, Policy, PolicySet},
+    refusal::Profile,
     secrets::{Secret, Values, is_like_reference},
 };
 
@@ -87,6 +89,10 @@ impl Documents {
         let fetching = fetching(config, values, findings);
         let loaded = definition::load(&self.definitions, values, &self.templates, &fetching);
         let (policies, mut of_policies) = policy::load(&self.policies, values);
+        let policies = policies.joined(match config.errors {
+            Profile::Rfc => Together::Everything,
+            Profile::Tyk => Together::Listed,
+        });
         let (definitions, mut of_definitions) = (loaded.definitions, loaded.findings);
         of_definitions.append(self.unread.clone());
         of_policies.append(self.unread_policies.clone());

@@ -79,17 +79,14 @@ impl Endpoints {
     }
 
     fn insert(&mut self, other: Endpoint) {
-        let same = |own: &&mut Endpoint| own.method == other.method && own.text == other.text;
-        if let Some(own) = self.0.iter_mut().find(same) {
-            own.allowance = own.allowance.or_more(other.allowance);
-            return;
+        match self.0.binary_search_by(|own| own.rank().cmp(&other.rank())) {
+            Ok(place) => {
+                if let Some(own) = self.0.get_mut(place) {
+                    own.allowance = own.allowance.or_more(other.allowance);
+                }
+            }
+            Err(place) => self.0.insert(place, other),
         }
-        let rank = |endpoint: &Endpoint| {
-            let (text, is_pattern) = (endpoint.text.clone(), !endpoint.pattern.is_literal());
-            (Reverse(text.matches('/').count()), is_pattern, Reverse(text.len()), text)
-        };
-        let place = self.0.partition_point(|own| rank(own) < rank(&other));
-        self.0.insert(place, other);
     }
 
     /// With a counter for each, below the scope of these names.
@@ -109,9 +106,29 @@ impl Endpoints {
     }
 }
 
+impl Endpoint {
+    /// The more specific come first; no two have the same.
+    fn rank(&self) -> impl Ord {
+        let segments = Reverse(self.text.matches('/').count());
+        (segments, !self.pattern.is_literal(), Reverse(self.text.len()), &*self.text, self.method.as_str())
+    }
+}
+
 impl CountedEndpoints {
     pub(super) const fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(super) fn facts(&self) -> Vec<(String, Allowance, Scope)> {
+        let name = |endpoint: &Endpoint| format!("{} {}", endpoint.method, endpoint.text);
+        self.0.iter().map(|(endpoint, scope)| (name(endpoint), endpoint.allowance, *scope)).collect()
+    }
+
+    /// About what they take in memory. What is compiled of the patterns is shared with the policy.
+    pub(super) fn octets(&self) -> usize {
+        const ENDPOINT: usize = 512;
+        self.0.len().saturating_mul(ENDPOINT)
     }
 
     /// The limit that counts, and its counter. HEAD is measured as GET (RFC 9110 section 9.3.2) if

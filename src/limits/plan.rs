@@ -68,12 +68,24 @@ impl Plan {
         }
     }
 
+    /// All that decides about requests, to be compared.
+    #[cfg(test)]
+    pub(crate) fn facts(&self) -> (Limits, [Scope; 2], Vec<(String, Allowance, Scope)>) {
+        (self.limits, [self.rate_scope, self.quota_scope], self.endpoints.facts())
+    }
+
     /// Whether anything is limited.
     #[must_use]
     pub const fn limits_anything(&self) -> bool {
         self.limits.rate.allowance.is_some()
             || matches!(self.limits.quota, Quota::Limited(_))
             || !self.endpoints.is_empty()
+    }
+
+    /// About what it takes in memory besides its own size.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        self.endpoints.octets()
     }
 
     /// The limits, but for those of endpoints.

@@ -8,6 +8,8 @@
 mod document;
 mod grant;
 mod limits;
+#[cfg(test)]
+mod merge_laws;
 mod methods;
 mod raw;
 mod rules;

@@ -18,6 +18,8 @@ pub struct Selection {
     pub org_id: Box<str>,
     /// The claims that name a policy, in order (`basePolicyClaims`, older: `policyFieldName`).
     pub base_claims: Vec<ClaimPath>,
+    /// Whether Tyk reads these claims: it does only beside `policyFieldName`.
+    pub tyk_reads_base_claims: bool,
     /// How other claims become policies.
     pub rules: Option<PolicyRules>,
     /// The claim that names a stored key, whose first policy counts as named by the token where
@@ -102,6 +104,13 @@ impl Selection {
     pub fn is_configured(&self) -> bool {
         let of_token = !self.base_claims.is_empty() || self.rules.is_some() || self.scopes.is_some();
         of_token || self.client_claim.is_some() || !self.defaults.is_empty()
+    }
+
+    /// Whether Tyk would find nothing that selects a policy, and so refuse everybody, where claims do.
+    #[must_use]
+    pub const fn is_nothing_to_tyk(&self) -> bool {
+        let reads_none = self.base_claims.is_empty() || !self.tyk_reads_base_claims;
+        reads_none && self.client_claim.is_none() && self.scopes.is_none() && self.defaults.is_empty()
     }
 
     /// Whether a token without a scope may select nothing.
@@ -307,6 +316,7 @@ mod tests {
         Selection {
             org_id: "".into(),
             base_claims: vec![ClaimPath::lenient("pol")],
+            tyk_reads_base_claims: true,
             client_claim: None,
             rules: None,
             scopes: Some(Scopes::new(
@@ -412,7 +422,7 @@ mod tests {
     fn what_several_policies_say_together() {
         let grant =
             selection().grant(&claims(&serde_json::json!({ "scope": "read write" })), &set()).unwrap();
-        assert_eq!(grant.tags, ["silver", "all", "gold"]);
+        assert_eq!(grant.tags, ["all", "gold", "silver"]);
         assert_eq!(grant.meta_data["plan"], "gold", "the later one wins");
         let mut apis: Vec<&str> = grant.rights.apis().collect();
         apis.sort_unstable();

@@ -1,22 +1,24 @@
 //! All policies, and the combinations that were asked for.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
+
+use moka::sync::Cache;
 
 use super::{Grant, Policy};
+use crate::access::Together;
 
-/// How many combinations of several policies are kept.
-const MAX_COMBINATIONS: usize = 10_000;
-/// And of how many policies at most.
+/// How much memory combinations of several policies may take.
+const MAX_OCTETS: u64 = 64 * 1024 * 1024;
+/// Of how many policies a combination is kept.
 const MAX_COMBINED: usize = 32;
 
 /// The policies that were loaded.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PolicySet {
     by_id: HashMap<Arc<str>, Vec<Entry>>,
-    combinations: Mutex<Combinations>,
+    together: Together,
+    /// By the places of their policies in memory, which are theirs as long as the set is.
+    combinations: Cache<Box<[usize]>, Arc<Grant>>,
 }
 
 #[derive(Debug)]
@@ -26,10 +28,15 @@ struct Entry {
     alone: Arc<Grant>,
 }
 
-type Combinations = HashMap<Box<[Combined]>, Arc<Grant>>;
-
-/// Organisation and id of one policy of a combination.
-type Combined = (Box<str>, Arc<str>);
+impl Default for PolicySet {
+    fn default() -> Self {
+        let combinations = Cache::builder()
+            .max_capacity(MAX_OCTETS)
+            .weigher(|_, grant: &Arc<Grant>| u32::try_from(grant.octets).unwrap_or(u32::MAX))
+            .build();
+        Self { by_id: HashMap::new(), together: Together::default(), combinations }
+    }
+}
 
 impl PolicySet {
     /// These policies. Of two with the same organisation and id the first counts.
@@ -39,11 +46,24 @@ impl PolicySet {
         for policy in policies {
             if set.get(&policy.org_id, &policy.id).is_none() {
                 let policy = Arc::new(policy);
-                let alone = Arc::new(Grant::merge(vec![Arc::clone(&policy)]));
+                let alone = Arc::new(Grant::merge(vec![Arc::clone(&policy)], Together::default()));
                 set.by_id.entry(Arc::clone(&policy.id)).or_default().push(Entry { policy, alone });
             }
         }
         set
+    }
+
+    /// The same policies, whose rights are joined in this way.
+    #[must_use]
+    pub fn joined(self, together: Together) -> Self {
+        // What was joined otherwise must not be found any more.
+        Self { by_id: self.by_id, together, ..Self::default() }
+    }
+
+    /// How the rights of several policies are joined.
+    #[must_use]
+    pub const fn together(&self) -> Together {
+        self.together
     }
 
     fn entry(&self, org_id: &str, id: &str) -> Option<&Entry> {
@@ -66,7 +86,7 @@ impl PolicySet {
         self.by_id.values().flatten().map(|entry| &*entry.policy)
     }
 
-    /// What these policies grant together.
+    /// What these policies of the set grant together.
     #[must_use]
     pub fn grant(&self, policies: &[&Arc<Policy>]) -> Arc<Grant> {
         if let [policy] = policies
@@ -74,30 +94,15 @@ impl PolicySet {
         {
             return Arc::clone(&entry.alone);
         }
+        let merged = || {
+            let policies = policies.iter().map(|policy| Arc::clone(policy)).collect();
+            Arc::new(Grant::merge(policies, self.together))
+        };
         // Tokens choose the combinations: their number and their size must have an end.
         if policies.len() > MAX_COMBINED {
-            return Arc::new(merge(policies));
+            return merged();
         }
-        let key: Box<[Combined]> =
-            policies.iter().map(|policy| (policy.org_id.clone(), Arc::clone(&policy.id))).collect();
-        if let Some(grant) = self.combinations().get(&key) {
-            return Arc::clone(grant);
-        }
-        // Outside of the lock, which all threads share.
-        let grant = Arc::new(merge(policies));
-        let mut combinations = self.combinations();
-        if combinations.len() >= MAX_COMBINATIONS {
-            combinations.clear();
-        }
-        combinations.insert(key, Arc::clone(&grant));
-        grant
+        let places: Box<[usize]> = policies.iter().map(|policy| Arc::as_ptr(policy).addr()).collect();
+        self.combinations.get_with(places, merged)
     }
-
-    fn combinations(&self) -> MutexGuard<'_, Combinations> {
-        self.combinations.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn merge(policies: &[&Arc<Policy>]) -> Grant {
-    Grant::merge(policies.iter().map(|policy| Arc::clone(policy)).collect())
 }

@@ -20,6 +20,8 @@ pub struct Refusal {
     fields: Option<Box<HeaderMap>>,
     /// The scopes that would do, for challenges (RFC 6750 section 3).
     scope: Option<Box<str>>,
+    /// Why Tyk would refuse, where it would for another reason.
+    tyk_reason: Option<Reason>,
 }
 
 /// The protection space of an API, as challenges name it.
@@ -67,7 +69,7 @@ impl Asked {
 
 impl From<Reason> for Refusal {
     fn from(reason: Reason) -> Self {
-        Self { reason, detail: None, scope: None, fields: None }
+        Self { reason, detail: None, scope: None, fields: None, tyk_reason: None }
     }
 }
 
@@ -115,13 +117,13 @@ impl Refusal {
     /// A refusal whose text in profile `tyk` repeats `detail`.
     #[must_use]
     pub fn with_detail(reason: Reason, detail: impl Into<Box<str>>) -> Self {
-        Self { reason, detail: Some(detail.into()), scope: None, fields: None }
+        Self { detail: Some(detail.into()), ..Self::from(reason) }
     }
 
     /// A refusal whose answer has these fields as well in profile `rfc`.
     #[must_use]
     pub fn with_fields(reason: Reason, fields: HeaderMap) -> Self {
-        Self { reason, detail: None, scope: None, fields: Some(Box::new(fields)) }
+        Self { fields: Some(Box::new(fields)), ..Self::from(reason) }
     }
 
     /// The token lacks some of the scopes that are needed; both with spaces between.
@@ -140,6 +142,12 @@ impl Refusal {
         self
     }
 
+    /// The same in the words for this reason in profile `tyk`: Tyk would have come to another end.
+    #[must_use]
+    pub fn with_tyk_reason(self, reason: Reason) -> Self {
+        Self { tyk_reason: Some(reason), ..self }
+    }
+
     /// Why.
     #[must_use]
     pub const fn reason(&self) -> Reason {
@@ -149,14 +157,17 @@ impl Refusal {
     /// The answer.
     #[must_use]
     pub fn response(&self, manner: &Manner<'_>) -> Response<Bytes> {
-        let row = self.reason.row();
+        let row = match (manner.profile, self.tyk_reason) {
+            (Profile::Tyk, Some(reason)) => reason.row(),
+            (Profile::Tyk | Profile::Rfc, _) => self.reason.row(),
+        };
         let message: Cow<'_, str> = match manner.profile {
             Profile::Rfc => row.description.into(),
             Profile::Tyk => row.tyk_message.replace("{}", self.detail.as_deref().unwrap_or_default()).into(),
         };
         let response = match manner.profile {
             Profile::Rfc => self.rfc(manner, &message),
-            Profile::Tyk => self.tyk(manner, &message),
+            Profile::Tyk => self.tyk(manner, row.tyk_status, &message),
         };
         let (mut head, mut body) = response.into_parts();
         let original = Original { flag: row.flag, error: row.error, message: &message };
@@ -201,11 +212,10 @@ impl Refusal {
         response
     }
 
-    fn tyk(&self, manner: &Manner<'_>, message: &str) -> Response<Bytes> {
+    fn tyk(&self, manner: &Manner<'_>, status: u16, message: &str) -> Response<Bytes> {
         if let Some(required) = &self.scope {
             return self.tyk_of_scopes(manner.space, message, required);
         }
-        let status = self.reason.row().tyk_status;
         let mut response = match self.reason {
             Reason::NotFound | Reason::BadRequest | Reason::BodyBroken => {
                 answer(status, ("text/plain; charset=utf-8", message.to_owned()))

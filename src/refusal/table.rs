@@ -655,6 +655,21 @@ impl Reason {
             )
     }
 
+    /// Whether policies, or what they grant, are what is missing.
+    #[must_use]
+    pub const fn is_about_rights(self) -> bool {
+        matches!(
+            self,
+            Self::PolicyUnknown
+                | Self::PolicyNone
+                | Self::PolicyRuleUnmatched
+                | Self::PolicyWithoutRights
+                | Self::PolicyInactive
+                | Self::ApiNotGranted
+                | Self::PathNotGranted
+        )
+    }
+
     /// The stable code for logs.
     #[must_use]
     pub const fn code(self) -> &'static str {

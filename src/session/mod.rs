@@ -214,6 +214,11 @@ impl Session {
         &self.0.grant.rights
     }
 
+    /// What this session takes of the memory of its grant, which others may share.
+    pub(crate) fn octets_of_grant(&self) -> usize {
+        self.0.grant.octets.checked_div(Arc::strong_count(&self.0.grant)).unwrap_or_default()
+    }
+
     /// The labels of the policies.
     #[must_use]
     pub fn tags(&self) -> &[String] {

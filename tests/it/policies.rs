@@ -132,6 +132,42 @@ fn by_default() {
 }
 
 #[test]
+fn claims_alone_name_policies_and_who_is_refused_hears_tyks_words() {
+    let upstream = Server::up();
+    let selection = json!({ "source": "env://SECRET", "signingMethod": "hmac", "defaultPolicies": null,
+        "basePolicyClaims": ["policy"] });
+    let gateway =
+        setup().config(&json!({ "errors": "tyk" })).api(&api("a", &upstream, scheme(selection))).start();
+    // Tyk reads these claims beside policyFieldName only, and without it has one answer for everybody.
+    for policy in ["unknown", "inactive", "elsewhere", "narrow", ""] {
+        let answer = gateway.send(&get(json!({ "policy": policy })));
+        assert_eq!(answer.status, 403, "{policy}");
+        assert!(answer.text().contains("no matching policy found\""), "{policy}: {}", answer.text());
+    }
+    granted(&gateway, json!({ "policy": "reader" }));
+    assert_eq!(upstream.recorded().len(), 1);
+}
+
+#[test]
+fn a_list_of_urls_beside_the_whole_api() {
+    // In Tyk the list is all that is left of both, and so it is in its profile.
+    for (profile, other) in [("rfc", 200), ("tyk", 403)] {
+        let upstream = Server::up();
+        let selection = json!({ "source": "env://SECRET", "signingMethod": "hmac", "defaultPolicies": null,
+            "policyFieldName": "policy" });
+        let setup = setup().config(&json!({ "errors": profile }));
+        let gateway = setup.api(&api("a", &upstream, scheme(selection))).start();
+        let status = |path: &str, policies: &[&str]| {
+            gateway.send(&Request::get(path).bearer(&token(json!({ "policy": policies })))).status
+        };
+        assert_eq!([status("/a/other", &["reader"]), status("/a/other", &["narrow"])], [200, 403]);
+        for both in [["reader", "narrow"], ["narrow", "reader"]] {
+            assert_eq!([status("/a/orders", &both), status("/a/other", &both)], [200, other], "{both:?}");
+        }
+    }
+}
+
+#[test]
 fn paths_and_methods() {
     let upstream = Server::up();
     let gateway = start(&upstream, json!({ "defaultPolicies": ["narrow"] }));
