@@ -83,6 +83,7 @@ pub mod jwks;
 pub mod jwt;
 pub mod explain;
 pub mod refusal;
+pub mod redis;
 pub mod secrets;
 pub mod document;
 mod fetch;

@@ -30,6 +30,7 @@ use tracing::error;
 
 use crate::{
     gateway::Control,
+    redis::Condition,
     server::{self, Limits},
     telemetry,
 };
@@ -82,11 +83,17 @@ async fn hello() -> Json<Value> {
 }
 
 async fn ready(State(admin): State<Admin>) -> (StatusCode, Json<Value>) {
-    if admin.control.is_ready() {
-        (StatusCode::OK, Json(json!({ "status": "pass" })))
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "fail" })))
+    let is_ready = admin.control.is_ready();
+    let mut body = json!({ "status": if is_ready { "pass" } else { "fail" } });
+    // Without Redis a node goes on as its limits say: taking it out of service would make that worse.
+    if let (Some(redis), Some(members)) = (admin.control.redis(), body.as_object_mut()) {
+        let details = match redis.condition() {
+            Condition::Up => json!({ "status": "pass" }),
+            Condition::Down { .. } => json!({ "status": "fail" }),
+        };
+        members.insert("details".into(), json!({ "redis": details }));
     }
+    (if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(body))
 }
 
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {

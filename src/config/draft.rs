@@ -11,7 +11,12 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Config, fields::CONFIG, kv::Kv, stores};
+use super::{
+    Config,
+    fields::{CONFIG, REDIS},
+    kv::Kv,
+    redis, stores,
+};
 use crate::{
     definition::{self, FetchSettings, Templates},
     document::{Document, FieldPath, Finding, Findings, Severity},
@@ -89,6 +94,7 @@ pub(super) struct Draft {
     /// What the file says of errors; it is parsed when it is known where templates are.
     error_overrides: Option<(Document, Value)>,
     kv: Kv,
+    redis: redis::Draft,
     refresh_interval: Option<Duration>,
 }
 
@@ -118,6 +124,7 @@ impl Draft {
             key_set_life: RemoteSource::DEFAULT_TIME_TO_LIVE,
             fetching: FetchSettings::default(),
             kv: Kv::default(),
+            redis: redis::Draft::default(),
             refresh_interval: Some(Duration::from_secs(300)),
         }
     }
@@ -129,14 +136,22 @@ impl Draft {
         }
         let top = FieldPath::top();
         CONFIG.check(&document, &top, &mut root, findings);
+        let is_section = |value: &&mut Value| value.is_object();
+        if let Some(section) = root.get_mut("redis").filter(is_section) {
+            REDIS.check(&document, &top.member("redis"), section, findings);
+        }
         for field in fields() {
             let names: Vec<&str> = field.split('.').collect();
             let Some(value) = names.iter().try_fold(&root, |value, name| value.get(name)) else { continue };
+            if field == "redis" && value.is_object() {
+                continue;
+            }
             if let Err(message) = text(value).and_then(|text| self.set(&field, &text)) {
                 findings.error(&document, &top.members(&names), message);
             }
         }
         self.kv.add_blocks(&root);
+        self.redis.add_section(&root);
         stores::read(&document, &mut root, &self.folder, &mut self.kv, findings);
         if let Some(overrides) = root.get_mut("error_overrides").map(Value::take) {
             self.error_overrides = Some((document, overrides));
@@ -148,7 +163,9 @@ impl Draft {
         match SETTERS.iter().find(|(own, _)| *own == field) {
             Some((_, setter)) => setter(self, text),
             None => {
-                self.kv.set(field, text, &self.folder).unwrap_or_else(|| Err("no field has this name".into()))
+                let set = self.kv.set(field, text, &self.folder);
+                let set = set.or_else(|| self.redis.set(field, text, &self.folder));
+                set.unwrap_or_else(|| Err("no field has this name".into()))
             }
         }
     }
@@ -184,6 +201,7 @@ impl Draft {
 
     pub(super) fn finish(self, findings: &mut Findings) -> Option<Config> {
         let secrets = self.kv.open(self.base_path, findings);
+        let redis = self.redis.finish(findings);
         if self.admin_secret.as_ref().is_some_and(|secret| secret.is_empty()) {
             findings.push(from(
                 "admin.secret",
@@ -235,6 +253,7 @@ impl Draft {
             fetching: self.fetching,
             key_set_life: self.key_set_life,
             secrets: secrets?,
+            redis,
             refresh_interval: self.refresh_interval,
         })
     }
@@ -311,7 +330,7 @@ impl Draft {
 
 /// All fields that are set from a text.
 fn fields() -> impl Iterator<Item = String> {
-    SETTERS.iter().map(|(field, _)| (*field).to_owned()).chain(Kv::fields())
+    SETTERS.iter().map(|(field, _)| (*field).to_owned()).chain(Kv::fields()).chain(redis::Draft::fields())
 }
 
 /// Whether this is a variable that Kubernetes sets for a service named `claimgate`, or
@@ -341,6 +360,7 @@ fn text(value: &Value) -> Result<String, String> {
     match value {
         Value::String(text) => Ok(text.clone()),
         Value::Number(number) => Ok(number.to_string()),
+        Value::Bool(value) => Ok(value.to_string()),
         Value::Array(elements) => Ok(elements.iter().map(text).collect::<Result<Vec<_>, _>>()?.join(",")),
         _ => Err("a text or a list of texts is expected here".into()),
     }

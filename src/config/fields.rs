@@ -11,7 +11,8 @@ pub(super) static CONFIG: Section = Section {
         Field::honour("keys", Shape::Object(&KEYS)),
         Field::honour("errors", Shape::Text),
         Field::honour("admin", Shape::Object(&ADMIN)),
-        Field::refuse("redis", "Redis is not used yet; leave it out, one node keeps everything in memory"),
+        // A URL, or an object: `REDIS`.
+        Field::honour("redis", Shape::Any),
         Field::honour("trustedProxies", Shape::Texts),
         Field::honour("error_overrides", Shape::Map(&Shape::List(&Shape::Object(&ERROR_OVERRIDE)))),
         Field::honour("template_path", Shape::Text),
@@ -55,6 +56,42 @@ static JWKS: Section = Section {
         Field::honour("maxBytes", Shape::Count),
         Field::honour("maxKeys", Shape::Count),
         Field::honour("maxStale", Shape::Text),
+    ],
+    unknown: Unknown::Error,
+};
+
+pub(super) static REDIS: Section = Section {
+    fields: &[
+        Field::honour("url", Shape::Text),
+        Field::honour("username", Shape::Text),
+        Field::honour("password", Shape::Text),
+        Field::honour("database", Shape::Count),
+        Field::honour("sentinel", Shape::Object(&REDIS_SENTINEL)),
+        Field::honour("cluster", Shape::Texts),
+        Field::honour("tls", Shape::Object(&REDIS_TLS)),
+        Field::honour("prefix", Shape::Text),
+        Field::honour("timeout", Shape::Text),
+        Field::honour("connectTimeout", Shape::Text),
+    ],
+    unknown: Unknown::Error,
+};
+
+static REDIS_SENTINEL: Section = Section {
+    fields: &[
+        Field::honour("master", Shape::Text),
+        Field::honour("nodes", Shape::Texts),
+        Field::honour("username", Shape::Text),
+        Field::honour("password", Shape::Text),
+    ],
+    unknown: Unknown::Error,
+};
+
+static REDIS_TLS: Section = Section {
+    fields: &[
+        Field::honour("enabled", Shape::Any),
+        Field::honour("ca", Shape::Text),
+        Field::honour("clientCertificate", Shape::Text),
+        Field::honour("clientKey", Shape::Text),
     ],
     unknown: Unknown::Error,
 };

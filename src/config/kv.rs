@@ -327,7 +327,7 @@ impl Tls {
     }
 }
 
-fn read_pem(file: &Path) -> Result<String, String> {
+pub(super) fn read_pem(file: &Path) -> Result<String, String> {
     fs::read_to_string(file).map_err(|e| format!("{} cannot be read: {e}", file.display()))
 }
 
@@ -351,12 +351,12 @@ fn connection(
     Ok(connection)
 }
 
-fn setter<T>(setters: &[(&str, Set<T>)], field: &str) -> Option<Set<T>> {
+pub(super) fn setter<S: Copy>(setters: &[(&str, S)], field: &str) -> Option<S> {
     setters.iter().find(|(own, _)| *own == field).map(|(_, set)| *set)
 }
 
 /// An empty text is what Tyk's examples write for a field that is not used.
-fn set(field: &mut Option<String>, text: &str) -> Result<(), String> {
+pub(super) fn set(field: &mut Option<String>, text: &str) -> Result<(), String> {
     *field = Some(text.trim().to_owned()).filter(|text| !text.is_empty());
     Ok(())
 }
@@ -366,7 +366,7 @@ fn set_credential(field: &mut Option<Credential>, text: &str) -> Result<(), Stri
     Ok(())
 }
 
-fn set_path(field: &mut Option<PathBuf>, text: &str, folder: &Path) -> Result<(), String> {
+pub(super) fn set_path(field: &mut Option<PathBuf>, text: &str, folder: &Path) -> Result<(), String> {
     *field = (!text.is_empty()).then(|| folder.join(text));
     Ok(())
 }
@@ -378,7 +378,7 @@ fn set_mount(field: &mut Option<String>, text: &str) -> Result<(), String> {
     set(field, text.trim_matches('/'))
 }
 
-fn timeout(text: &str) -> Result<Duration, String> {
+pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     let time = parse_duration(text).filter(|time| !time.is_zero() && *time <= MAX_TIMEOUT);
     time.ok_or_else(|| "a time is written like 5s or 500ms, is not zero, and at most 60s; correct it".into())
 }

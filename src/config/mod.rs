@@ -7,6 +7,7 @@
 mod draft;
 mod fields;
 mod kv;
+mod redis;
 mod stores;
 
 use std::{
@@ -20,6 +21,7 @@ use crate::{
     definition::FetchSettings,
     document::{Document, Findings},
     proxy::{self, TrustedProxies},
+    redis::Settings,
     refusal::{Overrides, Profile},
     secrets::{Secret, Secrets},
 };
@@ -65,7 +67,9 @@ pub struct Config {
     pub key_set_life: Duration,
     /// Where references are resolved.
     pub secrets: Secrets,
-    /// How often they are resolved again; never, if nothing is said.
+    /// What several nodes share, if they share anything.
+    pub redis: Option<Settings>,
+    /// How often references are resolved again; never, if nothing is said.
     pub refresh_interval: Option<Duration>,
 }
 

@@ -19,6 +19,7 @@ use super::{
     key_figures,
     limit::Gate,
     question::{Question, QuestionError},
+    redis_figures,
     references::References,
 };
 use crate::{
@@ -28,6 +29,7 @@ use crate::{
     document::{Finding, Findings, Severity},
     jwks::Registry,
     limits::Limiter,
+    redis::Redis,
     secrets::Values,
     telemetry::{Counters, Exposition, Metrics},
 };
@@ -44,6 +46,7 @@ pub struct Control {
     registry: Registry,
     verified: Arc<VerifiedTokens>,
     limiter: Arc<Limiter>,
+    redis: Option<Arc<Redis>>,
     api_keys: Arc<ApiKeys>,
     published: Arc<ArcSwap<Snapshot>>,
     metrics: Arc<Metrics>,
@@ -72,6 +75,10 @@ impl Control {
         let (parsed, mut findings) = documents.resolve(&config, &values).await;
         let api_keys = ApiKeys::load(config.keys_file.as_deref(), &mut findings).map(Arc::new);
         let (Some(api_keys), Some(parsed)) = (api_keys, parsed) else { return (None, findings) };
+        let redis = config.redis.clone().map(|settings| {
+            let redis = Redis::new(settings, parsed.redis_passwords.clone());
+            Arc::new(redis)
+        });
         let snapshot = Snapshot::compile(parsed, &config, &registry, &verified, &api_keys);
         Registry::prefetch(snapshot.sources(None), PREFETCH).await;
         info!(apis = snapshot.len(), "definitions loaded");
@@ -85,6 +92,7 @@ impl Control {
             registry,
             verified,
             limiter,
+            redis,
             api_keys,
             published,
             metrics: Arc::default(),
@@ -116,6 +124,12 @@ impl Control {
         Arc::clone(&self.limiter)
     }
 
+    /// What this node shares with others, if it does.
+    #[must_use]
+    pub const fn redis(&self) -> Option<&Arc<Redis>> {
+        self.redis.as_ref()
+    }
+
     /// The counters of one more worker.
     pub(crate) fn counters(&self) -> Counters {
         Counters::new(Arc::clone(&self.metrics))
@@ -127,6 +141,9 @@ impl Control {
         let mut exposition = Exposition::default();
         self.metrics.write(&mut exposition);
         key_figures::write(&self.published.load().sources(None), &mut exposition);
+        if let Some(redis) = &self.redis {
+            redis_figures::write(redis, &mut exposition);
+        }
         exposition.into_text()
     }
 
@@ -182,6 +199,9 @@ impl Control {
     /// Serves what the documents say, once their keys are there or a moment has passed; tells how many
     /// APIs that are.
     pub(super) fn publish(&self, parsed: Parsed, tasks: &Handle) -> usize {
+        if let Some(redis) = &self.redis {
+            redis.set_passwords(parsed.redis_passwords.clone());
+        }
         let snapshot =
             Snapshot::compile(parsed, &self.config, &self.registry, &self.verified, &self.api_keys);
         tasks.block_on(Registry::prefetch(snapshot.sources(None), PREFETCH));

@@ -17,6 +17,7 @@ use crate::{
     document::{Document, Finding, Findings, Severity, read_all},
     jwks::FetchOptions,
     policy::{self, Policy, PolicySet},
+    redis::{Passwords, Redis, Servers},
     refusal::Profile,
     secrets::{Secret, Values, is_like_reference},
 };
@@ -40,6 +41,8 @@ pub(super) struct Parsed {
     pub(super) policies: PolicySet,
     /// What opens the control API.
     pub(super) admin_secret: Option<Secret>,
+    /// What opens Redis.
+    pub(super) redis_passwords: Passwords,
 }
 
 /// Reads everything that a gateway with this configuration would, and serves nothing.
@@ -49,8 +52,15 @@ pub(super) struct Parsed {
 pub fn check(config: &Config, findings: &mut Findings) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let values = config.secrets.values();
-    let (_, found) = runtime.block_on(Documents::read(config).resolve(config, &values));
+    let (parsed, found) = runtime.block_on(Documents::read(config).resolve(config, &values));
     findings.append(found);
+    if let (Some(settings), Some(parsed)) = (&config.redis, parsed) {
+        let redis = Redis::new(settings.clone(), parsed.redis_passwords);
+        if let Err(reason) = runtime.block_on(redis.check()) {
+            let message = format!("{} cannot be used: {reason}; start it, or correct this", settings.servers);
+            findings.push(warning(Path::new("redis"), message));
+        }
+    }
     ApiKeys::load(config.keys_file.as_deref(), findings);
     Ok(())
 }
@@ -85,7 +95,9 @@ impl Documents {
     }
 
     fn parse(&self, config: &Config, values: &Values, findings: &mut Findings) -> Option<Parsed> {
-        let admin_secret = admin_secret(config, values, findings);
+        let admin_secret =
+            config.admin_secret.as_ref().and_then(|it| secret("admin.secret", it, values, findings));
+        let redis_passwords = redis_passwords(config, values, findings);
         let fetching = fetching(config, values, findings);
         let loaded = definition::load(&self.definitions, values, &self.templates, &fetching);
         let (policies, mut of_policies) = policy::load(&self.policies, values);
@@ -111,7 +123,7 @@ impl Documents {
             }
         }
         warn_about_client_keys(&definitions, findings);
-        (!findings.has_errors()).then_some(Parsed { definitions, policies, admin_secret })
+        (!findings.has_errors()).then_some(Parsed { definitions, policies, admin_secret, redis_passwords })
     }
 
     /// Tells of policies that an API selects and that lead nowhere: callers who depend on them get no rights.
@@ -167,17 +179,30 @@ fn fetching(config: &Config, values: &Values, findings: &mut Findings) -> Fetchi
     Fetching { options: Arc::new(options), time_to_live: config.key_set_life }
 }
 
-/// What opens the control API: what the configuration says, or what that refers to.
-fn admin_secret(config: &Config, values: &Values, findings: &mut Findings) -> Option<Secret> {
-    let written = config.admin_secret.as_ref()?;
+/// What opens Redis.
+fn redis_passwords(config: &Config, values: &Values, findings: &mut Findings) -> Passwords {
+    let Some(settings) = &config.redis else { return Passwords::default() };
+    let mut resolve = |field, written: &Option<Secret>| {
+        written.as_ref().and_then(|written| secret(field, written, values, findings))
+    };
+    let servers = resolve("redis.password", &settings.password);
+    let sentinels = match &settings.servers {
+        Servers::Sentinel(sentinel) => resolve("redis.sentinel.password", &sentinel.password),
+        Servers::Single(_) | Servers::Cluster(_) => None,
+    };
+    Passwords { servers, sentinels }
+}
+
+/// A secret of the configuration: what is written in this field, or what that refers to.
+fn secret(field: &str, written: &Secret, values: &Values, findings: &mut Findings) -> Option<Secret> {
     match values.expand(written) {
         Ok(Some(secret)) => return Some(secret),
         Ok(None) if !is_like_reference(written.as_bytes()) => return Some(written.clone()),
         Ok(None) => findings.push(Finding::of_file(
-            "admin.secret",
+            field,
             "this is the text of a reference to a store that is not known, and no secret; correct it",
         )),
-        Err(reason) => findings.push(Finding::of_file("admin.secret", reason.to_string())),
+        Err(reason) => findings.push(Finding::of_file(field, reason.to_string())),
     }
     None
 }

@@ -14,6 +14,7 @@ mod key_figures;
 mod limit;
 mod outgoing;
 mod question;
+mod redis_figures;
 mod references;
 mod router;
 mod target;

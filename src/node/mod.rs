@@ -103,6 +103,7 @@ impl Node {
         let (stop, stopped) = watch::channel(false);
         let admin = control.config().admin_listen.map(bind_admin).transpose()?;
         let workers = workers::start(&control, &stopped)?;
+        runtime.block_on(workers.tried());
         let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose()?;
         let tasks = runtime.handle().clone();
         let control_thread = start_control(runtime, &control, admin)?;

@@ -8,7 +8,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime::Builder, sync::watch, task::LocalSet, time::interval};
+use tokio::{
+    runtime::Builder,
+    sync::watch,
+    task::LocalSet,
+    time::{interval, timeout},
+};
 use tracing::debug;
 
 use super::StartError;
@@ -16,12 +21,15 @@ use crate::{
     config::Config,
     gateway::{Control, Worker},
     proxy::{Connector, Sender},
+    redis::{Link, Redis},
     server::{self, Limits},
     telemetry::{AccessLog, Lines, Writer},
 };
 
 /// How often idle upstream connections are looked through.
 const SWEEP: Duration = Duration::from_secs(10);
+/// How long the start waits for a worker.
+const TRIED: Duration = Duration::from_secs(60);
 /// How long the end waits for the last lines of the access log.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -29,11 +37,20 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Workers {
     pub(super) addresses: Vec<SocketAddr>,
+    links: Vec<Arc<Link>>,
     threads: Vec<JoinHandle<()>>,
     access_log: Option<Writer>,
 }
 
 impl Workers {
+    /// Waits until all have tried to reach what nodes share: the first requests are counted like all others.
+    pub(super) async fn tried(&self) {
+        for link in &self.links {
+            // A thread that could not begin tries nothing.
+            let _ = timeout(TRIED, link.tried()).await;
+        }
+    }
+
     /// Waits until all have ended, once they were told to.
     pub(super) fn join(self) {
         for thread in self.threads {
@@ -66,19 +83,22 @@ pub(super) fn start(control: &Arc<Control>, stopped: &watch::Receiver<bool>) -> 
         addresses.push(address);
         sockets.iter_mut().zip(bound).for_each(|(own, socket)| own.push(socket));
     }
+    let mut links = Vec::new();
     let mut threads = Vec::with_capacity(sockets.len());
     for (n, sockets) in sockets.into_iter().enumerate() {
         let (published, stopped) = (control.published(), stopped.clone());
         let (connector, log, trusted) = (connector.clone(), log.clone(), Arc::clone(&trusted));
         let (timeouts, limiter, counters) = (config.upstream_timeouts, control.limiter(), control.counters());
+        let link = control.redis().map(Redis::link);
+        links.extend(link.clone());
         let run = move || {
             let sender = Sender::new(connector, timeouts);
             let worker = Rc::new(Worker::new(published, limiter, sender, trusted, Lines::new(log), counters));
-            run_worker(&worker, sockets, limits, &stopped);
+            run_worker(&worker, link, sockets, limits, &stopped);
         };
         threads.push(thread::Builder::new().name(format!("claimgate-{n}")).spawn(run)?);
     }
-    Ok(Workers { addresses, threads, access_log })
+    Ok(Workers { addresses, links, threads, access_log })
 }
 
 /// How long clients may take.
@@ -92,6 +112,7 @@ pub(super) const fn limits(config: &Config) -> Limits {
 
 fn run_worker(
     worker: &Rc<Worker>,
+    link: Option<Arc<Link>>,
     sockets: Vec<TcpListener>,
     limits: Limits,
     stopped: &watch::Receiver<bool>,
@@ -102,6 +123,11 @@ fn run_worker(
     };
     let tasks = LocalSet::new();
     tasks.block_on(&runtime, async {
+        if let Some(link) = link {
+            let keeper = Arc::clone(&link);
+            tokio::task::spawn_local(async move { keeper.keep().await });
+            link.tried().await;
+        }
         let sweeper = tokio::task::spawn_local(sweep(Rc::clone(worker)));
         let lines = worker.lines().clone();
         let flusher = tokio::task::spawn_local(async move { lines.flush_in_time().await });

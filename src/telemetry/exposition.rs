@@ -1,6 +1,9 @@
 //! The text that Prometheus and its like read.
 
-use std::fmt::Write as _;
+use std::{
+    fmt::{Arguments, Write as _},
+    time::Duration,
+};
 
 /// The media type of the text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -48,6 +51,15 @@ impl Exposition {
 impl Family<'_> {
     /// Adds the figure with these labels.
     pub fn sample(&mut self, labels: &[(&str, &str)], value: u64) {
+        self.add(labels, format_args!("{value}"));
+    }
+
+    /// Adds a time in seconds with these labels.
+    pub fn seconds(&mut self, labels: &[(&str, &str)], value: Duration) {
+        self.add(labels, format_args!("{}.{:06}", value.as_secs(), value.subsec_micros()));
+    }
+
+    fn add(&mut self, labels: &[(&str, &str)], value: Arguments<'_>) {
         self.text.push_str(self.name);
         for (n, (label, value)) in labels.iter().enumerate() {
             let _ = write!(self.text, "{}{label}=\"", if n == 0 { '{' } else { ',' });
@@ -75,10 +87,11 @@ mod tests {
         let mut family = exposition.counter("things_total", "Things.");
         family.sample(&[], 1);
         family.sample(&[("a", "x"), ("b", "\"\\\n\u{e9}")], 2);
+        family.seconds(&[], Duration::from_micros(3_000_004));
         assert_eq!(
             exposition.into_text(),
             "# HELP things_total Things.\n# TYPE things_total counter\n\
-             things_total 1\nthings_total{a=\"x\",b=\"\\\"\\\\\\n\u{e9}\"} 2\n"
+             things_total 1\nthings_total{a=\"x\",b=\"\\\"\\\\\\n\u{e9}\"} 2\nthings_total 3.000004\n"
         );
     }
 }

@@ -36,6 +36,7 @@ mod policies;
 mod providers;
 mod proxying;
 mod real_stores;
+mod redis;
 mod refusals;
 mod schemes;
 mod secret_stores;

@@ -215,6 +215,12 @@ impl Gateway {
         request.send(self.admin)
     }
 
+    /// What the control API tells Prometheus.
+    #[track_caller]
+    pub(crate) fn metrics(&self) -> String {
+        self.admin_without_secret(&Request::get("/metrics")).text()
+    }
+
     /// What the gateway says would become of a request, or whatever else is asked.
     #[track_caller]
     pub(crate) fn explain(&self, question: &Value) -> Value {

@@ -5,6 +5,7 @@ mod gateway;
 mod http;
 mod keys;
 mod real_server;
+mod redis_server;
 mod server;
 mod stores;
 
@@ -14,6 +15,7 @@ pub(crate) use self::{
     http::{Answer, Request, exchange, read_answer},
     keys::{claims, key, key_named, now, provider},
     real_server::RealServer,
+    redis_server::RedisServer,
     server::{Recorded, Server, read_head, respond},
     stores::{Mood, ROLE_ID, SECRET_ID, Store, TOKEN},
 };

@@ -1,0 +1,205 @@
+//! One connection, from the settings to a server that takes writes.
+
+use ::redis::{
+    AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, ConnectionAddr, ConnectionInfo,
+    IntoConnectionInfo as _, ProtocolVersion, PushKind, RedisConnectionInfo, RedisError, RedisResult,
+    TlsCertificates, TlsMode, Value,
+    aio::{ConnectionLike as _, MultiplexedConnection},
+    cluster::ClusterClientBuilder,
+    cluster_async::ClusterConnection,
+    io::tcp::TcpSettings,
+    sentinel::{SentinelClientBuilder, SentinelServerType},
+};
+
+use super::{Address, Passwords, Sentinel, Servers, Settings, Tls};
+
+/// Writes, by a script, as everything does that is done here: a server that is a replica, is full, or
+/// whose access control lists do not let us is found out now and not by requests.
+const TRIAL: &str = "return redis.call('SET', KEYS[1], 1, 'PX', 1000)";
+/// How often a command of a request is sent to another node of a cluster that it has moved to.
+const REDIRECTS: u32 = 2;
+
+/// A connection that many requests use at once.
+#[derive(Clone)]
+pub(super) enum Connection {
+    /// To one server.
+    Single(MultiplexedConnection),
+    /// To each primary of a cluster.
+    Cluster(ClusterConnection),
+}
+
+impl Connection {
+    /// Connects, and tries whether the server takes writes. `attempt` counts those that failed before;
+    /// `lost` is called when the connection to a single server ends.
+    pub(super) async fn open(
+        settings: &Settings,
+        passwords: &Passwords,
+        attempt: usize,
+        lost: impl Fn() + Send + Sync + 'static,
+    ) -> RedisResult<Self> {
+        let connection = match &settings.servers {
+            Servers::Single(address) => {
+                let info = info(settings, passwords, address)?;
+                let client = match certificates(settings.tls.as_ref()) {
+                    Some(certificates) => Client::build_with_tls(info, certificates)?,
+                    None => Client::open(info)?,
+                };
+                let config = config(settings, lost);
+                Self::Single(client.get_multiplexed_async_connection_with_config(&config).await?)
+            }
+            Servers::Sentinel(sentinel) => {
+                let mut client = sentinels(settings, passwords, sentinel, attempt)?.build()?;
+                let config = config(settings, lost);
+                Self::Single(client.get_async_connection_with_config(&config).await?)
+            }
+            Servers::Cluster(nodes) => {
+                let client = cluster(settings, passwords, nodes)?.build()?;
+                Self::Cluster(client.get_async_connection().await?)
+            }
+        };
+        connection.check(&settings.prefix).await?;
+        Ok(connection)
+    }
+
+    /// Whether every server answers, and one takes writes.
+    async fn check(&self, prefix: &str) -> RedisResult<()> {
+        self.ping().await?;
+        let mut trial = Cmd::new();
+        trial.arg("EVAL").arg(TRIAL).arg(1).arg(format!("{prefix}trial"));
+        self.send(&trial).await.map(|_| ())
+    }
+
+    /// Whether every server answers.
+    pub(super) async fn ping(&self) -> RedisResult<()> {
+        let mut ping = Cmd::new();
+        ping.arg("PING");
+        self.send(&ping).await.map(|_| ())
+    }
+
+    pub(super) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
+        let answer = match self {
+            Self::Single(connection) => connection.clone().send_packed_command(command).await?,
+            Self::Cluster(connection) => connection.clone().req_packed_command(command).await?,
+        };
+        answer.extract_error()
+    }
+
+    pub(super) const fn is_cluster(&self) -> bool {
+        matches!(self, Self::Cluster(_))
+    }
+}
+
+/// What is told when a connection cannot be used.
+pub(super) fn reason(error: &RedisError) -> String {
+    match error.detail() {
+        Some(detail) => format!("{}: {detail}", error.category()),
+        None => error.to_string(),
+    }
+}
+
+/// Small packets are sent at once: the library waits for more unless it is told not to.
+fn tcp() -> TcpSettings {
+    TcpSettings::default().set_nodelay(true)
+}
+
+/// Without time limits: whoever calls has one for the whole.
+fn config(settings: &Settings, lost: impl Fn() + Send + Sync + 'static) -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(settings.connect_timeout))
+        .set_response_timeout(None)
+        .set_push_sender(move |push: ::redis::PushInfo| {
+            if push.kind == PushKind::Disconnection {
+                lost();
+            }
+            Ok::<(), ()>(())
+        })
+}
+
+fn address(Address { host, port }: &Address, tls: Option<&Tls>) -> ConnectionAddr {
+    let host = host.clone();
+    match tls {
+        Some(_) => ConnectionAddr::TcpTls { host, port: *port, insecure: false, tls_params: None },
+        None => ConnectionAddr::Tcp(host, *port),
+    }
+}
+
+fn info(settings: &Settings, passwords: &Passwords, at: &Address) -> RedisResult<ConnectionInfo> {
+    let mut redis = RedisConnectionInfo::default()
+        .set_db(settings.database.into())
+        // With the third version the end of a connection is told as soon as it is seen.
+        .set_protocol(ProtocolVersion::RESP3);
+    if let Some(username) = &settings.username {
+        redis = redis.set_username(username);
+    }
+    if let Some(password) = &passwords.servers {
+        redis = redis.set_password(&**password);
+    }
+    let info = address(at, settings.tls.as_ref()).into_connection_info()?;
+    Ok(info.set_redis_settings(redis).set_tcp_settings(tcp()))
+}
+
+fn certificates(tls: Option<&Tls>) -> Option<TlsCertificates> {
+    let tls = tls?;
+    let client_tls = tls.certificate.as_ref().map(|(chain, key)| ClientTlsConfig {
+        client_cert: chain.clone().into_bytes(),
+        client_key: key.as_bytes().to_vec(),
+    });
+    Some(TlsCertificates { client_tls, root_cert: tls.authorities.clone().map(String::into_bytes) })
+}
+
+/// Each attempt begins with another sentinel: one that hangs must not keep us from asking the others.
+fn sentinels(
+    settings: &Settings,
+    passwords: &Passwords,
+    sentinel: &Sentinel,
+    attempt: usize,
+) -> RedisResult<SentinelClientBuilder> {
+    let tls = settings.tls.as_ref();
+    let first = attempt.checked_rem(sentinel.nodes.len()).unwrap_or_default();
+    let nodes = sentinel.nodes.iter().cycle().skip(first).take(sentinel.nodes.len());
+    let nodes = nodes.map(|node| address(node, tls));
+    let mut builder = SentinelClientBuilder::new(nodes, &sentinel.master, SentinelServerType::Master)?
+        .set_client_to_redis_db(settings.database.into())
+        .set_client_to_redis_protocol(ProtocolVersion::RESP3)
+        .set_client_to_redis_tcp_settings(tcp())
+        .set_client_to_sentinel_tcp_settings(tcp());
+    if let Some(certificates) = certificates(tls) {
+        builder = builder
+            .set_client_to_redis_tls_mode(TlsMode::Secure)
+            .set_client_to_redis_certificates(certificates.clone())
+            .set_client_to_sentinel_tls_mode(TlsMode::Secure)
+            .set_client_to_sentinel_certificates(certificates);
+    }
+    if let Some(username) = &settings.username {
+        builder = builder.set_client_to_redis_username(username);
+    }
+    if let Some(password) = &passwords.servers {
+        builder = builder.set_client_to_redis_password(&**password);
+    }
+    if let Some(username) = &sentinel.username {
+        builder = builder.set_client_to_sentinel_username(username);
+    }
+    if let Some(password) = &passwords.sentinels {
+        builder = builder.set_client_to_sentinel_password(&**password);
+    }
+    Ok(builder)
+}
+
+fn cluster(
+    settings: &Settings,
+    passwords: &Passwords,
+    nodes: &[Address],
+) -> RedisResult<ClusterClientBuilder> {
+    let nodes: RedisResult<Vec<_>> = nodes.iter().map(|node| info(settings, passwords, node)).collect();
+    let mut builder = ClusterClientBuilder::new(nodes?)
+        .retries(REDIRECTS)
+        .max_retry_wait(20)
+        .min_retry_wait(5)
+        .connection_timeout(settings.connect_timeout)
+        .response_timeout(settings.connect_timeout)
+        .tcp_settings(tcp());
+    if let Some(certificates) = certificates(settings.tls.as_ref()) {
+        builder = builder.tls(TlsMode::Secure).certs(certificates);
+    }
+    Ok(builder)
+}
