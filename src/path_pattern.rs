@@ -4,13 +4,17 @@
 //! A pattern starts where the path starts and ends where a segment ends: `/orders` is about `/orders`
 //! and `/orders/7`, but neither about `/orders-internal` nor about `/private/orders`.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, cmp::Reverse, fmt};
 
 use regex::{Regex, RegexBuilder};
 
 /// A pattern of paths.
 #[derive(Clone, Debug)]
 pub struct PathPattern(Pattern);
+
+/// How much a pattern says. In ascending order, the one that says most comes first: one with more segments
+/// before one with fewer, a plain path before a pattern, a longer text before a shorter one.
+pub(crate) type Specificity = (Reverse<usize>, bool, Reverse<usize>);
 
 #[derive(Clone, Debug)]
 enum Pattern {
@@ -81,6 +85,11 @@ impl PathPattern {
     #[must_use]
     pub const fn is_literal(&self) -> bool {
         matches!(self.0, Pattern::Literal(_))
+    }
+
+    /// How much this pattern says, which is written like that.
+    pub(crate) fn specificity(&self, text: &str) -> Specificity {
+        (Reverse(text.matches('/').count()), !self.is_literal(), Reverse(text.len()))
     }
 
     /// Whether a decoded path is one of these.

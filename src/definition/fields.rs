@@ -115,7 +115,7 @@ static STATE: Section =
 
 static UPSTREAM: Section = section(&[
     Field::honour("url", Shape::Text),
-    Field::refuse("loadBalancing", ELSEWHERE),
+    Field::honour("loadBalancing", Shape::Object(&LOAD_BALANCING)),
     Field::honour("preserveHostHeader", Shape::Object(&SWITCH)),
     Field::honour("preserveTrailingSlash", Shape::Object(&SWITCH)),
     Field::honour("rateLimit", Shape::Object(&RATE_LIMIT)),
@@ -128,6 +128,18 @@ static UPSTREAM: Section = section(&[
     Field::warn("uptimeTests", "upstreams are not probed"),
     Field::ignore("test"),
 ]);
+
+static LOAD_BALANCING: Section = section(&[
+    Field::honour("enabled", Shape::Bool),
+    Field::warn(
+        "skipUnavailableHosts",
+        "upstreams are not probed; one that cannot be reached is passed over for the requests that meet it",
+    ),
+    Field::honour("targets", Shape::List(&Shape::Object(&BALANCED_TARGET))),
+]);
+
+static BALANCED_TARGET: Section =
+    section(&[Field::honour("url", Shape::Text), Field::honour("weight", Shape::Count)]);
 
 static RATE_LIMIT: Section = guarded(&[
     Field::honour("enabled", Shape::Bool),
@@ -331,7 +343,7 @@ static OPERATION: Section = section(&[
     Field::refuse("transformRequestMethod", ELSEWHERE),
     Field::honour("rateLimit", Shape::Object(&RATE_LIMIT)),
     Field::refuse("requestSizeLimit", NOT_BUILT),
-    Field::warn("enforceTimeout", "the gateway's own time limit applies"),
+    Field::honour("enforceTimeout", Shape::Object(&ENFORCE_TIMEOUT)),
     Field::refuse("validateRequest", NOT_BUILT),
     Field::honour("mockResponse", Shape::Object(&MOCK_RESPONSE)),
     Field::warn("circuitBreaker", "requests are sent to failing upstreams as well"),
@@ -343,6 +355,9 @@ static OPERATION: Section = section(&[
     Field::ignore("trackEndpoint"),
     Field::ignore("doNotTrackEndpoint"),
 ]);
+
+static ENFORCE_TIMEOUT: Section =
+    section(&[Field::honour("enabled", Shape::Bool), Field::honour("value", Shape::Count)]);
 
 static IGNORE_AUTHENTICATION: Section = guarded(&[
     Field::honour("enabled", Shape::Bool),

@@ -30,6 +30,7 @@ mod source;
 mod sources;
 mod templates;
 mod transform;
+mod upstream;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -39,9 +40,9 @@ use crate::{
     jwks::{Binding, FetchOptions, RemoteSource},
     jwt::{KeySet, Rules, ScopeClaims, jwe::Decryption},
     limits::ApiLimits,
-    middleware::{ClaimHeaders, CorsPolicy, HeaderRules, Operations, ResourceMetadata},
+    middleware::{ByPath, ClaimHeaders, CorsPolicy, HeaderRules, Operations, ResourceMetadata},
     policy::Selection,
-    proxy::Upstream,
+    proxy::Upstreams,
     refusal::Overrides,
 };
 
@@ -67,7 +68,9 @@ pub struct Definition {
     /// The path it answers on.
     pub listen_path: ListenPath,
     /// Where its requests go.
-    pub upstream: Upstream,
+    pub upstreams: Upstreams,
+    /// How long that may take, for operations that have a limit of their own.
+    pub time_limits: ByPath<Duration>,
     /// Who may come in; nothing for everybody.
     pub security: Option<Security<Arc<SecurityScheme>>>,
     /// The credentials do not reach the upstream.

@@ -12,12 +12,11 @@ use super::{
     raw::{self, OpenApi, Tyk},
     scopes::Demands,
     security::SecurityParser,
-    transform,
+    transform, upstream,
 };
 use crate::{
     document::FieldPath,
     middleware::{CorsPolicy, ResourceMetadata},
-    proxy::Upstream,
     refusal::Overrides,
 };
 
@@ -33,7 +32,7 @@ impl Context<'_> {
         let id = self.id(&at, &tyk.info);
         let listen_path = self.listen_path(&at, &tyk.server.listen_path);
         let domain = self.domain(&at, &tyk.server.custom_domain);
-        let upstream = self.upstream(&at, &tyk.upstream);
+        let upstreams = upstream::upstreams(&mut self, &at.member("upstream"), &tyk.upstream);
         let authentication = &tyk.server.authentication;
         let admission = SecurityParser {
             context: &mut self,
@@ -74,6 +73,9 @@ impl Context<'_> {
             schemes: &components.security_schemes,
         }
         .parse(&tyk.middleware.operations, &refined_middleware.operations);
+        let at_operations = at_middleware.member("operations");
+        let time_limits =
+            upstream::time_limits(&mut self, &at_operations, &tyk.middleware.operations, &paths);
         let at_claimgate = FieldPath::top().member("x-claimgate");
         let claim_headers =
             ClaimHeadersParser { context: &mut self, at: at_claimgate.members(&["middleware", "global"]) }
@@ -95,7 +97,8 @@ impl Context<'_> {
             served: tyk.info.state.active.unwrap_or(true) && !tyk.info.state.internal,
             domain,
             listen_path: listen_path?,
-            upstream: upstream?,
+            upstreams: upstreams?,
+            time_limits,
             security: admission.security,
             strip_authorization_data: authentication.strip_authorization_data,
             unused_places: admission.unused_places,
@@ -178,20 +181,6 @@ impl Context<'_> {
             );
         }
         Some(domain.name.trim_end_matches('.').to_ascii_lowercase())
-    }
-
-    fn upstream(&mut self, at: &FieldPath, upstream: &raw::Upstream) -> Option<Upstream> {
-        match Upstream::new(&upstream.url) {
-            Ok(mut parsed) => {
-                parsed.preserve_host = upstream.preserve_host_header.enabled;
-                parsed.preserve_trailing_slash = upstream.preserve_trailing_slash.enabled;
-                Some(parsed)
-            }
-            Err(reason) => {
-                self.error(&at.members(&["upstream", "url"]), reason.to_string());
-                None
-            }
-        }
     }
 }
 

@@ -110,6 +110,17 @@ mirrors! {
         preserve_host_header: Switch,
         preserve_trailing_slash: Switch,
         rate_limit: RateLimit,
+        load_balancing: LoadBalancing,
+    }
+
+    struct LoadBalancing {
+        enabled: bool,
+        targets: Vec<BalancedTarget>,
+    }
+
+    struct BalancedTarget {
+        url: String,
+        weight: u64,
     }
 
     struct RateLimit {
@@ -264,6 +275,12 @@ mirrors! {
         transform_response_headers: TransformHeaders,
         mock_response: MockResponse,
         rate_limit: RateLimit,
+        enforce_timeout: EnforceTimeout,
+    }
+
+    struct EnforceTimeout {
+        enabled: bool,
+        value: u64,
     }
 
     struct MockResponse {

@@ -15,9 +15,11 @@ use crate::{
     jwks::{Endpoint, KeySources, Registry, Source},
     jwt::Reading,
     limits::ApiLimits,
-    middleware::{ClaimHeaders, Cors, HeaderRules, NeedsToken, Operation, Operations, ResourceMetadata},
+    middleware::{
+        ByPath, ClaimHeaders, Cors, HeaderRules, NeedsToken, Operation, Operations, ResourceMetadata,
+    },
     policy::PolicySet,
-    proxy::Upstream,
+    proxy::Upstreams,
     refusal::{Overrides, Profile, Reason, Refusal},
     session::{ScopeCheck, Session},
 };
@@ -50,7 +52,9 @@ pub(super) struct Api {
     pub(super) overrides: Overrides,
     /// What limits all its callers.
     pub(super) limits: ApiLimits,
-    pub(super) upstream: Upstream,
+    pub(super) upstreams: Upstreams,
+    /// How long operations may take that have a limit of their own.
+    pub(super) time_limits: ByPath<Duration>,
 }
 
 /// What APIs are compiled with.
@@ -101,7 +105,8 @@ impl Api {
             operations: definition.operations,
             overrides: definition.overrides.followed_by(context.overrides),
             limits: definition.limits,
-            upstream: definition.upstream,
+            upstreams: definition.upstreams,
+            time_limits: definition.time_limits,
         }
     }
 

@@ -164,7 +164,8 @@ impl Scene<'_> {
             }
         };
         let outgoing = Outgoing { admission, from: HERE, trusted_proxies: self.trusted_proxies };
-        let prepared = outgoing.prepare(&mut parts, forward.session.as_ref(), forward.operation);
+        let pick = admission.api.upstreams.next_turn();
+        let prepared = outgoing.prepare(&mut parts, pick, forward.session.as_ref(), forward.operation);
         recorder.note(|| explained::forwarded(&prepared));
         prepared.map(|_| None)
     }

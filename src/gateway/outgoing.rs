@@ -1,14 +1,14 @@
 //! The head of a request as its upstream gets it, and what is changed in the answer.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr, time::Duration};
 
-use http::{HeaderMap, Uri, Version, header::HOST, request::Parts};
+use http::{HeaderMap, Version, request::Parts};
 
 use super::admission::Admission;
 use crate::{
     lookalikes,
     middleware::{Facts, HeaderRules, NotForwardable, Operation, Rendered},
-    proxy::{Forwarding, TrustedProxies},
+    proxy::{AskedFor, Forwarding, Pick, TrustedProxies},
     refusal::{Profile, Reason, Refusal},
     session::Session,
 };
@@ -30,6 +30,15 @@ pub(super) struct Outgoing<'o> {
     pub(super) trusted_proxies: &'o TrustedProxies,
 }
 
+/// What goes out, besides the head itself.
+pub(super) struct Prepared<'o> {
+    /// What the upstreams are asked for, whichever it will be.
+    pub(super) asked: AskedFor<'o>,
+    /// How long everything may take, if the operation says so.
+    pub(super) limit: Option<Duration>,
+    pub(super) changes: AnswerChanges<'o>,
+}
+
 /// Changes to the headers of the answer.
 pub(super) struct AnswerChanges<'o> {
     of_operation: Option<Rendered<'o>>,
@@ -46,15 +55,18 @@ impl AnswerChanges<'_> {
 }
 
 impl<'o> Outgoing<'o> {
-    /// Makes the head the one that the upstream gets. What the answer will be changed to is known
-    /// before the upstream does anything.
+    /// Makes the head the one that the first upstream of `pick` gets. What the answer will be changed to
+    /// is known before the upstream does anything.
     pub(super) fn prepare(
         &self,
         parts: &mut Parts,
+        mut pick: Pick<'o>,
         session: Option<&Session>,
         operation: Option<&'o Operation>,
-    ) -> Result<AnswerChanges<'o>, Refusal> {
+    ) -> Result<Prepared<'o>, Refusal> {
         let api = self.admission.api;
+        let below = self.admission.target.path_below(self.admission.taken);
+        let limit = api.time_limits.find(&parts.method, below).copied();
         let asked_headers = if api.reads_headers { parts.headers.clone() } else { HeaderMap::new() };
         let facts = Facts {
             session,
@@ -64,10 +76,15 @@ impl<'o> Outgoing<'o> {
             context: api.context_variables,
             claims_hide_header: self.admission.profile == Profile::Tyk,
         };
-        self.change(parts, &facts, operation)?;
+        let asked = self.change(parts, &facts, operation)?;
+        let upstream = pick.next().ok_or(Reason::UpstreamUnreachable)?;
+        upstream.aim(&asked, parts).ok_or(Reason::BadRequest)?;
+        parts.version = Version::HTTP_11;
+        parts.extensions.clear();
         let render = |rules: &'o HeaderRules| rules.render(&facts).map_err(not_forwardable(&facts));
         let of_operation = operation.map(|operation| render(&operation.response_headers)).transpose()?;
-        Ok(AnswerChanges { of_operation, of_api: render(&api.response_headers)? })
+        let changes = AnswerChanges { of_operation, of_api: render(&api.response_headers)? };
+        Ok(Prepared { asked, limit, changes })
     }
 
     /// What belongs to the client's connection goes first, so that `Connection: X-User` cannot take
@@ -77,7 +94,7 @@ impl<'o> Outgoing<'o> {
         parts: &mut Parts,
         facts: &Facts<'_>,
         operation: Option<&Operation>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<AskedFor<'o>, Refusal> {
         let Admission { api, target, taken, .. } = self.admission;
         let host = target.host.as_ref();
         Forwarding { trusted: self.trusted_proxies, peer: self.from.peer, host }.prepare(&mut parts.headers);
@@ -91,19 +108,16 @@ impl<'o> Outgoing<'o> {
             operation.request_headers.apply(&mut parts.headers, facts).map_err(not_forwardable)?;
         }
         api.claim_headers.apply(&mut parts.headers, facts.session).map_err(not_forwardable)?;
-        let host = host.filter(|_| api.upstream.preserve_host).unwrap_or(&api.upstream.host);
-        parts.headers.insert(HOST, host.clone());
         let path = if api.listen_path.strip { target.raw_below(taken) } else { target.raw };
         if !path.starts_with('/') {
             // An escaped slash ended the listen path: joined to that of the upstream, it would not.
             return Err(Reason::BadRequest.into());
         }
-        let query = query.as_deref().map_or(target.query, |query| Some(query).filter(|q| !q.is_empty()));
-        let upstream = api.upstream.target(path, query).ok_or(Reason::BadRequest)?;
-        parts.uri = Uri::from(upstream);
-        parts.version = Version::HTTP_11;
-        parts.extensions.clear();
-        Ok(())
+        let query = match query {
+            Some(stripped) => Some(Cow::from(stripped)).filter(|query| !query.is_empty()),
+            None => target.query.map(Cow::from),
+        };
+        Ok(AskedFor { path: path.into(), query, host })
     }
 
     /// Takes the credentials out of the headers; gives the query without them, if they were there.

@@ -11,7 +11,7 @@ use super::{
     admission::{self, Admission, Admitted, Elsewhere, Forward},
     compile::Snapshot,
     limit::{self, Gate},
-    outgoing::{Origin, Outgoing},
+    outgoing::{Origin, Outgoing, Prepared},
 };
 use crate::{
     auth,
@@ -190,12 +190,14 @@ impl Exchange<'_> {
         Forward { session, operation, pass }: Forward<'_>,
     ) -> Result<Response<Body>, Refusal> {
         let Admission { api, profile, .. } = self.admission;
+        let pick = api.upstreams.take_turn();
         let trusted_proxies = &*self.worker.trusted_proxies;
         let outgoing = Outgoing { admission: self.admission, from: self.from, trusted_proxies };
-        let changes = outgoing.prepare(&mut parts, session.as_ref(), operation)?;
+        let Prepared { asked, limit, changes } =
+            outgoing.prepare(&mut parts, pick.clone(), session.as_ref(), operation)?;
         let request = Request::from_parts(parts, ClientBody::new(body));
-        let mut response =
-            self.worker.sender.send(&api.upstream.endpoint, request).await.map_err(Reason::from)?;
+        let sending = self.worker.sender.send(pick, &asked, limit, request);
+        let mut response = sending.await.map_err(Reason::from)?;
         // What the upstream speaks is between it and us (RFC 9110 section 6.2).
         *response.version_mut() = Version::HTTP_11;
         let headers = response.headers_mut();
@@ -218,7 +220,7 @@ impl Exchange<'_> {
         let begin = if overrides.read_body(head.status) {
             body.peek(READ_AHEAD).await.map_err(|error| match error {
                 BodyError::Upstream(_) => Reason::UpstreamBroken,
-                BodyError::Silent => Reason::UpstreamTimeout,
+                BodyError::Late => Reason::UpstreamTimeout,
             })?
         } else {
             Bytes::new()

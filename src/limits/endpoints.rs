@@ -1,14 +1,11 @@
 //! Limits of single endpoints.
 
-use std::cmp::Reverse;
-
 use http::Method;
 
 use super::{Allowance, Scope};
 use crate::path_pattern::{PathPattern, PatternError, loosened, of_template};
 
-/// Limits by method and path. Where several could count, the most specific does: one with more
-/// segments before one with fewer, a plain path before a pattern, a longer text before a shorter one.
+/// Limits by method and path. Where several could count, the most specific does.
 #[derive(Clone, Debug, Default)]
 pub struct Endpoints(Vec<Endpoint>);
 
@@ -109,8 +106,7 @@ impl Endpoints {
 impl Endpoint {
     /// The more specific come first; no two have the same.
     fn rank(&self) -> impl Ord {
-        let segments = Reverse(self.text.matches('/').count());
-        (segments, !self.pattern.is_literal(), Reverse(self.text.len()), &*self.text, self.method.as_str())
+        (self.pattern.specificity(&self.text), &*self.text, self.method.as_str())
     }
 }
 

@@ -1,6 +1,7 @@
 //! What Tyk calls middleware: things that happen to a request or an answer besides authentication
 //! and forwarding, configured for a whole API or for one of its operations.
 
+mod by_path;
 mod claim_headers;
 mod cors;
 mod headers;
@@ -9,6 +10,7 @@ mod mock;
 mod operation;
 mod template;
 
+pub use by_path::ByPath;
 pub use claim_headers::{ClaimHeader, ClaimHeaders, Form, PayloadHeader};
 pub use cors::{Cors, CorsPolicy, Verdict};
 pub use headers::{HeaderRules, NameError, Rendered, field as header_field};

@@ -34,8 +34,10 @@ enum Kind {
 
 /// How long the upstream has been silent. Most answers come with their head and need no timer.
 #[derive(Debug)]
-struct Silence {
+pub(super) struct Silence {
     limit: Duration,
+    /// When the whole answer must have come.
+    end: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
     is_running: bool,
 }
@@ -45,15 +47,15 @@ struct Silence {
 pub enum BodyError {
     /// The upstream broke it off, or sent nonsense.
     Upstream(hyper::Error),
-    /// The upstream was silent for too long.
-    Silent,
+    /// The upstream was silent for too long, or took too long for all of it.
+    Late,
 }
 
 impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Upstream(error) => write!(f, "the upstream's answer broke off: {error}"),
-            Self::Silent => f.write_str("the upstream did not go on with its answer in time"),
+            Self::Late => f.write_str("the upstream did not finish its answer in time"),
         }
     }
 }
@@ -61,13 +63,12 @@ impl fmt::Display for BodyError {
 impl std::error::Error for BodyError {}
 
 impl Body {
-    /// Streams what comes over a connection; gives up when nothing comes for `limit`.
-    pub(super) fn streamed(body: Incoming, lease: Lease, limit: Duration) -> Self {
+    /// Streams what comes over a connection, as long as it is not silent for too long.
+    pub(super) fn streamed(body: Incoming, lease: Lease, silence: Silence) -> Self {
         if body.is_end_stream() {
             lease.give_back();
             return Bytes::new().into();
         }
-        let silence = Silence { limit, timer: None, is_running: false };
         Self(Kind::Streamed { body, lease: Some(lease), silence, peeked: VecDeque::new() })
     }
 
@@ -104,12 +105,23 @@ impl From<Bytes> for Body {
 }
 
 impl Silence {
+    /// At most `limit` at a time, and at most until `end`.
+    pub(super) const fn new(limit: Duration, end: Option<Instant>) -> Self {
+        Self { limit, end, timer: None, is_running: false }
+    }
+
+    /// Whether the time for the whole answer is over, whatever still comes.
+    fn is_over(&self) -> bool {
+        self.end.is_some_and(|end| end <= Instant::now())
+    }
+
     /// Nothing has come. Whether that has lasted for too long.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(self.limit)));
         if !self.is_running {
             self.is_running = true;
-            if let Some(end) = Instant::now().checked_add(self.limit) {
+            let silent_too_long = Instant::now().checked_add(self.limit);
+            if let Some(end) = silent_too_long.into_iter().chain(self.end).min() {
                 timer.as_mut().reset(end);
             }
         }
@@ -131,8 +143,11 @@ impl HttpBody for Body {
                 if let Some(frame) = peeked.pop_front() {
                     return Poll::Ready(Some(Ok(frame)));
                 }
+                if silence.is_over() {
+                    return Poll::Ready(Some(Err(BodyError::Late)));
+                }
                 let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(context) else {
-                    return silence.poll(context).map(|()| Some(Err(BodyError::Silent)));
+                    return silence.poll(context).map(|()| Some(Err(BodyError::Late)));
                 };
                 silence.is_running = false;
                 // A body that ended as it should frees its connection; after a fault the lease is

@@ -2,6 +2,7 @@
 //!
 //! Connections are kept by each worker for itself: nothing here is shared between cores.
 
+mod balance;
 mod body;
 mod client_body;
 mod connect;
@@ -10,9 +11,10 @@ mod pool;
 mod send;
 mod upstream;
 
+pub use balance::{Pick, Upstreams};
 pub use body::{Body, BodyError};
 pub use client_body::ClientBody;
 pub use connect::Connector;
 pub use forward::{Forwarding, TrustedProxies, is_claim_of_proxies};
 pub use send::{ProxyError, Sender, Timeouts};
-pub use upstream::{Endpoint, Scheme, Upstream, UpstreamError};
+pub use upstream::{AskedFor, Endpoint, Scheme, Upstream, UpstreamError};

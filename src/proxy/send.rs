@@ -7,11 +7,13 @@ use http::{
     header::{CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 use http_body::Body as _;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+use tracing::debug;
 
 use super::{
-    Body, Connector, Endpoint,
-    client_body::{ClientBody, State},
+    AskedFor, Body, Connector, Endpoint, Pick,
+    body::Silence,
+    client_body::{ClientBody, Progress, State},
     pool::{Lease, Pool},
 };
 use crate::refusal::Reason;
@@ -62,6 +64,19 @@ pub enum ProxyError {
     ClientTimeout,
 }
 
+/// What became of a request at one upstream.
+struct Failure {
+    error: ProxyError,
+    /// The request, if it may be sent to another upstream.
+    unsent: Option<Box<Request<ClientBody>>>,
+}
+
+impl From<ProxyError> for Failure {
+    fn from(error: ProxyError) -> Self {
+        Self { error, unsent: None }
+    }
+}
+
 impl From<ProxyError> for Reason {
     fn from(error: ProxyError) -> Self {
         match error {
@@ -82,47 +97,84 @@ impl Sender {
         Self { connector, pool: Rc::default(), timeouts }
     }
 
-    /// Sends a request and gives the beginning of its answer; the rest is streamed.
+    /// Sends a request and gives the beginning of its answer; the rest is streamed. The head of the request
+    /// is that for the first upstream of `pick`. With a `limit`, everything must be done in that time.
     ///
-    /// An upstream may close a kept connection at any moment. A request that such a connection did
-    /// not take is sent again; one that it took and did not answer only if that cannot do anything
-    /// twice (RFC 9110 section 9.2.2).
+    /// Where an upstream cannot be reached the next one is tried, and so it is where one took the request
+    /// and did not answer, if that cannot do anything twice (RFC 9110 section 9.2.2).
     ///
     /// # Errors
     /// [`ProxyError`] when no answer begins.
     pub async fn send(
         &self,
-        endpoint: &Endpoint,
+        mut pick: Pick<'_>,
+        asked: &AskedFor<'_>,
+        limit: Option<Duration>,
         mut request: Request<ClientBody>,
     ) -> Result<Response<Body>, ProxyError> {
+        let end = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let mut upstream = pick.next().ok_or(ProxyError::Unreachable)?;
+        loop {
+            let next = pick.next();
+            let failure = match self.send_to(&upstream.endpoint, request, end, next.is_some()).await {
+                Ok(response) => return Ok(response),
+                Err(failure) => failure,
+            };
+            let (Some(next), Some(unsent)) = (next, failure.unsent) else { return Err(failure.error) };
+            debug!(from = ?upstream.host, to = ?next.host, error = ?failure.error, "the next upstream is tried");
+            let (mut head, body) = unsent.into_parts();
+            next.aim(asked, &mut head).ok_or(failure.error)?;
+            request = Request::from_parts(head, body);
+            upstream = next;
+        }
+    }
+
+    async fn send_to(
+        &self,
+        endpoint: &Endpoint,
+        mut request: Request<ClientBody>,
+        end: Option<Instant>,
+        has_others: bool,
+    ) -> Result<Response<Body>, Failure> {
         if request.body().is_of_unknown_length() {
             // Without it a body would be taken for none where a method usually has none.
             request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         let progress = request.body().progress();
-        let mut exchange = pin!(self.exchange(endpoint, request));
+        let mut exchange = pin!(self.exchange(endpoint, request, end, has_others));
         loop {
-            // A body may take as long as it moves.
-            let left = self.timeouts.response.saturating_sub(progress.moved().elapsed());
-            let Ok(result) = timeout(left, exchange.as_mut()).await else {
-                if progress.moved().elapsed() < self.timeouts.response {
+            let Ok(result) = timeout(self.patience(&progress, end), exchange.as_mut()).await else {
+                if !self.patience(&progress, end).is_zero() {
                     continue;
                 }
                 return Err(match progress.state() {
-                    State::Awaited => ProxyError::ClientTimeout,
-                    _ => ProxyError::Timeout,
+                    State::Awaited => ProxyError::ClientTimeout.into(),
+                    _ => ProxyError::Timeout.into(),
                 });
             };
             let is_broken = progress.state() == State::Broken;
-            return result.map_err(|error| if is_broken { ProxyError::ClientBody } else { error });
+            return result.map_err(|failure| if is_broken { ProxyError::ClientBody.into() } else { failure });
         }
     }
 
+    /// How much longer an answer is waited for. A body may take as long as it moves; an upstream that has
+    /// a limit of its own may use it up.
+    fn patience(&self, progress: &Progress, end: Option<Instant>) -> Duration {
+        let left = self.timeouts.response.saturating_sub(progress.moved().elapsed());
+        let Some(end) = end else { return left };
+        let left_of_all = end.saturating_duration_since(Instant::now());
+        if progress.state() == State::Awaited { left.min(left_of_all) } else { left_of_all }
+    }
+
+    /// An upstream may close a kept connection at any moment. A request that such a connection did not
+    /// take is sent again; one that it took and did not answer only if it is repeatable.
     async fn exchange(
         &self,
         endpoint: &Endpoint,
         mut request: Request<ClientBody>,
-    ) -> Result<Response<Body>, ProxyError> {
+        end: Option<Instant>,
+        has_others: bool,
+    ) -> Result<Response<Body>, Failure> {
         let progress = request.body().progress();
         let mut only_new = false;
         loop {
@@ -130,22 +182,25 @@ impl Sender {
             let is_kept = kept.is_some();
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => self.connector.connect(endpoint).await?,
+                None => match self.connector.connect(endpoint).await {
+                    Ok(connection) => connection,
+                    Err(error) => return Err(Failure { error, unsent: Some(Box::new(request)) }),
+                },
             };
             if connection.sender.ready().await.is_err() {
                 if is_kept {
                     continue;
                 }
-                return Err(ProxyError::Broken);
+                return Err(Failure { error: ProxyError::Broken, unsent: Some(Box::new(request)) });
             }
-            let spare = if is_kept { copy(&request) } else { None };
+            let spare = if is_kept || has_others { copy(&request) } else { None };
             match connection.sender.try_send_request(request).await {
                 Ok(response)
                     if response.status() == StatusCode::SWITCHING_PROTOCOLS
                         || !has_one_length(response.headers())
                         || !is_plain(response.headers()) =>
                 {
-                    return Err(ProxyError::Broken);
+                    return Err(ProxyError::Broken.into());
                 }
                 Ok(response) => {
                     let lease = Lease::new(
@@ -155,16 +210,24 @@ impl Sender {
                         progress,
                         response.headers(),
                     );
-                    return Ok(response.map(|body| Body::streamed(body, lease, self.timeouts.idle)));
+                    let silence = Silence::new(self.timeouts.idle, end);
+                    return Ok(response.map(|body| Body::streamed(body, lease, silence)));
                 }
-                Err(mut error) => match (error.take_message(), spare) {
-                    (Some(unsent), _) if is_kept => request = unsent,
-                    (None, Some(spare)) if is_end_of_connection(error.error()) => {
-                        request = spare;
-                        only_new = true;
+                Err(mut error) => {
+                    let untaken = error.take_message();
+                    let was_taken = untaken.is_none();
+                    let spare = spare.filter(|_| is_end_of_connection(error.error()));
+                    match untaken.or(spare) {
+                        Some(again) if is_kept => {
+                            request = again;
+                            only_new = was_taken;
+                        }
+                        again => {
+                            let unsent = again.map(Box::new);
+                            return Err(Failure { error: ProxyError::Broken, unsent });
+                        }
                     }
-                    _ => return Err(ProxyError::Broken),
-                },
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use http::{HeaderValue, Uri, uri::PathAndQuery};
+use http::{HeaderValue, Uri, header::HOST, request::Parts, uri::PathAndQuery};
 
 /// How an endpoint is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +38,17 @@ pub struct Upstream {
     /// What paths are put behind; no final slash.
     base_path: Box<str>,
     base_query: Option<Box<str>>,
+}
+
+/// What is asked of an upstream, whichever it will be.
+#[derive(Clone, Debug)]
+pub struct AskedFor<'r> {
+    /// The raw path, as it was asked for below the listen path, or as it was rewritten.
+    pub path: Cow<'r, str>,
+    /// The raw query.
+    pub query: Option<Cow<'r, str>>,
+    /// The `Host` that the client asked for.
+    pub host: Option<&'r HeaderValue>,
 }
 
 /// Why a text is not the URL of an upstream.
@@ -95,6 +106,15 @@ impl Upstream {
             base_path: uri.path().trim_end_matches('/').into(),
             base_query: uri.query().filter(|query| !query.is_empty()).map(Into::into),
         })
+    }
+
+    /// Makes the head of a request one for this upstream; nothing if that is not possible.
+    #[must_use]
+    pub fn aim(&self, asked: &AskedFor<'_>, head: &mut Parts) -> Option<()> {
+        head.uri = self.target(&asked.path, asked.query.as_deref())?.into();
+        let host = asked.host.filter(|_| self.preserve_host).unwrap_or(&self.host);
+        head.headers.insert(HOST, host.clone());
+        Some(())
     }
 
     /// The target of a request for `path` (raw, with its leading slash, as it was asked for below

@@ -214,13 +214,13 @@ impl Reason {
                 "A header rule, `claimHeaders` or `payloadHeader` would put a claim into a header that cannot hold it. `encoding: percent` or `json` can hold any text."
             }
             Self::UpstreamLookupFailed => {
-                "The host of `upstream.url` has no address. Correct it, or look at the name servers."
+                "The host of `upstream.url`, or of the last of `loadBalancing.targets`, has no address. Correct it, or look at the name servers."
             }
             Self::UpstreamUnreachable => {
-                "Nothing answers at `upstream.url` within `timeouts.connect`, or its certificate is not trusted. The log on standard error says more with `RUST_LOG=claimgate=debug`."
+                "Nothing answers at `upstream.url`, or at any of `loadBalancing.targets`, within `timeouts.connect`, or its certificate is not trusted. The log on standard error says more with `RUST_LOG=claimgate=debug`."
             }
             Self::UpstreamTimeout => {
-                "The upstream did not begin its answer within `timeouts.response`. Look at the upstream, or allow more time."
+                "The upstream did not begin its answer within `timeouts.response`, or the `enforceTimeout` of the operation. Look at the upstream, or allow more time."
             }
             Self::UpstreamBroken => "The upstream closed the connection early, or what it sent is no HTTP.",
             Self::ClientClosed => {

@@ -44,4 +44,5 @@ mod stopping;
 mod support;
 mod token_places;
 mod token_rules;
+mod upstreams;
 mod weaknesses;
