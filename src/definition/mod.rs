@@ -154,7 +154,7 @@ pub struct JwtScheme {
     /// Which policies apply.
     pub selection: Selection,
     /// The policies that the definition names, each with its place.
-    pub named_policies: Vec<(Arc<str>, FieldPath)>,
+    pub named_policies: Vec<NamedPolicy>,
     /// Where the scopes are that operations ask for, if they are checked.
     pub scope_check: Option<ScopeClaims>,
 }
@@ -205,6 +205,17 @@ pub enum KeySource {
     Remote(RemoteSource),
     /// Keys in the definition, or where it refers to.
     Fixed(Arc<KeySet>),
+}
+
+/// A policy that a definition names.
+#[derive(Debug)]
+pub struct NamedPolicy {
+    /// Its id.
+    pub id: Arc<str>,
+    /// Where it is named.
+    pub at: FieldPath,
+    /// It is for tokens that select nothing, and not for some of those that do.
+    pub is_default: bool,
 }
 
 impl Definition {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{checks::claim_value, raw, scheme::SchemeParser};
+use super::{NamedPolicy, checks::claim_value, raw, scheme::SchemeParser};
 use crate::{
     document::FieldPath,
     jwt::{ClaimPath, ScopeClaims},
@@ -45,21 +45,22 @@ impl SchemeParser<'_, '_> {
         &self,
         scheme: &raw::Scheme,
         refined: &raw::ClaimgateScheme,
-    ) -> Vec<(Arc<str>, FieldPath)> {
+    ) -> Vec<NamedPolicy> {
         let at_defaults = self.at.member("defaultPolicies");
         let defaults = scheme.default_policies.iter().enumerate();
-        let defaults = defaults.map(|(n, id)| (id, at_defaults.element(n)));
+        let defaults = defaults.map(|(n, id)| (id, at_defaults.element(n), true));
         let at_scopes = self.at.members(&["scopes", "scopeToPolicyMapping"]);
         let scopes = scheme.scopes.scope_to_policy_mapping.iter().enumerate();
-        let scopes = scopes.map(|(n, entry)| (&entry.policy_id, at_scopes.element(n).member("policyId")));
+        let scopes =
+            scopes.map(|(n, entry)| (&entry.policy_id, at_scopes.element(n).member("policyId"), false));
         let at_rules = self.at_claimgate.members(&["claimsToPolicies", "rules"]);
         let rules = refined.claims_to_policies.iter().flat_map(|raw| raw.rules.iter().enumerate());
         let rules = rules.flat_map(|(n, rule)| {
             let at = at_rules.element(n).member("policies");
-            rule.policies.iter().enumerate().map(move |(m, id)| (id, at.element(m)))
+            rule.policies.iter().enumerate().map(move |(m, id)| (id, at.element(m), false))
         });
-        let named = defaults.chain(scopes).chain(rules).filter(|(id, _)| !id.is_empty());
-        named.map(|(id, at)| (Arc::from(id.as_str()), at)).collect()
+        let named = defaults.chain(scopes).chain(rules).filter(|(id, ..)| !id.is_empty());
+        named.map(|(id, at, is_default)| NamedPolicy { id: id.as_str().into(), at, is_default }).collect()
     }
 
     fn policy_rules(&mut self, raw: &raw::ClaimsToPolicies) -> PolicyRules {

@@ -1,14 +1,10 @@
 //! The definitions and policies of a gateway: as they were read, and as they were parsed.
 
-use std::{
-    collections::{HashMap, HashSet},
-    io,
-    path::Path,
-    sync::Arc,
-};
+use std::{io, path::Path, sync::Arc};
 
 use tokio::runtime::Builder;
 
+use super::rights;
 use crate::{
     access::Together,
     api_keys::ApiKeys,
@@ -16,7 +12,7 @@ use crate::{
     definition::{self, Definition, Fetching, JwtScheme, Templates},
     document::{Document, Finding, Findings, Severity, read_all},
     jwks::FetchOptions,
-    policy::{self, Policy, PolicySet},
+    policy::{self, PolicySet},
     redis::{Passwords, Redis, Servers},
     refusal::Profile,
     secrets::{Secret, Values, is_like_reference},
@@ -113,10 +109,10 @@ impl Documents {
         findings.append(of_definitions);
         findings.append(of_policies);
         if has_all_policies {
-            self.warn_about_lost_policies(&definitions, &policies, findings);
+            rights::warn_about_selected(&self.definitions, &definitions, &policies, findings);
         }
         if has_all_apis {
-            warn_about_lost_apis(&definitions, &policies, findings);
+            rights::warn_about_lost_apis(&self.policies, &definitions, &policies, findings);
             if definitions.is_empty() {
                 let message = "there are no definitions here (.yaml, .yml or .json), so every request is answered with 404";
                 findings.push(warning(&config.definitions, message.into()));
@@ -124,49 +120,6 @@ impl Documents {
         }
         warn_about_client_keys(&definitions, findings);
         (!findings.has_errors()).then_some(Parsed { definitions, policies, admin_secret, redis_passwords })
-    }
-
-    /// Tells of policies that an API selects and that lead nowhere: callers who depend on them get no rights.
-    fn warn_about_lost_policies(
-        &self,
-        definitions: &[Definition],
-        policies: &PolicySet,
-        findings: &mut Findings,
-    ) {
-        let documents: HashMap<&Path, &Document> =
-            self.definitions.iter().map(|document| (document.path(), document)).collect();
-        for definition in definitions {
-            let Some(document) = documents.get(&*definition.file) else { continue };
-            let grants = |policy: &Policy| policy.rights.iter().any(|(api, _)| *api == definition.id);
-            for jwt in definition.jwt_schemes() {
-                let org_id = &*jwt.selection.org_id;
-                let named = || jwt.named_policies.iter();
-                let nothing_grants =
-                    !named().filter_map(|(id, _)| policies.get(org_id, id)).any(|policy| grants(policy));
-                for (id, at) in named() {
-                    let why = match policies.get(org_id, id) {
-                        None => unknown(policies.organisations(id).next(), org_id),
-                        Some(policy) if !policy.active => "is not active".into(),
-                        Some(_) if nothing_grants => "does not grant it, and neither does another one".into(),
-                        Some(_) => continue,
-                    };
-                    let message = format!(
-                        "the policy {id}, which this API selects, {why}; callers who depend on it get 403"
-                    );
-                    findings.warning(document, at, message);
-                }
-            }
-        }
-    }
-}
-
-/// Why an API of this organisation has no policy with an id that a policy of another one may have.
-fn unknown(elsewhere: Option<&str>, org_id: &str) -> String {
-    match (elsewhere, org_id) {
-        (None, _) => "does not exist".into(),
-        (Some(""), own) => format!("has no organisation (org_id), and the API is of {own}"),
-        (Some(other), "") => format!("is of the organisation {other}, and the API has none (orgId)"),
-        (Some(other), own) => format!("is of the organisation {other}, and the API of {own}"),
     }
 }
 
@@ -205,17 +158,6 @@ fn secret(field: &str, written: &Secret, values: &Values, findings: &mut Finding
         Err(reason) => findings.push(Finding::of_file(field, reason.to_string())),
     }
     None
-}
-
-/// Tells of APIs that a policy grants and that do not exist.
-fn warn_about_lost_apis(definitions: &[Definition], policies: &PolicySet, findings: &mut Findings) {
-    let known: HashSet<&str> = definitions.iter().map(|definition| &*definition.id).collect();
-    for policy in policies.iter() {
-        for (api, _) in policy.rights.iter().filter(|(api, _)| !known.contains(&**api)) {
-            let message = format!("the policy {} grants the API {api}, which does not exist", policy.id);
-            findings.push(warning(&policy.file, message));
-        }
-    }
 }
 
 /// Keys that tokens name, where whoever knows them gets in.

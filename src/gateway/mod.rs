@@ -16,6 +16,7 @@ mod outgoing;
 mod question;
 mod redis_figures;
 mod references;
+mod rights;
 mod router;
 mod target;
 mod worker;

@@ -1,6 +1,6 @@
 //! Policy documents: a folder of them, or one file. JSON as Tyk writes it, and the same in YAML.
 //!
-//! A document is one policy with its `id`, or an object of policies by id.
+//! A document is one policy with its `id`, a list of such, or an object of policies by id.
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -62,20 +62,33 @@ impl Loader {
                     self.policy(document, &top.member(&id), policy, Some(&id));
                 }
             }
+            Value::Array(list) => {
+                for (n, policy) in list.into_iter().enumerate() {
+                    self.policy(document, &top.element(n), policy, None);
+                }
+            }
             _ => self.findings.error(
                 document,
                 &top,
-                "a policy document is one policy object, or an object of policies by id",
+                "a policy document is one policy object, a list of them, or an object of policies by id",
             ),
         }
     }
 
     fn policy(&mut self, document: &Document, at: &FieldPath, mut value: Value, key: Option<&str>) {
         POLICY.check(document, at, &mut value, &mut self.findings);
+        if !value.is_object() {
+            return;
+        }
         // The table took out what the mirror cannot read.
         let raw: RawPolicy = serde_json::from_value(value).unwrap_or_default();
         let mut reader = Reader { document, at, findings: &mut self.findings };
+        let is_only_a_limit = raw.partitions.are_limits_alone();
         let Some(policy) = reader.policy(raw, key) else { return };
+        if policy.limits.apis.is_empty() && !is_only_a_limit {
+            let message = "without access rights it grants nothing, and a caller without another policy gets 403; name APIs, or write in partitions which limits it is for";
+            self.findings.warning(document, &at.member("access_rights"), message);
+        }
         let name = (policy.org_id.clone(), Arc::clone(&policy.id));
         if let Some(earlier) = self.origins.insert(name, document.path().to_owned()) {
             let message = format!(
@@ -121,6 +134,7 @@ impl Reader<'_> {
             let at = self.at.member("access_rights").member(&api);
             let raw: RawRight = serde_json::from_value(right).unwrap_or_default();
             let api: Arc<str> = api.into();
+            self.warn_about_versions(&at, &raw.versions);
             limits.apis.push(self.api_entry(&at, &api, &raw, &parts));
             if parts.acl {
                 let right = self.right(&at, &raw, &api);
@@ -134,6 +148,7 @@ impl Reader<'_> {
         }
         Some(Policy {
             file: self.document.path().to_owned(),
+            at: self.at.clone(),
             id,
             org_id: raw.org_id.into(),
             active,
@@ -142,6 +157,16 @@ impl Reader<'_> {
             meta_data: raw.meta_data,
             limits,
         })
+    }
+
+    /// Tells of versions that somebody may expect to be told apart.
+    fn warn_about_versions(&mut self, at: &FieldPath, versions: &[String]) {
+        for (n, name) in versions.iter().enumerate() {
+            if !matches!(name.as_str(), "" | "Default") {
+                let message = "versions of an API are APIs of their own, each with rights of its own; grant the id of that API, for this name is not looked at";
+                self.findings.warning(self.document, &at.member("versions").element(n), message);
+            }
+        }
     }
 
     fn id(&mut self, id: Option<String>, key: Option<&str>) -> Option<Arc<str>> {
@@ -403,12 +428,51 @@ mod tests {
 
     #[test]
     fn policies_by_id() {
-        let (set, findings) = load_files(&[("p.json", r#"{"a":{"access_rights":{}},"b":{"id":"c"}}"#)]);
+        let (set, findings) = load_files(&[(
+            "p.json",
+            r#"{"a":{"access_rights":{"x":{}}},"b":{"id":"c","access_rights":{"x":{}}}}"#,
+        )]);
         assert!(set.get("", "a").is_some() && set.get("", "b").is_some());
         assert_eq!(
             findings,
             ["warning: p.json:1: b.id: the policy is called b by its key and c here; the key counts"]
         );
+    }
+
+    #[test]
+    fn a_list_of_policies() {
+        let (set, findings) = load_files(&[
+            ("p.json", r#"[{"id":"a","access_rights":{"x":{}}},{"id":"b","access_rights":{"x":{}}},7]"#),
+            ("q.yaml", "- id: c\n  access_rights: {x: {}}\n- id: a\n  access_rights: {x: {}}\n"),
+        ]);
+        assert!(["a", "b", "c"].iter().all(|id| set.get("", id).is_some()));
+        assert_eq!(
+            findings,
+            [
+                "error: p.json:1: [2]: an object is expected here, not a number",
+                "error: q.yaml:3: [1].id: a policy with the id a is in p.json as well; remove one, or give it another id"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_grants_nothing_or_less_than_it_seems() {
+        let warnings = |fields: &str| load_files(&[("p.json", &format!(r#"{{"id":"a",{fields}}}"#))]).1;
+        for (fields, expected) in [
+            (r#""access_rights":{}"#, "access_rights: without access rights it grants nothing"),
+            (r#""partitions":{"acl":true,"quota":true}"#, "access_rights: without access rights"),
+            (
+                r#""access_rights":{"x":{"versions":["Default","v2"]}}"#,
+                "access_rights.x.versions[1]: versions of an API are APIs of their own",
+            ),
+        ] {
+            let [warning] = &*warnings(fields) else { panic!("{fields}") };
+            assert!(warning.starts_with(&format!("warning: p.json:1: {expected}")), "{warning}");
+        }
+        for fine in [r#""partitions":{"quota":true}"#, r#""access_rights":{"x":{"versions":["Default",""]}}"#]
+        {
+            assert_eq!(warnings(fine), [""; 0]);
+        }
     }
 
     #[test]
@@ -431,11 +495,17 @@ mod tests {
         let right = r#""access_rights":{"x":{"allowed_urls":[{"url":"/","methods":["GET","GTE"]}],
 "endpoints":[{"path":"/","methods":[{"name":"PSOT","limit":{"rate":1,"per":1}}]}]}}"#;
         for (fields, expected) in [
-            (r#""rate":5"#, vec!["rate: without a positive per"]),
-            (r#""quota_max":5"#, vec!["quota_max: without a positive quota_renewal_rate"]),
-            (r#""quota_max":-5,"quota_renewal_rate":60"#, vec!["quota_max: a number below 0 is no limit"]),
-            (r#""quota_max":-1"#, vec![]),
-            (r#""rate":5,"per":60,"quota_max":5,"quota_renewal_rate":60"#, vec![]),
+            (r#""access_rights":{"x":{}},"rate":5"#, vec!["rate: without a positive per"]),
+            (
+                r#""access_rights":{"x":{}},"quota_max":5"#,
+                vec!["quota_max: without a positive quota_renewal_rate"],
+            ),
+            (
+                r#""access_rights":{"x":{}},"quota_max":-5,"quota_renewal_rate":60"#,
+                vec!["quota_max: a number below 0 is no limit"],
+            ),
+            (r#""access_rights":{"x":{}},"quota_max":-1"#, vec![]),
+            (r#""access_rights":{"x":{}},"rate":5,"per":60,"quota_max":5,"quota_renewal_rate":60"#, vec![]),
             (
                 right,
                 vec![
@@ -460,11 +530,11 @@ mod tests {
                 "1.json",
                 r#"{"id":"a","rate":"x","access_rights":{"x":{"allowed_urls":[{"url":"[","methods":["GET"]}]}}}"#,
             ),
-            ("2.json", r#"{"id":"a"}"#),
+            ("2.json", r#"{"id":"a","access_rights":{"x":{}}}"#),
             ("3.json", r#"{"id":"b b"}"#),
             ("4.json", r#"{"access_rights":{}}"#),
             ("5.json", r#"{"id":"c","partitions":{"per_api":true,"quota":true},"state":"x"}"#),
-            ("6.json", "[]"),
+            ("6.json", "7"),
             (
                 "7.json",
                 r#"{"id":"d","rate":3,"per":60,"access_rights":{"x":{"disable_introspection":true}}}"#,

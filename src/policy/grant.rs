@@ -7,14 +7,17 @@ use serde_json::Value;
 use super::{PolicyLimits, limits};
 use crate::{
     access::{ApiRight, Rights, Together},
+    document::FieldPath,
     limits::{Plan, Quota},
 };
 
 /// A security policy.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// Where it was read.
+    /// The file it was read from.
     pub file: PathBuf,
+    /// Where it is in the file.
+    pub at: FieldPath,
     /// Its id.
     pub id: Arc<str>,
     /// The organisation it belongs to; APIs of others do not see it.

@@ -133,6 +133,7 @@ mod tests {
                 |api: &&str| ApiEntry { api: (*api).into(), limits: None, endpoints: Endpoints::default() };
             Self(Policy {
                 file: "p.json".into(),
+                at: crate::document::FieldPath::top(),
                 id: id.into(),
                 org_id: "org".into(),
                 active: true,

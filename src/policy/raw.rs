@@ -59,7 +59,7 @@ static ACCESS_RIGHT: Section = Section {
     fields: &[
         Field::ignore("api_name"),
         Field::honour("api_id", Shape::Text),
-        Field::ignore("versions"),
+        Field::honour("versions", Shape::Texts),
         Field::honour("allowed_urls", Shape::List(&Shape::Object(&ALLOWED_URL))),
         Field::refuse_content("restricted_types", GRAPHQL),
         Field::refuse_content("allowed_types", GRAPHQL),
@@ -147,10 +147,18 @@ pub(super) struct RawPartitions {
     pub(super) per_api: bool,
 }
 
+impl RawPartitions {
+    /// Whether the policy only limits what others grant.
+    pub(super) const fn are_limits_alone(self) -> bool {
+        (self.quota || self.rate_limit || self.complexity) && !self.acl
+    }
+}
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct RawRight {
     pub(super) api_id: Option<String>,
+    pub(super) versions: Vec<String>,
     pub(super) allowed_urls: Vec<RawUrl>,
     pub(super) limit: Option<RawLimit>,
     pub(super) endpoints: Vec<RawEndpoint>,

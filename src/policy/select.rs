@@ -284,6 +284,7 @@ mod tests {
     fn policy(id: &str, active: bool, apis: &[&str]) -> Policy {
         Policy {
             file: "p.json".into(),
+            at: crate::document::FieldPath::top(),
             id: id.into(),
             org_id: "".into(),
             active,

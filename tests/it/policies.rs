@@ -295,3 +295,59 @@ fn by_rules_about_claims() {
     let orders = Request::get("/a/orders").bearer(&token(json!({})));
     assert_eq!(defaults.send(&orders).status, 200);
 }
+
+#[test]
+fn what_policies_and_definitions_say_against_each_other_is_told() {
+    let upstream = Server::up();
+    let grants = |id: &str, fields: Value| {
+        let mut policy = json!({ "id": id, "access_rights": { "a": {} } });
+        merge(&mut policy, fields);
+        policy
+    };
+    let selection = json!({ "source": "env://SECRET", "signingMethod": "hmac",
+        "defaultPolicies": ["open", "listed"],
+        "scopes": { "scopeToPolicyMapping": [
+            { "scope": "each", "policyId": "each" },
+            { "scope": "any", "policyId": "any" },
+            { "scope": "no", "policyId": "nowhere" },
+        ] } });
+    let listed =
+        json!({ "access_rights": { "a": { "allowed_urls": [{ "url": "/x", "methods": ["GET"] }] } } });
+    let policies = json!([
+        grants("open", json!({ "quota_max": 5, "quota_renewal_rate": 60 })),
+        grants("listed", listed),
+        grants(
+            "each",
+            json!({ "partitions": { "per_api": true }, "quota_max": 5, "quota_renewal_rate": 60 })
+        ),
+        grants("any", json!({ "quota_max": -1 })),
+        grants("lost", json!({ "access_rights": { "gone": {} } })),
+    ]);
+    let at = "securitySchemes.jwt";
+    let setup = Setup::new()
+        .env("SECRET", key(Algorithm::HS256).to_text().unwrap().trim())
+        .api(&api("a", &upstream, scheme(selection)))
+        .file("policies/list.json", &serde_json::to_string_pretty(&policies).unwrap());
+    let narrowing =
+        format!("{at}.defaultPolicies[0]: a caller can have the policies open and listed together");
+    // Only in profile tyk does the one narrow the other.
+    let said = String::from_utf8(setup.check().stdout).unwrap();
+    assert!(!said.contains(&narrowing), "{said}");
+    let output = setup.config(&json!({ "errors": "tyk" })).check();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let at = "securitySchemes.jwt";
+    for expected in [
+        format!(
+            "{at}.defaultPolicies[0]: a caller can have the policies open and listed together: the first"
+        ),
+        format!("{at}.scopes.scopeToPolicyMapping[0].policyId: a caller can have the policies each and any"),
+        format!("{at}.scopes.scopeToPolicyMapping[1].policyId: a caller can have the policies any and each"),
+        format!("{at}.scopes.scopeToPolicyMapping[2].policyId: the policy nowhere, which this API selects"),
+        "[4].access_rights.gone: the policy lost grants the API gone, which does not exist".to_owned(),
+    ] {
+        assert!(said.contains(&expected), "{expected}\n{said}");
+    }
+    assert_eq!(said.matches("a caller can have the policies").count(), 3, "{said}");
+    assert!(said.lines().all(|line| !line.contains("list.json:1:")), "the lines are told: {said}");
+    assert_eq!(output.status.code(), Some(0), "{said}");
+}
