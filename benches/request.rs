@@ -26,7 +26,9 @@ use claimgate::{
         },
         sign::SigningKey,
     },
-    limits::{Allowance, ApiLimits, Asking, Caller, Endpoints, Limiter, Limits, Pass, Plan, Quota, Rate},
+    limits::{
+        Allowance, ApiLimits, Asking, Caller, Counted, Endpoints, Limiter, Limits, Pass, Plan, Quota, Rate,
+    },
 };
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderValue, Method, header::AUTHORIZATION};
@@ -151,7 +153,8 @@ fn plan(rate: f64, quota: i64) -> Plan {
 
 fn ask(limiter: &Limiter, caller: Caller, plan: &Plan, api: &ApiLimits) -> Pass {
     let caller = Some((caller, plan));
-    let asking = Asking { caller, api, method: &Method::GET, paths: ["/api/x", "/x"], ambiguous: false };
+    let (paths, counted) = (["/api/x", "/x"], &Counted::default());
+    let asking = Asking { caller, api, method: &Method::GET, paths, ambiguous: false, counted };
     limiter.admit(black_box(&asking), Instant::now).unwrap()
 }
 

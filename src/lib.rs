@@ -21,8 +21,8 @@
 //!  telemetry  one line in the access log
 //! ```
 //!
-//! To follow it in the code: `server/serve.rs`, `gateway/worker.rs`, `gateway/admission.rs`, `auth/authentication.rs`,
-//! `auth/authenticator.rs`, `jwt/token.rs`, `jwt/rules.rs`, `policy/select.rs`, `access/mod.rs`,
+//! To follow it in the code: `server/serve.rs`, `gateway/worker.rs`, `gateway/journey.rs`, `gateway/admission.rs`,
+//! `auth/authentication.rs`, `auth/authenticator.rs`, `jwt/token.rs`, `jwt/rules.rs`, `policy/select.rs`, `access/mod.rs`,
 //! `limits/limiter.rs`, `proxy/send.rs`. Who asks why a request is refused has it decided once more by the
 //! same code, before an observer: [`explain`]. What is answered when any step says no stands in one table,
 //! `refusal/table.rs`.
@@ -86,6 +86,7 @@ pub mod refusal;
 pub mod redis;
 pub mod secrets;
 pub mod document;
+pub mod api_address;
 mod fetch;
 mod lenient_base64;
 mod lookalikes;

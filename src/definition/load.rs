@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc};
 use serde_json::Value;
 
 use super::{
-    Definition, Fetching, Templates, context::Context, fields::OPENAPI, raw::OpenApi, source::KeyCache,
+    Definition, Fetching, State, Templates, context::Context, fields::OPENAPI, raw::OpenApi, source::KeyCache,
 };
 use crate::{
     document::{Document, FieldPath, Finding, Findings},
@@ -106,7 +106,7 @@ impl<'l> Loader<'l> {
             findings.error(document, &tyk.members(&["info", "id"]), message);
             return false;
         }
-        if !definition.served {
+        if definition.state != State::Public {
             return true;
         }
         let place = (definition.domain.clone(), definition.listen_path.value.clone());

@@ -35,6 +35,7 @@ mod upstream;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
+    api_address::{ApiName, ApiUpstream},
     auth::{Place, Security},
     document::FieldPath,
     jwks::{Binding, FetchOptions, RemoteSource},
@@ -61,14 +62,16 @@ pub struct Definition {
     pub id: Arc<str>,
     /// What people call it.
     pub name: String,
-    /// Whether requests reach it: it is active, and not internal.
-    pub served: bool,
+    /// Who reaches it.
+    pub state: State,
     /// The host it answers on; every host, if it has none.
     pub domain: Option<String>,
     /// The path it answers on.
     pub listen_path: ListenPath,
     /// Where its requests go.
-    pub upstreams: Upstreams,
+    pub destination: Destination,
+    /// The other APIs that it leads requests to, each with its place in the document.
+    pub leads_to: Vec<(ApiName, FieldPath)>,
     /// How long that may take, for operations that have a limit of their own.
     pub time_limits: ByPath<Duration>,
     /// Who may come in; nothing for everybody.
@@ -95,6 +98,26 @@ pub struct Definition {
     pub overrides: Overrides,
     /// What limits all callers together.
     pub limits: ApiLimits,
+}
+
+/// Who reaches an API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nobody.
+    Inactive,
+    /// Only other APIs that lead requests to it.
+    Internal,
+    /// Requests from outside as well.
+    Public,
+}
+
+/// Where the requests of an API go.
+#[derive(Debug)]
+pub enum Destination {
+    /// To a server, or to several that take turns.
+    Upstreams(Upstreams),
+    /// To another API of the gateway.
+    Api(ApiUpstream),
 }
 
 /// Where an API listens.
@@ -219,6 +242,12 @@ pub struct NamedPolicy {
 }
 
 impl Definition {
+    /// Whether any request reaches it.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.state != State::Inactive
+    }
+
     /// The JWT schemes that are required.
     pub fn jwt_schemes(&self) -> impl Iterator<Item = &JwtScheme> {
         self.security.iter().flat_map(jwt_schemes)

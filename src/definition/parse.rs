@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Definition, ListenPath,
+    Definition, Destination, ListenPath, State,
     claim_headers::ClaimHeadersParser,
     context::Context,
     limits,
@@ -15,6 +15,7 @@ use super::{
     transform, upstream,
 };
 use crate::{
+    api_address::{ApiName, ApiUpstream},
     document::FieldPath,
     middleware::{CorsPolicy, ResourceMetadata},
     refusal::Overrides,
@@ -32,7 +33,8 @@ impl Context<'_> {
         let id = self.id(&at, &tyk.info);
         let listen_path = self.listen_path(&at, &tyk.server.listen_path);
         let domain = self.domain(&at, &tyk.server.custom_domain);
-        let upstreams = upstream::upstreams(&mut self, &at.member("upstream"), &tyk.upstream);
+        let destination = upstream::destination(&mut self, &at.member("upstream"), &tyk.upstream);
+        let leads_to = addressed(&at, destination.as_ref());
         let authentication = &tyk.server.authentication;
         let admission = SecurityParser {
             context: &mut self,
@@ -94,10 +96,11 @@ impl Context<'_> {
             file: self.document.path().to_owned(),
             id: id?,
             name: tyk.info.name,
-            served: tyk.info.state.active.unwrap_or(true) && !tyk.info.state.internal,
+            state: state(&tyk.info.state),
             domain,
             listen_path: listen_path?,
-            upstreams: upstreams?,
+            destination: destination?,
+            leads_to,
             time_limits,
             security: admission.security,
             strip_authorization_data: authentication.strip_authorization_data,
@@ -182,6 +185,20 @@ impl Context<'_> {
         }
         Some(domain.name.trim_end_matches('.').to_ascii_lowercase())
     }
+}
+
+fn state(state: &raw::State) -> State {
+    match (state.active.unwrap_or(true), state.internal) {
+        (false, _) => State::Inactive,
+        (true, true) => State::Internal,
+        (true, false) => State::Public,
+    }
+}
+
+/// The API that requests go to instead of an upstream.
+fn addressed(at: &FieldPath, destination: Option<&Destination>) -> Vec<(ApiName, FieldPath)> {
+    let Some(Destination::Api(ApiUpstream { address, .. })) = destination else { return Vec::new() };
+    address.api.name().map(|name| (name.clone(), at.members(&["upstream", "url"]))).into_iter().collect()
 }
 
 /// The scopes that are listed come before those that are derived from the document.

@@ -4,15 +4,37 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{context::Context, operations, raw};
+use super::{Destination, context::Context, operations, raw};
 use crate::{
+    api_address::{ApiUpstream, is_api_address},
     document::FieldPath,
     middleware::ByPath,
     proxy::{Upstream, Upstreams},
 };
 
 /// Reads the block `upstream`, which stands at `at`; nothing if requests could not go anywhere.
-pub(super) fn upstreams(context: &mut Context<'_>, at: &FieldPath, raw: &raw::Upstream) -> Option<Upstreams> {
+pub(super) fn destination(
+    context: &mut Context<'_>,
+    at: &FieldPath,
+    raw: &raw::Upstream,
+) -> Option<Destination> {
+    if !is_api_address(&raw.url) {
+        return upstreams(context, at, raw).map(Destination::Upstreams);
+    }
+    if raw.load_balancing.enabled && !raw.load_balancing.targets.is_empty() {
+        let message = "requests go to another API (upstream.url), so nothing takes turns; remove this, or write the URL of a server there";
+        context.error(&at.member("loadBalancing"), message);
+    }
+    match ApiUpstream::parse(&raw.url) {
+        Ok(api) => Some(Destination::Api(api)),
+        Err(reason) => {
+            context.error(&at.member("url"), reason.to_string());
+            None
+        }
+    }
+}
+
+fn upstreams(context: &mut Context<'_>, at: &FieldPath, raw: &raw::Upstream) -> Option<Upstreams> {
     let only = upstream(context, &at.member("url"), &raw.url, raw);
     let balancing = &raw.load_balancing;
     if !balancing.enabled {

@@ -17,7 +17,7 @@ use crate::{
     access::Wanted,
     auth::Authentication,
     explain::Observer,
-    limits::{Asking, Pass},
+    limits::{Asking, Counted, Pass},
     middleware::{NeedsToken, Operation, ResourceMetadata, Verdict},
     refusal::{Asked, Manner, Profile, Reason, Refusal},
     session::Session,
@@ -108,7 +108,7 @@ pub(super) struct Forward<'r> {
 }
 
 impl<'r> Admission<'r> {
-    pub(super) fn new(found: &'r Found<'r>, profile: Profile) -> Self {
+    pub(super) fn new(found: &'r Found<'_>, profile: Profile) -> Self {
         Self { api: found.api, profile, target: &found.target, taken: found.taken }
     }
 
@@ -137,11 +137,13 @@ impl<'r> Admission<'r> {
         verdict
     }
 
-    /// Everything else. A request that passes is counted, unless somebody only wants to see it pass.
+    /// Everything else. A request that passes is counted, but for what it was `counted` for already, and
+    /// unless somebody only wants to see it pass.
     pub(super) async fn run(
         &self,
         method: &Method,
         headers: &HeaderMap,
+        counted: &Counted,
         gate: &Gate,
         observer: impl Observer,
     ) -> Result<Admitted<'r>, Refusal> {
@@ -163,7 +165,7 @@ impl<'r> Admission<'r> {
             }
             None => None,
         };
-        let pass = self.limit(method, session.as_ref(), gate, observer).await?;
+        let pass = self.limit(&self.asking(method, session.as_ref(), counted), gate, observer).await?;
         match operation.and_then(|operation| operation.mock.as_ref()) {
             Some(mock) => {
                 observer.note(explained::mock);
@@ -191,7 +193,7 @@ impl<'r> Admission<'r> {
         let needs = self.api.needs_token(operation, method, below);
         let is_due = match needs {
             NeedsToken::Always => true,
-            NeedsToken::IfThereIsOne => authentication.has_credential(headers, self.target.query),
+            NeedsToken::IfThereIsOne => authentication.has_credential(headers, self.target.query()),
             NeedsToken::Never => false,
         };
         observer.note(|| explained::demand(needs, is_due));
@@ -205,7 +207,7 @@ impl<'r> Admission<'r> {
         headers: &HeaderMap,
         observer: O,
     ) -> Result<Session, Refusal> {
-        let session = authentication.decide(headers, self.target.query, observer).await?;
+        let session = authentication.decide(headers, self.target.query(), observer).await?;
         session.warnings().iter().for_each(|check| observer.warned(check));
         observer.note(|| explained::api_right(&self.api.id, &session));
         Ok(session)
@@ -235,25 +237,36 @@ impl<'r> Admission<'r> {
     /// Counts the request, once everything else has let it through; it may be held for a while.
     async fn limit<O: Observer>(
         &self,
-        method: &Method,
-        session: Option<&Session>,
+        asking: &Asking<'_>,
         gate: &Gate,
         observer: O,
     ) -> Result<Pass, Refusal> {
-        let below = self.target.path_below(self.taken);
-        let caller = session.and_then(|session| Some((session.caller(), session.plan(&self.api.id)?)));
-        let asking = Asking {
-            caller,
-            api: &self.api.limits,
-            method,
-            paths: [&self.target.path, below],
-            ambiguous: self.target.ambiguous,
-        };
         if O::WATCHES {
-            let seen = gate.look(&asking);
+            let seen = gate.look(asking);
             observer.note(|| explained::limits(&seen));
             return seen;
         }
-        gate.admit(&asking).await
+        gate.admit(asking).await
+    }
+    /// Takes down what the request was counted for.
+    pub(super) fn count(&self, method: &Method, session: Option<&Session>, counted: &mut Counted) {
+        counted.add(&self.asking(method, session, &Counted::default()));
+    }
+
+    fn asking<'a>(
+        &'a self,
+        method: &'a Method,
+        session: Option<&'a Session>,
+        counted: &'a Counted,
+    ) -> Asking<'a> {
+        let caller = session.and_then(|session| Some((session.caller(), session.plan(&self.api.id)?)));
+        Asking {
+            caller,
+            api: &self.api.limits,
+            method,
+            paths: [&self.target.path, self.target.path_below(self.taken)],
+            ambiguous: self.target.ambiguous,
+            counted,
+        }
     }
 }

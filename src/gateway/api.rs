@@ -11,7 +11,7 @@ use crate::{
         Authentication, Authenticator, Grants, KeyAuthenticator, Keys, Method, Places, Security,
         StoredSecrets, VerifiedTokens,
     },
-    definition::{Definition, JwtScheme, KeySource, ListenPath, SchemeKeys, SecurityScheme},
+    definition::{Definition, Destination, JwtScheme, KeySource, ListenPath, SchemeKeys, SecurityScheme},
     jwks::{Endpoint, KeySources, Registry, Source},
     jwt::Reading,
     limits::ApiLimits,
@@ -19,7 +19,6 @@ use crate::{
         ByPath, ClaimHeaders, Cors, HeaderRules, NeedsToken, Operation, Operations, ResourceMetadata,
     },
     policy::PolicySet,
-    proxy::Upstreams,
     refusal::{Overrides, Profile, Reason, Refusal},
     session::{ScopeCheck, Session},
 };
@@ -52,7 +51,7 @@ pub(super) struct Api {
     pub(super) overrides: Overrides,
     /// What limits all its callers.
     pub(super) limits: ApiLimits,
-    pub(super) upstreams: Upstreams,
+    pub(super) destination: Destination,
     /// How long operations may take that have a limit of their own.
     pub(super) time_limits: ByPath<Duration>,
 }
@@ -105,7 +104,7 @@ impl Api {
             operations: definition.operations,
             overrides: definition.overrides.followed_by(context.overrides),
             limits: definition.limits,
-            upstreams: definition.upstreams,
+            destination: definition.destination,
             time_limits: definition.time_limits,
         }
     }

@@ -7,14 +7,16 @@ use http::Response;
 
 use super::{
     api::{Api, Context},
+    directory::Directory,
     documents::Parsed,
     router::Router,
 };
 use crate::{
+    api_address::ApiName,
     api_keys::ApiKeys,
     auth::{Authentication, VerifiedTokens},
     config::Config,
-    definition::{Definition, KeySource},
+    definition::{Definition, KeySource, State},
     jwks::{Endpoint, Registry, Source},
     middleware::ResourceMetadata,
     refusal::{Asked, Manner, Overrides, Profile, Reason, Refusal, Space},
@@ -26,6 +28,7 @@ use crate::{
 pub struct Snapshot {
     pub(super) router: Router<Route>,
     apis: Vec<Arc<Api>>,
+    directory: Directory,
     pub(super) profile: Profile,
     /// What errors look like where no API answers. In Tyk rules do not reach so far.
     pub(super) overrides: Overrides,
@@ -70,32 +73,44 @@ impl Snapshot {
             overrides: &config.error_overrides,
             lives: &lives,
         };
-        let mut router = Router::default();
-        let mut apis = Vec::with_capacity(parsed.definitions.len());
-        for mut definition in parsed.definitions.into_iter().filter(|definition| definition.served) {
-            let domain = definition.domain.take();
+        let definitions: Vec<_> = parsed.definitions.into_iter().filter(Definition::is_active).collect();
+        let directory = Directory::new(definitions.iter().map(|d| (&d.id, &*d.name)));
+        let mut apis = Vec::with_capacity(definitions.len());
+        let mut public = Vec::with_capacity(definitions.len());
+        for mut definition in definitions {
+            let (state, domain) = (definition.state, definition.domain.take());
             let api = Arc::new(Api::new(definition, &context));
-            apis.push((domain, api));
+            if state == State::Public {
+                public.push((domain, Arc::clone(&api)));
+            }
+            apis.push(api);
         }
-        // First, so that an API that listens there counts.
-        for (domain, api) in apis.iter().filter(|(_, api)| api.metadata.is_some()) {
-            let path = ResourceMetadata::root_path(&api.listen_path.value);
-            router.insert(domain.as_deref(), &path, Route::Metadata(Arc::clone(api)));
-        }
-        for (domain, api) in &apis {
-            router.insert(domain.as_deref(), &api.listen_path.value, Route::Api(Arc::clone(api)));
-        }
-        let apis = apis.into_iter().map(|(_, api)| api).collect();
         let overrides = match config.errors {
             Profile::Rfc => config.error_overrides.clone(),
             Profile::Tyk => Overrides::default(),
         };
-        Self { router, apis, profile: config.errors, overrides, admin_secret: parsed.admin_secret }
+        Self {
+            router: router(&public),
+            apis,
+            directory,
+            profile: config.errors,
+            overrides,
+            admin_secret: parsed.admin_secret,
+        }
     }
 
     /// The API with this id.
     pub(super) fn api(&self, id: &str) -> Option<&Api> {
-        self.apis.iter().find(|api| *api.id == *id).map(AsRef::as_ref)
+        self.at(self.directory.by_id(id)?)
+    }
+
+    /// The API that is referred to so.
+    pub(super) fn find(&self, name: &ApiName) -> Option<&Api> {
+        self.at(self.directory.find(name)?)
+    }
+
+    fn at(&self, place: usize) -> Option<&Api> {
+        self.apis.get(place).map(AsRef::as_ref)
     }
 
     /// The ids of the APIs.
@@ -124,7 +139,7 @@ impl Snapshot {
     /// The sources of the keys of one API, or of all, each with the APIs that use it; nothing if
     /// there is no such API.
     pub(super) fn key_sources(&self, api: Option<&str>) -> Option<Vec<KeySourceInUse>> {
-        if api.is_some_and(|api| !self.apis.iter().any(|own| *own.id == *api)) {
+        if api.is_some_and(|api| self.api(api).is_none()) {
             return None;
         }
         let uses = |api: &Api, source: &Arc<Source>| {
@@ -157,10 +172,23 @@ impl Snapshot {
     }
 }
 
+fn router(apis: &[(Option<String>, Arc<Api>)]) -> Router<Route> {
+    let mut router = Router::default();
+    // First, so that an API that listens there counts.
+    for (domain, api) in apis.iter().filter(|(_, api)| api.metadata.is_some()) {
+        let path = ResourceMetadata::root_path(&api.listen_path.value);
+        router.insert(domain.as_deref(), &path, Route::Metadata(Arc::clone(api)));
+    }
+    for (domain, api) in apis {
+        router.insert(domain.as_deref(), &api.listen_path.value, Route::Api(Arc::clone(api)));
+    }
+    router
+}
+
 /// The shortest time to live that an API wants, by what tells key sets apart.
 fn times_to_live(definitions: &[Definition]) -> HashMap<Endpoint, Duration> {
     let mut lives = HashMap::new();
-    for jwt in definitions.iter().filter(|d| d.served).flat_map(Definition::jwt_schemes) {
+    for jwt in definitions.iter().filter(|d| d.is_active()).flat_map(Definition::jwt_schemes) {
         for (source, _) in jwt.keys.sources() {
             if let KeySource::Remote(remote) = source {
                 let life = lives.entry(remote.endpoint().clone()).or_insert_with(|| remote.time_to_live());

@@ -4,12 +4,12 @@ use std::{io, path::Path, sync::Arc};
 
 use tokio::runtime::Builder;
 
-use super::rights;
+use super::{directory, rights};
 use crate::{
     access::Together,
     api_keys::ApiKeys,
     config::Config,
-    definition::{self, Definition, Fetching, JwtScheme, Templates},
+    definition::{self, Definition, Fetching, JwtScheme, State, Templates},
     document::{Document, Finding, Findings, Severity, read_all},
     jwks::FetchOptions,
     policy::{self, PolicySet},
@@ -64,7 +64,7 @@ pub fn check(config: &Config, findings: &mut Findings) -> io::Result<()> {
 impl Parsed {
     /// Whether there is an API that requests reach.
     pub(super) fn serves_any(&self) -> bool {
-        self.definitions.iter().any(|definition| definition.served)
+        self.definitions.iter().any(|definition| definition.state == State::Public)
     }
 }
 
@@ -112,6 +112,7 @@ impl Documents {
             rights::warn_about_selected(&self.definitions, &definitions, &policies, findings);
         }
         if has_all_apis {
+            directory::warn_about_lost_ways(&self.definitions, &definitions, findings);
             rights::warn_about_lost_apis(&self.policies, &definitions, &policies, findings);
             if definitions.is_empty() {
                 let message = "there are no definitions here (.yaml, .yml or .json), so every request is answered with 404";
@@ -162,12 +163,12 @@ fn secret(field: &str, written: &Secret, values: &Values, findings: &mut Finding
 
 /// Keys that tokens name, where whoever knows them gets in.
 fn warn_about_client_keys(definitions: &[Definition], findings: &mut Findings) {
-    for definition in definitions.iter().filter(|definition| definition.served) {
+    for definition in definitions.iter().filter(|definition| definition.is_active()) {
         let of_clients =
             |jwt: &&JwtScheme| jwt.selection.client_claim.is_some() && jwt.selection.base_claims.is_empty();
         let Some(jwt) = definition.jwt_schemes().find(of_clients) else { continue };
         let accepts = |other: &&Definition| {
-            other.served && other.api_key_schemes().any(|scheme| scheme.org_id == jwt.selection.org_id)
+            other.is_active() && other.api_key_schemes().any(|scheme| scheme.org_id == jwt.selection.org_id)
         };
         if let Some(other) = definitions.iter().find(accepts) {
             let message = format!(

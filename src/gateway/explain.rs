@@ -15,17 +15,18 @@ use http::{
 use serde_json::{Value, json};
 
 use super::{
-    admission::{self, Admission, Admitted, Elsewhere, Forward, Found},
+    admission::{self, Admission, Elsewhere, Found},
     compile::Snapshot,
     explained,
+    journey::{Guide, Journey, Turn},
     limit::Gate,
-    outgoing::{Origin, Outgoing},
+    outgoing::Origin,
     question::{About, Question, QuestionError},
     target::Target,
 };
 use crate::{
     explain::{Observer as _, Recorder, Step},
-    middleware::{ResourceMetadata, Verdict},
+    middleware::ResourceMetadata,
     proxy::TrustedProxies,
     refusal::{Asked, Reason, Refusal},
 };
@@ -93,7 +94,14 @@ impl Scene<'_> {
         let query = authentication.and_then(|demand| demand.put(token, &mut headers, None));
         let raw = &*api.listen_path.value;
         let (host_name, query) = (String::new(), query.as_deref());
-        let target = Target { host: None, host_name, raw, path: raw.into(), query, ambiguous: false };
+        let target = Target {
+            host: None,
+            host_name,
+            raw: raw.into(),
+            path: raw.into(),
+            query: query.map(Into::into),
+            ambiguous: false,
+        };
         let found = Found { api, target, taken: raw.len() };
         let admission = Admission::new(&found, snapshot.profile);
         let id = Some(Arc::clone(&api.id));
@@ -136,38 +144,51 @@ impl Scene<'_> {
                 return Ok((None, End::Refused(reason, snapshot.refuse(reason, asked))));
             }
         };
-        let admission = Admission::new(&found, snapshot.profile);
-        let is_https = ResourceMetadata::is_https(&parts.headers);
-        let end = match self.admit(admission, parts, recorder).await {
-            Ok(None) => End::Passes,
-            Ok(Some(answer)) => End::Answered(answer),
-            Err(refusal) => End::Refused(refusal.reason(), admission.refuse(&refusal, asked, is_https)),
+        let guide = Guide {
+            snapshot,
+            gate: &self.gate,
+            from: HERE,
+            trusted_proxies: self.trusted_proxies,
+            has_body: has_body(&parts),
         };
-        Ok((Some(Arc::clone(&found.api.id)), end))
+        Ok(Self::follow(&guide, found, parts, asked, recorder).await)
     }
 
-    /// Everything that is decided about a request for an API. Gives its answer, if it has one here.
-    async fn admit(
-        &self,
-        admission: Admission<'_>,
+    /// Follows a request from API to API.
+    async fn follow<'s>(
+        guide: &Guide<'s>,
+        mut found: Found<'s>,
         mut parts: Parts,
+        asked: Asked,
         recorder: &Recorder,
-    ) -> Result<Option<Response<Bytes>>, Refusal> {
-        let forward = match admission.preflight(&parts.method, &parts.headers, has_body(&parts), recorder) {
-            Verdict::Answer(response) => return Ok(Some(response)),
-            Verdict::PassThrough => Forward::default(),
-            Verdict::GoOn => {
-                match admission.run(&parts.method, &parts.headers, &self.gate, recorder).await? {
-                    Admitted::Answer(response) => return Ok(Some(response)),
-                    Admitted::Forward(forward) => forward,
+    ) -> (Option<Arc<str>>, End) {
+        let mut journey = Journey::default();
+        loop {
+            let is_https = ResourceMetadata::is_https(&parts.headers);
+            let result = match guide.turn(&found, &mut parts, &mut journey, recorder).await {
+                Ok(Turn::Api(next)) => {
+                    found = next;
+                    continue;
                 }
-            }
-        };
-        let outgoing = Outgoing { admission, from: HERE, trusted_proxies: self.trusted_proxies };
-        let pick = admission.api.upstreams.next_turn();
-        let prepared = outgoing.prepare(&mut parts, pick, forward.session.as_ref(), forward.operation);
-        recorder.note(|| explained::forwarded(&prepared));
-        prepared.map(|_| None)
+                Ok(Turn::Preflight(answer) | Turn::Answer(answer)) => Ok(Some(answer)),
+                Ok(Turn::Upstream(outgoing, forward, upstreams)) => {
+                    let pick = upstreams.next_turn();
+                    let prepared = outgoing.prepare(&mut parts, pick, &forward, &mut journey);
+                    recorder.note(|| explained::forwarded(&prepared));
+                    prepared.map(|_| None)
+                }
+                Err(refusal) => Err(refusal),
+            };
+            let end = match result {
+                Ok(None) => End::Passes,
+                Ok(Some(answer)) => End::Answered(answer),
+                Err(refusal) => {
+                    let admission = Admission::new(&found, guide.snapshot.profile);
+                    End::Refused(refusal.reason(), admission.refuse(&refusal, asked, is_https))
+                }
+            };
+            return (Some(Arc::clone(&found.api.id)), end);
+        }
     }
 
     /// Puts a token where the API of a request looks for one, instead of what is there.
@@ -178,8 +199,8 @@ impl Scene<'_> {
         };
         let Some(authentication) = &found.api.authentication else { return };
         authentication.strip_headers(&mut parts.headers);
-        let query = found.target.query.and_then(|query| authentication.strip_query(query));
-        let query = query.as_deref().or(found.target.query);
+        let query = found.target.query().and_then(|query| authentication.strip_query(query));
+        let query = query.as_deref().or_else(|| found.target.query());
         if let Some(query) =
             authentication.put(token, &mut parts.headers, query).or_else(|| query.map(Into::into))
         {

@@ -1,6 +1,7 @@
 //! The steps of an admission in words, for [`explain`](crate::explain).
 
 use super::{
+    admission::Found,
     compile::Route,
     target::{BadTarget, Target},
 };
@@ -151,6 +152,16 @@ pub(super) fn limits(seen: &Result<Pass, Refusal>) -> Step {
 pub(super) fn mock() -> Step {
     Step::new("mock", Outcome::Passed, "the operation is answered here, as it is mocked")
 }
+
+/// Which API the request goes on at.
+pub(super) fn led_on(next: &Result<Found<'_>, Refusal>) -> Step {
+    let (outcome, found) = match next {
+        Ok(next) => (Outcome::Passed, format!("{}, with {}", next.api.id, next.target.raw)),
+        Err(refusal) => (Outcome::Failed(refusal.reason()), format!("none: {}", refusal.reason().code())),
+    };
+    Step::new("api", outcome, found).expecting("another API, to which this one leads")
+}
+
 /// What the upstream would get.
 pub(super) fn forwarded<T>(prepared: &Result<T, Refusal>) -> Step {
     let reason = prepared.as_ref().err().map(Refusal::reason);

@@ -1,15 +1,17 @@
 //! The gateway: definitions and policies compiled into a [`Snapshot`], served by workers.
 //!
 //! This is the composition root, and the only place where the order of the steps of a request is
-//! visible: see `Worker::serve` and `Admission::run`.
+//! visible: see `Worker::serve`, `Guide::turn` and `Admission::run`.
 
 mod admission;
 mod api;
 mod compile;
 mod control;
+mod directory;
 mod documents;
 mod explain;
 mod explained;
+mod journey;
 mod key_figures;
 mod limit;
 mod outgoing;

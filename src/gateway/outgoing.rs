@@ -4,8 +4,13 @@ use std::{borrow::Cow, net::IpAddr, time::Duration};
 
 use http::{HeaderMap, Version, request::Parts};
 
-use super::admission::Admission;
+use super::{
+    admission::{Admission, Forward},
+    api::Api,
+    journey::{Journey, Lead},
+};
 use crate::{
+    auth::Authentication,
     lookalikes,
     middleware::{Facts, HeaderRules, NotForwardable, Operation, Rendered},
     proxy::{AskedFor, Forwarding, Pick, TrustedProxies},
@@ -60,73 +65,142 @@ impl<'o> Outgoing<'o> {
     pub(super) fn prepare(
         &self,
         parts: &mut Parts,
-        mut pick: Pick<'o>,
-        session: Option<&Session>,
-        operation: Option<&'o Operation>,
+        mut pick: Pick<'_>,
+        forward: &Forward<'o>,
+        journey: &mut Journey<'_>,
     ) -> Result<Prepared<'o>, Refusal> {
-        let api = self.admission.api;
-        let below = self.admission.target.path_below(self.admission.taken);
-        let limit = api.time_limits.find(&parts.method, below).copied();
-        let asked_headers = if api.reads_headers { parts.headers.clone() } else { HeaderMap::new() };
-        let facts = Facts {
-            session,
-            path: &self.admission.target.path,
-            client: self.from.client,
-            headers: &asked_headers,
-            context: api.context_variables,
-            claims_hide_header: self.admission.profile == Profile::Tyk,
-        };
-        let asked = self.change(parts, &facts, operation)?;
+        let Admission { api, target, taken, .. } = self.admission;
+        let limit = api.time_limits.find(&parts.method, target.path_below(taken)).copied();
+        self.leave_client(&mut parts.headers, journey);
+        if let Some(stripped) = journey.stripped.take() {
+            parts.headers = stripped;
+        }
+        let asked_headers = self.asked_headers(&parts.headers);
+        let facts = self.facts(&asked_headers, forward.session.as_ref());
+        self.strip_credentials(&mut parts.headers);
+        self.change(&mut parts.headers, &facts, forward.operation)?;
+        let query = self.query_without_credentials(journey);
+        let asked = AskedFor { path: self.path_onward()?.into(), query, host: target.host.as_ref() };
         let upstream = pick.next().ok_or(Reason::UpstreamUnreachable)?;
         upstream.aim(&asked, parts).ok_or(Reason::BadRequest)?;
         parts.version = Version::HTTP_11;
         parts.extensions.clear();
         let render = |rules: &'o HeaderRules| rules.render(&facts).map_err(not_forwardable(&facts));
-        let of_operation = operation.map(|operation| render(&operation.response_headers)).transpose()?;
+        let of_operation =
+            forward.operation.map(|operation| render(&operation.response_headers)).transpose()?;
         let changes = AnswerChanges { of_operation, of_api: render(&api.response_headers)? };
         Ok(Prepared { asked, limit, changes })
     }
 
-    /// What belongs to the client's connection goes first, so that `Connection: X-User` cannot take
-    /// away what is set here.
-    fn change(
+    /// Makes the head the one that another API gets. It asks for the credentials that the client sent;
+    /// the upstream behind it gets none that this API strips.
+    pub(super) fn lead_on(
         &self,
         parts: &mut Parts,
-        facts: &Facts<'_>,
-        operation: Option<&Operation>,
-    ) -> Result<AskedFor<'o>, Refusal> {
-        let Admission { api, target, taken, .. } = self.admission;
-        let host = target.host.as_ref();
-        Forwarding { trusted: self.trusted_proxies, peer: self.from.peer, host }.prepare(&mut parts.headers);
-        let query = self.strip_credentials(&mut parts.headers);
-        if !api.about_caller.is_empty() {
-            lookalikes::remove_all(&mut parts.headers, &api.about_caller);
+        forward: &Forward<'_>,
+        journey: &mut Journey<'_>,
+    ) -> Result<(), Refusal> {
+        self.leave_client(&mut parts.headers, journey);
+        let asked_headers = self.asked_headers(&parts.headers);
+        let facts = self.facts(&asked_headers, forward.session.as_ref());
+        if self.admission.api.strip_credentials {
+            journey.stripped.get_or_insert_with(|| parts.headers.clone());
         }
-        let not_forwardable = not_forwardable(facts);
-        api.request_headers.apply(&mut parts.headers, facts).map_err(not_forwardable)?;
-        if let Some(operation) = operation {
-            operation.request_headers.apply(&mut parts.headers, facts).map_err(not_forwardable)?;
+        if let Some(stripped) = &mut journey.stripped {
+            self.strip_credentials(stripped);
+            self.change(stripped, &facts, forward.operation)?;
         }
-        api.claim_headers.apply(&mut parts.headers, facts.session).map_err(not_forwardable)?;
-        let path = if api.listen_path.strip { target.raw_below(taken) } else { target.raw };
-        if !path.starts_with('/') {
-            // An escaped slash ended the listen path: joined to that of the upstream, it would not.
-            return Err(Reason::BadRequest.into());
-        }
-        let query = match query {
-            Some(stripped) => Some(Cow::from(stripped)).filter(|query| !query.is_empty()),
-            None => target.query.map(Cow::from),
-        };
-        Ok(AskedFor { path: path.into(), query, host })
+        self.change(&mut parts.headers, &facts, forward.operation)
     }
 
-    /// Takes the credentials out of the headers; gives the query without them, if they were there.
-    fn strip_credentials(&self, headers: &mut HeaderMap) -> Option<String> {
+    /// Where an admitted request goes on.
+    pub(super) fn lead(&self) -> Result<Lead<'o>, Refusal> {
         let Admission { api, target, .. } = self.admission;
-        let authentication = api.authentication.as_ref().filter(|_| api.strip_credentials)?;
-        authentication.strip_headers(headers);
-        authentication.strip_query(target.query?)
+        Ok(api.lead(self.path_onward()?, target.query()))
     }
+
+    /// The raw path behind what the API takes of it.
+    fn path_onward(&self) -> Result<&'o str, Refusal> {
+        let Admission { api, target, taken, .. } = self.admission;
+        let path = if api.listen_path.strip { target.raw_below(taken) } else { &target.raw };
+        // Where an escaped slash ends the listen path, the path of the upstream would not end with it.
+        if path.starts_with('/') { Ok(path) } else { Err(Reason::BadRequest.into()) }
+    }
+
+    /// What belongs to the client's connection goes first, so that `Connection: X-User` cannot take
+    /// away what is set here.
+    fn leave_client(&self, headers: &mut HeaderMap, journey: &mut Journey<'_>) {
+        if journey.has_left {
+            return;
+        }
+        journey.has_left = true;
+        let host = self.admission.target.host.as_ref();
+        Forwarding { trusted: self.trusted_proxies, peer: self.from.peer, host }.prepare(headers);
+    }
+
+    /// The headers that templates read.
+    fn asked_headers(&self, headers: &HeaderMap) -> HeaderMap {
+        if self.admission.api.reads_headers { headers.clone() } else { HeaderMap::new() }
+    }
+
+    fn facts<'f>(&self, headers: &'f HeaderMap, session: Option<&'f Session>) -> Facts<'f>
+    where
+        'o: 'f,
+    {
+        Facts {
+            session,
+            path: &self.admission.target.path,
+            client: self.from.client,
+            headers,
+            context: self.admission.api.context_variables,
+            claims_hide_header: self.admission.profile == Profile::Tyk,
+        }
+    }
+
+    /// Sets what the API and the operation set.
+    fn change(
+        &self,
+        headers: &mut HeaderMap,
+        facts: &Facts<'_>,
+        operation: Option<&Operation>,
+    ) -> Result<(), Refusal> {
+        let api = self.admission.api;
+        if !api.about_caller.is_empty() {
+            lookalikes::remove_all(headers, &api.about_caller);
+        }
+        let not_forwardable = not_forwardable(facts);
+        api.request_headers.apply(headers, facts).map_err(not_forwardable)?;
+        if let Some(operation) = operation {
+            operation.request_headers.apply(headers, facts).map_err(not_forwardable)?;
+        }
+        api.claim_headers.apply(headers, facts.session).map_err(not_forwardable)?;
+        Ok(())
+    }
+
+    /// Takes the credentials out of the headers.
+    fn strip_credentials(&self, headers: &mut HeaderMap) {
+        if let Some(authentication) = stripping(self.admission.api) {
+            authentication.strip_headers(headers);
+        }
+    }
+
+    /// The query without the credentials of this API and of those before it.
+    fn query_without_credentials(&self, journey: &Journey<'_>) -> Option<Cow<'o, str>> {
+        let query = self.admission.target.query()?;
+        let apis = journey.stripping.iter().copied().chain([self.admission.api]);
+        let stripped = apis.filter_map(stripping).fold(None, |stripped: Option<String>, authentication| {
+            authentication.strip_query(stripped.as_deref().unwrap_or(query)).or(stripped)
+        });
+        match stripped {
+            None => Some(query.into()),
+            Some(stripped) => Some(stripped).filter(|query| !query.is_empty()).map(Cow::from),
+        }
+    }
+}
+
+/// Whose credentials the upstream must not see.
+fn stripping(api: &Api) -> Option<&Authentication> {
+    api.authentication.as_ref().filter(|_| api.strip_credentials)
 }
 
 /// Whose fault it is that a value cannot stand in a header field.

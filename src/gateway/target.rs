@@ -22,12 +22,12 @@ pub(super) struct Target<'r> {
     pub(super) host: Option<HeaderValue>,
     /// The same without port, in lower case.
     pub(super) host_name: String,
-    /// The path as it was sent.
-    pub(super) raw: &'r str,
+    /// The path as it was sent, or as another API made it.
+    pub(super) raw: Cow<'r, str>,
     /// The path decoded.
     pub(super) path: Cow<'r, str>,
-    /// The query as it was sent.
-    pub(super) query: Option<&'r str>,
+    /// The query as it was sent, or as another API made it.
+    pub(super) query: Option<Cow<'r, str>>,
     /// Upstreams may read the path differently than we do.
     pub(super) ambiguous: bool,
 }
@@ -50,26 +50,47 @@ impl<'r> Target<'r> {
         }
         let host = host(uri, parts)?;
         let host_name = host.as_ref().map(host_name).unwrap_or_default();
-        let query = uri.query();
-        if is_plain(raw) {
-            return Ok(Self { host, host_name, raw, path: raw.into(), query, ambiguous: false });
+        let target = Self::of_path(raw.into(), uri.query().map(Into::into))?;
+        Ok(Self { host, host_name, ..target })
+    }
+
+    /// A request for the same host that another API made one for this path and query.
+    pub(super) fn led_to(&self, raw: String, query: Option<String>) -> Result<Target<'static>, BadTarget> {
+        let target = Target::of_path(raw.into(), query.map(Into::into))?;
+        Ok(Target { host: self.host.clone(), host_name: self.host_name.clone(), ..target })
+    }
+
+    fn of_path(raw: Cow<'r, str>, query: Option<Cow<'r, str>>) -> Result<Self, BadTarget> {
+        let new = |path, raw, query, ambiguous| Self {
+            host: None,
+            host_name: String::new(),
+            raw,
+            path,
+            query,
+            ambiguous,
+        };
+        if !raw.starts_with('/') {
+            return Err(BadTarget::Invalid);
+        }
+        if is_plain(&raw) {
+            return Ok(new(raw.clone(), raw, query, false));
         }
         if raw.len() > MAX_ODD_PATH {
             return Err(BadTarget::Invalid);
         }
-        let (path, valid_text) = decode(raw).ok_or(BadTarget::Invalid)?;
+        let (path, valid_text) = decode(&raw).ok_or(BadTarget::Invalid)?;
         if is_unclean(&path) {
-            return Err(BadTarget::Unclean(with_query(&cleaned(raw), query)));
+            return Err(BadTarget::Unclean(with_query(&cleaned(&raw), query.as_deref())));
         }
-        if climbs(&path) || (!valid_text && has_overlong(raw)) {
+        if climbs(&path) || (!valid_text && has_overlong(&raw)) {
             return Err(BadTarget::Invalid);
         }
-        let ambiguous = !valid_text || is_ambiguous(raw, &path);
-        Ok(Self { host, host_name, raw, path: path.into(), query, ambiguous })
+        let ambiguous = !valid_text || is_ambiguous(&raw, &path);
+        Ok(new(path.into(), raw, query, ambiguous))
     }
 
     /// The raw path behind the first `taken` octets of the decoded one.
-    pub(super) fn raw_below(&self, taken: usize) -> &'r str {
+    pub(super) fn raw_below(&self, taken: usize) -> &str {
         let mut at = 0_usize;
         for _ in 0..taken {
             let escaped = self.raw.as_bytes().get(at) == Some(&b'%');
@@ -79,6 +100,11 @@ impl<'r> Target<'r> {
             None | Some("") => "/",
             Some(rest) => rest,
         }
+    }
+
+    /// The query.
+    pub(super) fn query(&self) -> Option<&str> {
+        self.query.as_deref()
     }
 
     /// The decoded path behind its first `taken` octets.
@@ -402,7 +428,7 @@ mod tests {
         ] {
             let parts = parts(target, &["h"]);
             let target = Target::new(&parts.uri, &parts).unwrap();
-            assert_eq!((target.raw, &*target.path, target.ambiguous), (raw, path, ambiguous), "{target:?}");
+            assert_eq!((&*target.raw, &*target.path, target.ambiguous), (raw, path, ambiguous), "{target:?}");
         }
     }
 
@@ -571,7 +597,7 @@ mod tests {
             let target = Target {
                 host: None,
                 host_name: String::new(),
-                raw,
+                raw: raw.into(),
                 path: "".into(),
                 query: None,
                 ambiguous: false,

@@ -4,12 +4,13 @@ use std::{cell::RefCell, net::SocketAddr, rc::Rc, sync::Arc};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{Request, Response, Version, header::ORIGIN, request::Parts};
+use http::{HeaderValue, Method, Request, Response, Version, header::ORIGIN, request::Parts};
 use hyper::body::{Body as _, Incoming};
 
 use super::{
-    admission::{self, Admission, Admitted, Elsewhere, Forward},
+    admission::{self, Admission, Elsewhere, Forward, Found},
     compile::Snapshot,
+    journey::{Guide, Journey, Turn},
     limit::{self, Gate},
     outgoing::{Origin, Outgoing, Prepared},
 };
@@ -17,8 +18,8 @@ use crate::{
     auth,
     explain::{Observer, Unobserved},
     limits::Limiter,
-    middleware::{ResourceMetadata, Verdict},
-    proxy::{Body, BodyError, ClientBody, Forwarding, Sender, TrustedProxies},
+    middleware::{Cors, ResourceMetadata},
+    proxy::{Body, BodyError, ClientBody, Forwarding, Sender, TrustedProxies, Upstreams},
     refusal::{Asked, Manner, Reason, Refusal, Space},
     telemetry::{Counters, Line, Lines},
 };
@@ -117,33 +118,14 @@ impl Worker {
             Err(Elsewhere::Metadata(metadata)) => return (metadata.response().map(Body::from), None),
             Err(Elsewhere::Refused(reason)) => return refuse_everywhere(reason),
         };
-        let admission = Admission::new(&found, snapshot.profile);
-        let api = found.api;
-        if let Some(line) = line {
-            line.is_of(&api.id);
-        }
-        let has_body = !body.is_end_stream();
-        let pass_through = match admission.preflight(&parts.method, &parts.headers, has_body, Unobserved) {
-            Verdict::Answer(response) => return (response.map(Body::from), None),
-            Verdict::PassThrough => true,
-            Verdict::GoOn => false,
+        let guide = Guide {
+            snapshot: &snapshot,
+            gate: &self.gate,
+            from,
+            trusted_proxies: &self.trusted_proxies,
+            has_body: !body.is_end_stream(),
         };
-        let origin = api.cors.as_ref().and_then(|_| parts.headers.get(ORIGIN).cloned());
-        let method = parts.method.clone();
-        // The headers go to the upstream; what a refusal must tell of them stays.
-        let is_https = api.metadata.is_some() && ResourceMetadata::is_https(&parts.headers);
-        let exchange = Exchange { worker: self, admission, asked, pass_through, from };
-        let (mut response, refused) = match exchange.run(parts, body).await {
-            Ok(response) => (response, None),
-            Err(refusal) => {
-                self.counters.refused(&api.id, refusal.reason());
-                (admission.refuse(&refusal, asked, is_https).map(Body::from), Some(refusal.reason()))
-            }
-        };
-        if let Some(cors) = &api.cors {
-            cors.decorate(&method, origin.as_ref(), response.headers_mut());
-        }
-        (response, refused)
+        Exchange { worker: self, guide, asked }.run(found, parts, body, line).await
     }
 }
 
@@ -160,41 +142,77 @@ impl Observer for Warnings<'_> {
     }
 }
 
-/// One request on its way through one API.
+/// One request, to its answer.
 struct Exchange<'e> {
     worker: &'e Worker,
-    admission: Admission<'e>,
+    guide: Guide<'e>,
     asked: Asked,
-    /// A preflight that the upstream answers: it carries no token.
-    pass_through: bool,
-    from: Origin,
 }
 
-impl Exchange<'_> {
-    async fn run(&self, parts: Parts, body: Incoming) -> Result<Response<Body>, Refusal> {
-        if self.pass_through {
-            return self.forward(parts, body, Forward::default()).await;
+/// What CORS adds to the answer: that of the first API on the way that has it, for the page sees no other.
+type Sharing<'e> = (&'e Cors, Method, Option<HeaderValue>);
+
+impl<'e> Exchange<'e> {
+    async fn run(
+        &self,
+        mut found: Found<'e>,
+        mut parts: Parts,
+        body: Incoming,
+        mut line: Option<&mut Line>,
+    ) -> (Response<Body>, Option<Reason>) {
+        let mut journey = Journey::default();
+        let mut sharing: Option<Sharing<'e>> = None;
+        let (mut response, refused) = loop {
+            let api = found.api;
+            if let Some(line) = line.as_mut() {
+                line.is_of(&api.id);
+            }
+            if let (None, Some(cors)) = (&sharing, &api.cors) {
+                sharing = Some((cors, parts.method.clone(), parts.headers.get(ORIGIN).cloned()));
+            }
+            // The headers go to the upstream; what a refusal must tell of them stays.
+            let is_https = api.metadata.is_some() && ResourceMetadata::is_https(&parts.headers);
+            let told = Warnings { counters: &self.worker.counters, api: &api.id };
+            let result = match self.guide.turn(&found, &mut parts, &mut journey, told).await {
+                Ok(Turn::Preflight(response)) => return (response.map(Body::from), None),
+                Ok(Turn::Answer(response)) => Ok(response.map(Body::from)),
+                Ok(Turn::Upstream(outgoing, forward, upstreams)) => {
+                    let request = (parts, body);
+                    self.forward(request, (outgoing, forward), upstreams, &mut journey).await
+                }
+                Ok(Turn::Api(next)) => {
+                    found = next;
+                    continue;
+                }
+                Err(refusal) => Err(refusal),
+            };
+            break match result {
+                Ok(response) => (response, None),
+                Err(refusal) => {
+                    self.worker.counters.refused(&api.id, refusal.reason());
+                    let admission = Admission::new(&found, self.guide.snapshot.profile);
+                    let answer = admission.refuse(&refusal, self.asked, is_https);
+                    (answer.map(Body::from), Some(refusal.reason()))
+                }
+            };
+        };
+        if let Some((cors, method, origin)) = sharing {
+            cors.decorate(&method, origin.as_ref(), response.headers_mut());
         }
-        let gate = &self.worker.gate;
-        let told = Warnings { counters: &self.worker.counters, api: &self.admission.api.id };
-        match self.admission.run(&parts.method, &parts.headers, gate, told).await? {
-            Admitted::Answer(response) => Ok(response.map(Body::from)),
-            Admitted::Forward(forward) => self.forward(parts, body, forward).await,
-        }
+        (response, refused)
     }
 
     async fn forward(
         &self,
-        mut parts: Parts,
-        body: Incoming,
-        Forward { session, operation, pass }: Forward<'_>,
+        (mut parts, body): (Parts, Incoming),
+        (outgoing, forward): (Outgoing<'_>, Forward<'_>),
+        upstreams: &Upstreams,
+        journey: &mut Journey<'_>,
     ) -> Result<Response<Body>, Refusal> {
-        let Admission { api, profile, .. } = self.admission;
-        let pick = api.upstreams.take_turn();
-        let trusted_proxies = &*self.worker.trusted_proxies;
-        let outgoing = Outgoing { admission: self.admission, from: self.from, trusted_proxies };
+        let Admission { api, profile, .. } = outgoing.admission;
+        let pick = upstreams.take_turn();
         let Prepared { asked, limit, changes } =
-            outgoing.prepare(&mut parts, pick.clone(), session.as_ref(), operation)?;
+            outgoing.prepare(&mut parts, pick.clone(), &forward, journey)?;
         let request = Request::from_parts(parts, ClientBody::new(body));
         let sending = self.worker.sender.send(pick, &asked, limit, request);
         let mut response = sending.await.map_err(Reason::from)?;
@@ -202,19 +220,22 @@ impl Exchange<'_> {
         *response.version_mut() = Version::HTTP_11;
         let headers = response.headers_mut();
         Forwarding::prepare_response(headers);
-        if let Some(pass) = &pass {
+        if let Some(pass) = &journey.pass(forward.pass) {
             limit::tell(pass, profile, headers);
         }
         changes.apply(headers);
         if api.overrides.concern(response.status()) {
-            return self.override_answer(response).await;
+            return self.override_answer(outgoing.admission, response).await;
         }
         Ok(response)
     }
 
     /// Changes an error of the upstream as the rules of the API say.
-    async fn override_answer(&self, response: Response<Body>) -> Result<Response<Body>, Refusal> {
-        let Admission { api, profile, .. } = self.admission;
+    async fn override_answer(
+        &self,
+        Admission { api, profile, .. }: Admission<'_>,
+        response: Response<Body>,
+    ) -> Result<Response<Body>, Refusal> {
         let overrides = &api.overrides;
         let (mut head, mut body) = response.into_parts();
         let begin = if overrides.read_body(head.status) {

@@ -32,6 +32,42 @@ pub struct Asking<'r> {
     pub paths: [&'r str; 2],
     /// An upstream may read the path differently.
     pub ambiguous: bool,
+    /// What does not count again.
+    pub counted: &'r Counted,
+}
+
+impl<'r> Asking<'r> {
+    const fn place(&self) -> Place<'r> {
+        Place { method: self.method, paths: self.paths, ambiguous: self.ambiguous }
+    }
+
+    /// The rate that all callers share, if it counts for the request.
+    fn rate_of_everybody(&self) -> Option<(Allowance, Scope)> {
+        let limits = |_: &(Allowance, Scope)| self.api.limits_everybody();
+        let rate = self.api.rate(&self.place()).filter(limits)?;
+        (!self.counted.contains(Caller::EVERYBODY, rate.1)).then_some(rate)
+    }
+}
+
+/// What a request was counted for already. One that passes several APIs may find the same limit again,
+/// and counts once.
+#[derive(Clone, Debug, Default)]
+pub struct Counted(Vec<(Caller, Scope)>);
+
+impl Counted {
+    /// The request has passed these limits.
+    pub fn add(&mut self, asking: &Asking<'_>) {
+        let place = asking.place();
+        if let Some((caller, plan)) = asking.caller {
+            let rate = plan.rate(&place).map(|(_, _, scope)| scope);
+            self.0.extend(rate.into_iter().chain([plan.quota().1]).map(|scope| (caller, scope)));
+        }
+        self.0.extend(asking.rate_of_everybody().map(|(_, scope)| (Caller::EVERYBODY, scope)));
+    }
+
+    fn contains(&self, caller: Caller, scope: Scope) -> bool {
+        self.0.contains(&(caller, scope))
+    }
 }
 
 /// What is left of one limit.
@@ -56,6 +92,18 @@ pub struct Pass {
     pub quota: Quota,
     /// What is left of it, if it counts.
     pub quota_left: Option<Standing>,
+}
+
+impl Pass {
+    /// What is left after a request has passed another API before, with this left of its limits.
+    #[must_use]
+    pub fn after(self, earlier: Self) -> Self {
+        Self {
+            rate: self.rate.or(earlier.rate),
+            quota: if self.quota == Quota::Unset { earlier.quota } else { self.quota },
+            quota_left: self.quota_left.or(earlier.quota_left),
+        }
+    }
 }
 
 /// A request is over a limit, and was not counted.
@@ -134,13 +182,12 @@ impl Limiter {
             return Ok(pass);
         }
         let at = At { nanos: nanos(now().saturating_duration_since(self.origin)), mode };
-        let place = Place { method: asking.method, paths: asking.paths, ambiguous: asking.ambiguous };
         let mut quota_taken = None;
         if let Some((caller, plan)) = asking.caller {
-            self.take_rate(caller, plan, asking.api, &place, at, &mut pass)?;
-            quota_taken = self.take_quota(caller, plan, asking.api, at, &mut pass)?;
+            self.take_rate(caller, plan, asking, at, &mut pass)?;
+            quota_taken = self.take_quota(caller, plan, asking, at, &mut pass)?;
         }
-        if let Some((allowance, scope)) = asking.api.rate(&place).filter(|_| asking.api.limits_everybody()) {
+        if let Some((allowance, scope)) = asking.rate_of_everybody() {
             let (_, standing, passes) = self.take("api", Caller::EVERYBODY, scope, allowance, at);
             if !passes {
                 if let (Some((key, start)), Mode::Count) = (quota_taken, mode) {
@@ -156,12 +203,14 @@ impl Limiter {
         &self,
         caller: Caller,
         plan: &Plan,
-        api: &ApiLimits,
-        place: &Place<'_>,
+        asking: &Asking<'_>,
         at: At,
         pass: &mut Pass,
     ) -> Result<(), Box<Exceeded>> {
-        let Some((name, allowance, scope)) = plan.rate(place).filter(|_| !api.skips_rate()) else {
+        let counts = |scope| !asking.api.skips_rate() && !asking.counted.contains(caller, scope);
+        let Some((name, allowance, scope)) =
+            plan.rate(&asking.place()).filter(|(_, _, scope)| counts(*scope))
+        else {
             return Ok(());
         };
         let (_, standing, passes) = self.take(name, caller, scope, allowance, at);
@@ -179,12 +228,12 @@ impl Limiter {
         &self,
         caller: Caller,
         plan: &Plan,
-        api: &ApiLimits,
+        asking: &Asking<'_>,
         at: At,
         pass: &mut Pass,
     ) -> Result<Option<(Key, u64)>, Box<Exceeded>> {
         let (Quota::Limited(allowance), scope) = plan.quota() else { return Ok(None) };
-        if api.skips_quota() {
+        if asking.api.skips_quota() || asking.counted.contains(caller, scope) {
             return Ok(None);
         }
         let (taken, standing, passes) = self.take("quota", caller, scope, allowance, at);
@@ -241,6 +290,8 @@ mod tests {
         ApiLimits::new("org", "api", Allowance::rate(rate, 10.0), Endpoints::default())
     }
 
+    static NOTHING: Counted = Counted(Vec::new());
+
     struct Scene {
         limiter: Limiter,
         start: Instant,
@@ -262,7 +313,8 @@ mod tests {
             second: u64,
         ) -> Result<Pass, Box<Exceeded>> {
             let caller = Some((Caller::new(None, subject), plan));
-            let asking = Asking { caller, api, method, paths: ["/api/x", "/x"], ambiguous: false };
+            let asking =
+                Asking { caller, api, method, paths: ["/api/x", "/x"], ambiguous: false, counted: &NOTHING };
             self.limiter.admit(&asking, || self.start + Duration::from_secs(second))
         }
     }
@@ -304,7 +356,14 @@ mod tests {
         let (scene, plan, api) = (Scene::new(), plan(2.0, 3), api(9.0));
         let caller = Some((Caller::new(None, "a"), &plan));
         let method = &Method::GET;
-        let asking = Asking { caller, api: &api, method, paths: ["/api/x", "/x"], ambiguous: false };
+        let asking = Asking {
+            caller,
+            api: &api,
+            method,
+            paths: ["/api/x", "/x"],
+            ambiguous: false,
+            counted: &NOTHING,
+        };
         let look = |second| {
             let seen = scene.limiter.look(&asking, || scene.start + Duration::from_secs(second));
             seen.map(|pass| (pass.rate.unwrap().remaining, pass.quota_left.unwrap().remaining))
@@ -336,6 +395,30 @@ mod tests {
     }
 
     #[test]
+    fn a_request_counts_once_for_each_limit_that_it_meets() {
+        fn asking<'a>(plan: &'a Plan, api: &'a ApiLimits, counted: &'a Counted) -> Asking<'a> {
+            let caller = Some((Caller::new(None, "a"), plan));
+            Asking { caller, api, method: &Method::GET, paths: ["/x", "/x"], ambiguous: false, counted }
+        }
+        let (scene, plan) = (Scene::new(), plan(9.0, 9));
+        let first = api(9.0);
+        let second = ApiLimits::new("org", "b", Allowance::rate(9.0, 10.0), Endpoints::default());
+        let mut counted = Counted::default();
+        let mut left = Vec::new();
+        for api in [&first, &second, &first] {
+            let pass = scene.limiter.admit(&asking(&plan, api, &counted), || scene.start).unwrap();
+            left.push((pass.rate.map(|s| s.remaining), pass.quota_left.map(|s| s.remaining)));
+            counted.add(&asking(&plan, api, &NOTHING));
+        }
+        assert_eq!(left, [(Some(8), Some(8)), (None, None), (None, None)]);
+        for api in [&first, &second] {
+            let (allowance, scope) = asking(&plan, api, &NOTHING).rate_of_everybody().unwrap();
+            let key = Key::new(Caller::EVERYBODY, scope, allowance);
+            assert_eq!(scene.limiter.counters.look(&key, 9, 0).used, 1);
+        }
+    }
+
+    #[test]
     fn an_endpoint_is_counted_on_its_own() {
         let (scene, plan, api) = (Scene::new(), plan(1.0, 0), ApiLimits::default());
         let ask = |method| over(scene.ask("a", &plan, &api, &method, 0)).map(|(which, _)| which);
@@ -362,7 +445,14 @@ mod tests {
         let nothing = Plan::new(Limits::default(), Endpoints::default(), "api", &["session"]);
         let api = ApiLimits::default();
         let caller = Some((Caller::new(None, "a"), &nothing));
-        let asking = Asking { caller, api: &api, method: &Method::GET, paths: ["/", "/"], ambiguous: false };
+        let asking = Asking {
+            caller,
+            api: &api,
+            method: &Method::GET,
+            paths: ["/", "/"],
+            ambiguous: false,
+            counted: &NOTHING,
+        };
         assert_eq!(limiter.admit(&asking, || panic!("the clock was read")), Ok(Pass::default()));
     }
 }

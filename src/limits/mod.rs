@@ -20,5 +20,5 @@ pub use allowance::{Allowance, Quota, Throttle};
 pub use endpoints::Endpoints;
 pub use fields::{rate_limit_fields, tyk_fields};
 pub use key::{Caller, Scope};
-pub use limiter::{Asking, Exceeded, Limiter, Pass, Standing, Which};
+pub use limiter::{Asking, Counted, Exceeded, Limiter, Pass, Standing, Which};
 pub use plan::{ApiLimits, Limits, Plan, Rate};

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use crate::{
         access::ApiRight,
-        limits::{Allowance, ApiLimits, Asking, Caller, Limiter},
+        limits::{Allowance, ApiLimits, Asking, Caller, Counted, Limiter},
     };
 
     /// A policy of these APIs; numbers are requests in an hour, 0 for none.
@@ -247,8 +247,14 @@ mod tests {
         let limiter = Limiter::new(now);
         let remaining = |id: &str| {
             let caller = Some((Caller::new(None, "c"), &plans[id]));
-            let asking =
-                Asking { caller, api: &api, method: &http::Method::GET, paths: ["/", "/"], ambiguous: false };
+            let asking = Asking {
+                caller,
+                api: &api,
+                method: &http::Method::GET,
+                paths: ["/", "/"],
+                ambiguous: false,
+                counted: &Counted::default(),
+            };
             limiter.admit(&asking, || now).unwrap().rate.unwrap().remaining
         };
         assert_eq!(remaining(one), 8);

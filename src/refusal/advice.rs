@@ -213,6 +213,13 @@ impl Reason {
             Self::ClaimNotForwardable => {
                 "A header rule, `claimHeaders` or `payloadHeader` would put a claim into a header that cannot hold it. `encoding: percent` or `json` can hold any text."
             }
+            Self::LoopTooDeep => {
+                "APIs lead the request to each other (`tyk://`, versions) more often than `loop_limit`, or 5 times: usually in a circle. \
+                 `explain` shows the way. The status is that of RFC 5842 section 7.2; who does not know it reads it as a 500."
+            }
+            Self::ApiUnknown => {
+                "The `tyk://` address of the API that answered names none that is active here; `check` tells which. Correct the address."
+            }
             Self::UpstreamLookupFailed => {
                 "The host of `upstream.url`, or of the last of `loadBalancing.targets`, has no address. Correct it, or look at the name servers."
             }

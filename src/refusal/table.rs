@@ -198,6 +198,10 @@ reasons! {
     ApiRateExceeded,
     /// A claim cannot be put into a header.
     ClaimNotForwardable,
+    /// The request was led from API to API too often.
+    LoopTooDeep,
+    /// The API that the request was led to does not exist.
+    ApiUnknown,
     /// The upstream's name cannot be resolved.
     UpstreamLookupFailed,
     /// The upstream cannot be connected to.
@@ -598,6 +602,21 @@ impl Reason {
                     "The claims of the access token cannot be forwarded.",
                     "There was a problem proxying the request",
                 )
+            },
+            Self::LoopTooDeep => Row {
+                tyk_message: "Loop level too deep. Found more than {} loops in single request",
+                flag: None,
+                ..upstream(
+                    "loop_too_deep",
+                    508,
+                    "loop_detected",
+                    "The request would be passed on without an end.",
+                )
+            },
+            Self::ApiUnknown => Row {
+                tyk_message: "{}",
+                flag: None,
+                ..upstream("api_unknown", 502, "bad_gateway", "The upstream cannot be reached.")
             },
             Self::UpstreamLookupFailed => Row {
                 tyk_message: "Upstream host lookup failed",

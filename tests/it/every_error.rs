@@ -208,6 +208,8 @@ const WAYS: &[Way] = &[
     way("claim_not_forwardable", |stage| {
         stage.send(Request::get("/named/").bearer(&good(json!({ "name": "a\r\nX-Admin: 1" }))))
     }),
+    way("loop_too_deep", |stage| stage.send(Request::get("/circle/"))),
+    way("api_unknown", |stage| stage.send(Request::get("/astray/"))),
     way("upstream_lookup_failed", |stage| stage.send(Request::get("/unknown/"))),
     way("upstream_unreachable", |stage| stage.send(Request::get("/closed/"))),
     way("upstream_timeout", |stage| {
@@ -272,6 +274,8 @@ impl Stage {
             .api(&keyless("silent", &silent))
             .api(&keyless("broken", &broken))
             .api(&to("busy", json!({ "rateLimit": { "enabled": true, "rate": 1, "per": "1h" } })))
+            .api(&to("circle", json!({ "url": "tyk://circle" })))
+            .api(&to("astray", json!({ "url": "tyk://nobody" })))
             .api(&to("unknown", json!({ "url": "http://upstream.invalid" })))
             .api(&to("closed", json!({ "url": closed() })))
             .start();

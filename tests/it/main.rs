@@ -24,6 +24,7 @@ mod every_error;
 mod examples;
 mod explain;
 mod http_corpus;
+mod journeys;
 mod key_fetching;
 mod key_sources;
 mod layer;

@@ -1,0 +1,193 @@
+//! A request on its way from API to API, until one has an upstream or an answer.
+//!
+//! Each API on the way asks what it asks of a request from outside: its own authentication, rights, limits
+//! and middleware. What the client sent reaches each of them; what one of them keeps from its upstream
+//! reaches none behind it. The limits of a caller that several of them share count once.
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, request::Parts};
+
+use super::{
+    admission::{Admission, Admitted, Forward, Found},
+    api::Api,
+    compile::Snapshot,
+    explained,
+    limit::Gate,
+    outgoing::{Origin, Outgoing},
+};
+use crate::{
+    api_address::{Addressee, ApiAddress},
+    definition::Destination,
+    explain::Observer,
+    limits::{Counted, Pass},
+    middleware::Verdict,
+    proxy::{TrustedProxies, Upstreams},
+    refusal::{Profile, Reason, Refusal},
+};
+
+/// How often a request is led on to an API.
+const MAX_LEVEL: u8 = 5;
+
+/// What the APIs that a request has passed leave for those behind them.
+#[derive(Default)]
+pub(super) struct Journey<'s> {
+    level: u8,
+    /// What an address on the way has said instead of [`MAX_LEVEL`].
+    limit: Option<u8>,
+    counted: Counted,
+    /// What is left of the limits that the request has passed.
+    pass: Option<Pass>,
+    /// Those whose credentials the upstream must not see.
+    pub(super) stripping: Vec<&'s Api>,
+    /// The headers without these credentials, as far as they differ from those that the next API asks.
+    pub(super) stripped: Option<HeaderMap>,
+    /// What belongs to the client's connection has been taken out of the headers.
+    pub(super) has_left: bool,
+}
+
+/// Where an API leads a request that it let through.
+pub(super) enum Lead<'s> {
+    Upstreams(&'s Upstreams),
+    Api(Onward<'s>),
+}
+
+/// On to an API of the gateway, with this raw path below its listen path, and this query.
+pub(super) struct Onward<'s> {
+    pub(super) address: &'s ApiAddress,
+    pub(super) path: String,
+    pub(super) query: Option<String>,
+}
+
+impl<'s> Journey<'s> {
+    /// What is left of all limits that the request has passed.
+    pub(super) fn pass(&self, pass: Option<Pass>) -> Option<Pass> {
+        match (pass, self.pass) {
+            (Some(pass), Some(earlier)) => Some(pass.after(earlier)),
+            (pass, earlier) => pass.or(earlier),
+        }
+    }
+
+    /// Leads a request on that an API has let through, which is described by `parts`.
+    fn go_on(
+        &mut self,
+        snapshot: &'s Snapshot,
+        found: &Found<'s>,
+        (outgoing, forward): (&Outgoing<'_>, &Forward<'_>),
+        onward: Onward<'_>,
+        parts: &mut Parts,
+    ) -> Result<Found<'s>, Refusal> {
+        let limit = self.limit.unwrap_or(MAX_LEVEL);
+        if self.level >= limit {
+            return Err(Refusal::with_detail(Reason::LoopTooDeep, limit.to_string()));
+        }
+        self.level = self.level.saturating_add(1);
+        self.limit = onward.address.loop_limit.or(self.limit);
+        let api = match &onward.address.api {
+            Addressee::Itself => found.api,
+            Addressee::Named(name) => snapshot.find(name).ok_or_else(|| unknown(found.api))?,
+        };
+        outgoing.lead_on(parts, forward, self)?;
+        outgoing.admission.count(&parts.method, forward.session.as_ref(), &mut self.counted);
+        self.pass = self.pass(forward.pass);
+        if found.api.strip_credentials {
+            self.stripping.push(found.api);
+        }
+        if let Some(method) = &onward.address.method {
+            parts.method.clone_from(method);
+        }
+        let target = found.target.led_to(onward.path, onward.query).map_err(|_| Reason::BadRequest)?;
+        let taken = listen_path(api, &target.path, outgoing.admission.profile);
+        Ok(Found { api, target, taken })
+    }
+}
+
+/// What every API on the way is asked with.
+pub(super) struct Guide<'s> {
+    pub(super) snapshot: &'s Snapshot,
+    pub(super) gate: &'s Gate,
+    pub(super) from: Origin,
+    pub(super) trusted_proxies: &'s TrustedProxies,
+    /// Whether the request has a body.
+    pub(super) has_body: bool,
+}
+
+/// What becomes of a request at one API.
+pub(super) enum Turn<'f, 's> {
+    /// It was a preflight, and is answered here.
+    Preflight(Response<Bytes>),
+    /// It is answered here.
+    Answer(Response<Bytes>),
+    /// It goes to the upstream.
+    Upstream(Outgoing<'f>, Forward<'f>, &'f Upstreams),
+    /// It goes on at an API.
+    Api(Found<'s>),
+}
+
+impl<'s> Guide<'s> {
+    /// Asks one API. What it changes in the request for the next one is changed in `parts`.
+    pub(super) async fn turn<'f>(
+        &self,
+        found: &'f Found<'s>,
+        parts: &mut Parts,
+        journey: &mut Journey<'s>,
+        observer: impl Observer,
+    ) -> Result<Turn<'f, 's>, Refusal>
+    where
+        's: 'f,
+    {
+        let admission = Admission::new(found, self.snapshot.profile);
+        let forward = match admission.preflight(&parts.method, &parts.headers, self.has_body, observer) {
+            Verdict::Answer(response) => return Ok(Turn::Preflight(response)),
+            Verdict::PassThrough => Forward::default(),
+            Verdict::GoOn => {
+                let counted = &journey.counted;
+                match admission.run(&parts.method, &parts.headers, counted, self.gate, observer).await? {
+                    Admitted::Answer(response) => return Ok(Turn::Answer(response)),
+                    Admitted::Forward(forward) => forward,
+                }
+            }
+        };
+        let outgoing = Outgoing { admission, from: self.from, trusted_proxies: self.trusted_proxies };
+        match outgoing.lead()? {
+            Lead::Upstreams(upstreams) => Ok(Turn::Upstream(outgoing, forward, upstreams)),
+            Lead::Api(onward) => {
+                let next = journey.go_on(self.snapshot, found, (&outgoing, &forward), onward, parts);
+                observer.note(|| explained::led_on(&next));
+                next.map(Turn::Api)
+            }
+        }
+    }
+}
+
+/// Tyk has other words for an address in a rewrite.
+fn unknown(from: &Api) -> Refusal {
+    let words = match from.destination {
+        Destination::Upstreams(_) => "Can't detect loop target",
+        Destination::Api(_) => "Couldn't detect target",
+    };
+    Refusal::with_detail(Reason::ApiUnknown, words)
+}
+
+/// How much of a path that leads to an API is its listen path. In an address the path is the one below it;
+/// Tyk takes the listen path for that as well.
+fn listen_path(api: &Api, path: &str, profile: Profile) -> usize {
+    let own = &*api.listen_path.value;
+    let below = path.strip_prefix(own).filter(|below| {
+        let whole_segment = own.ends_with('/') || below.is_empty() || below.starts_with('/');
+        profile == Profile::Tyk && api.listen_path.strip && whole_segment
+    });
+    below.map_or(0, |_| own.trim_end_matches('/').len())
+}
+
+impl Api {
+    /// Where the API leads a request, whose raw path below the listen path and whose query these are.
+    pub(super) fn lead(&self, path: &str, query: Option<&str>) -> Lead<'_> {
+        match &self.destination {
+            Destination::Upstreams(upstreams) => Lead::Upstreams(upstreams),
+            Destination::Api(api) => {
+                let (path, query) = api.target(path, query);
+                Lead::Api(Onward { address: &api.address, path, query })
+            }
+        }
+    }
+}
