@@ -1,25 +1,27 @@
 //! Why a token or a request would be let through or refused, decided by the running gateway.
 
 use axum::{
-    Json, Router,
+    Json,
     body::Bytes,
-    extract::{DefaultBodyLimit, State, rejection::BytesRejection},
+    extract::{State, rejection::BytesRejection},
     http::StatusCode,
     response::{IntoResponse, Response},
-    routing::post,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::{Admin, status};
-use crate::gateway::{Asked, Question, QuestionError, parse_time};
+use super::{Admin, answer::status, routes::Routes};
+use crate::{
+    config::Role,
+    gateway::{Asked, Question, QuestionError, parse_time},
+};
 
 /// The largest question in octets: a head with a token as large as any that is taken.
 const MAX_QUESTION: usize = 256 * 1024;
 
-pub(super) fn routes() -> Router<Admin> {
-    Router::new().route("/jwt/explain", post(explain)).layer(DefaultBodyLimit::max(MAX_QUESTION))
+pub(super) fn routes() -> Routes {
+    Routes::default().post("/jwt/explain", Role::Read, explain).with_bodies_of(MAX_QUESTION)
 }
 
 /// What is asked. A field that is not known is an error: it might have been meant to matter.

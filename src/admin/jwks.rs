@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use axum::{
-    Json, Router,
+    Json,
     extract::{Path, State},
     http::StatusCode,
     response::{IntoResponse, Response},
-    routing::get,
 };
 use serde_json::{Value, json};
 
-use super::{Admin, status};
+use super::{Admin, answer::status, routes::Routes};
 use crate::{
+    config::Role,
     gateway::KeySourceInUse,
     jwks::{Source, SourceStatus},
     jwt::{Key, RejectedKey},
@@ -20,10 +20,14 @@ use crate::{
 
 /// `/cache/jwks` for all APIs, `/cache/jwks/{api}` for one. `DELETE` is Tyk's; `POST` does the same and
 /// answers as `GET` does.
-pub(super) fn routes() -> Router<Admin> {
-    Router::new()
-        .route("/cache/jwks", get(show_all).post(refresh_all).delete(invalidate_all))
-        .route("/cache/jwks/{api}", get(show).post(refresh).delete(invalidate))
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .get("/cache/jwks", Role::Read, show_all)
+        .post("/cache/jwks", Role::Operate, refresh_all)
+        .delete("/cache/jwks", Role::Operate, invalidate_all)
+        .get("/cache/jwks/{api}", Role::Read, show)
+        .post("/cache/jwks/{api}", Role::Operate, refresh)
+        .delete("/cache/jwks/{api}", Role::Operate, invalidate)
 }
 
 async fn show_all(State(admin): State<Admin>) -> Response {

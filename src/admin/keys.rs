@@ -1,31 +1,42 @@
 //! API keys: Tyk's routes under `/tyk/keys`.
 
-use std::{path::Path as FilePath, sync::Arc};
+use std::sync::Arc;
 
-use aws_lc_rs::rand;
 use axum::{
-    Json, Router,
+    Json,
     body::Bytes,
-    extract::{Path, Query, State},
+    extract::{Path, Query, State, rejection::BytesRejection},
     http::StatusCode,
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
-use super::{Admin, status, switch};
+use super::{
+    Admin,
+    answer::{digest_of, ended, error, in_body, object, switch},
+    authorize::Touched,
+    routes::Routes,
+};
 use crate::{
     api_keys::{ApiKeys, ChangeError, Counted, FileError, KeyName, StoredKey},
+    config::Role,
     document::{Document, Finding, Findings, Severity},
 };
 
-pub(super) fn routes() -> Router<Admin> {
-    Router::new()
-        .route("/keys", get(list).post(create))
-        .route("/keys/create", post(create))
-        .route("/keys/{key}", get(read).post(put).put(modify).delete(remove))
+/// What Tyk says of a body that it cannot read.
+const MALFORMED: &str = "Request malformed";
+
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .get("/keys", Role::Keys, list)
+        .post("/keys", Role::Keys, create)
+        .post("/keys/create", Role::Keys, create)
+        .get("/keys/{key}", Role::Keys, read)
+        .post("/keys/{key}", Role::Keys, put)
+        .put("/keys/{key}", Role::Keys, modify)
+        .delete("/keys/{key}", Role::Keys, remove)
 }
 
 /// What the query of a request says of the key in its path.
@@ -56,40 +67,41 @@ async fn list(State(admin): State<Admin>) -> Response {
 async fn read(State(admin): State<Admin>, Path(key): Path<String>, Query(named): Query<Named>) -> Response {
     match named.find(admin.control.api_keys(), &key) {
         Some(key) => Json(key.fields()).into_response(),
-        None => status(StatusCode::NOT_FOUND, "error", "Key not found"),
+        None => error(StatusCode::NOT_FOUND, "Key not found"),
     }
 }
 
 /// `POST /tyk/keys` and `/tyk/keys/create`: a new key with a random id.
-async fn create(State(admin): State<Admin>, body: Bytes) -> Response {
-    let Some(id) = random_id() else {
-        return status(StatusCode::INTERNAL_SERVER_ERROR, "error", "the system gives no random numbers");
-    };
-    put_named(admin, id, &body).await
+async fn create(State(admin): State<Admin>, body: Result<Bytes, BytesRejection>) -> Response {
+    match super::random_id() {
+        Some(id) => put_named(admin, id, body).await,
+        None => super::no_random(),
+    }
 }
 
 /// `POST /tyk/keys/{key}`: a key with an id of the caller's choice, or what it is from now on; its secret
 /// stays unless the body has another one.
-async fn put(State(admin): State<Admin>, Path(key): Path<String>, body: Bytes) -> Response {
-    put_named(admin, key, &body).await
+async fn put(
+    State(admin): State<Admin>,
+    Path(key): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    put_named(admin, key, body).await
 }
 
-async fn put_named(admin: Admin, key: String, body: &[u8]) -> Response {
-    let document = match document(body) {
+async fn put_named(admin: Admin, key: String, body: Result<Bytes, BytesRejection>) -> Response {
+    let document = match object(body) {
         Ok(document) => document,
-        Err(reason) => return malformed(&reason),
+        Err(unreadable) => return unreadable.answer(&admin, MALFORMED),
     };
-    let org_id = document.root().get("org_id").and_then(|org_id| org_id.as_str()).unwrap_or_default();
-    let Some(name) = KeyName::from_text(&key).or_else(|| KeyName::new(org_id, &key)) else {
+    let Some(name) = KeyName::from_text(&key).or_else(|| KeyName::new(org_id(&document), &key)) else {
         return malformed("a key has 3 to 1024 printable ASCII characters, without spaces");
     };
-    let answered = added(&name);
+    let answered = json!({
+        "key": name.to_text(), "status": "ok", "action": "added", "key_hash": name.tyk_hash(),
+    });
     let keys = Arc::clone(admin.control.api_keys());
-    match spawn_blocking(move || keys.put(&name, &document)).await {
-        Ok(Ok(odd)) => changed(answered, odd),
-        Ok(Err(error)) => refused(error),
-        Err(_) => ended(),
-    }
+    change(keys, name.tyk_hash(), "added", answered, move |keys| keys.put(&name, &document)).await
 }
 
 /// `PUT /tyk/keys/{key}`: what a key that there is is from now on. Its secret stays unless the body has
@@ -98,103 +110,89 @@ async fn modify(
     State(admin): State<Admin>,
     Path(key): Path<String>,
     Query(named): Query<Named>,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let document = match document(&body) {
+    let document = match object(body) {
         Ok(document) => document,
-        Err(reason) => return malformed(&reason),
+        Err(unreadable) => return unreadable.answer(&admin, MALFORMED),
     };
     let keys = Arc::clone(admin.control.api_keys());
-    let of_body = document.root().get("org_id").and_then(|org_id| org_id.as_str()).map(str::to_owned);
+    let of_body = Some(org_id(&document).to_owned()).filter(|org_id| !org_id.is_empty());
     let named = Named { org_id: named.org_id.clone().or(of_body), ..named };
     let Some(stored) = named.find(&keys, &key) else {
-        return status(StatusCode::NOT_FOUND, "error", "Key is not found");
+        return error(StatusCode::NOT_FOUND, "Key is not found");
     };
-    let answered = json!({
-        "key": key, "status": "ok", "action": "modified", "key_hash": stored.tyk_hash(),
-    });
+    let hash = stored.tyk_hash().to_owned();
+    let answered = json!({ "key": key, "status": "ok", "action": "modified", "key_hash": hash });
     let counted = if named.suppress_reset { Counted::Kept } else { Counted::Anew };
-    match spawn_blocking(move || keys.modify(&stored, &document, counted)).await {
-        Ok(Ok(odd)) => changed(answered, odd),
-        Ok(Err(error)) => refused(error),
-        Err(_) => ended(),
-    }
+    change(keys, hash, "modified", answered, move |keys| keys.modify(&stored, &document, counted)).await
 }
 
 /// `DELETE /tyk/keys/{key}`: the key opens nothing from the next request on.
 async fn remove(State(admin): State<Admin>, Path(key): Path<String>, Query(named): Query<Named>) -> Response {
     let keys = Arc::clone(admin.control.api_keys());
     let Some(stored) = named.find(&keys, &key) else {
-        return status(StatusCode::NOT_FOUND, "error", "There is no such key found");
+        return error(StatusCode::NOT_FOUND, "There is no such key found");
     };
-    match spawn_blocking(move || keys.remove(&stored)).await {
-        Ok(Ok(())) => Json(json!({ "key": key, "status": "ok", "action": "deleted" })).into_response(),
-        Ok(Err(error)) => unwritten(&error),
-        Err(_) => ended(),
-    }
+    let (hash, answered) =
+        (stored.tyk_hash().to_owned(), json!({ "key": key, "status": "ok", "action": "deleted" }));
+    let remove = move |keys: &ApiKeys| match keys.remove(&stored) {
+        Ok(()) => Ok(Findings::default()),
+        Err(error) => Err(ChangeError::File(error)),
+    };
+    change(keys, hash, "deleted", answered, remove).await
 }
 
-/// The body as a document, or what is wrong with it.
-fn document(body: &[u8]) -> Result<Document, String> {
-    let text = std::str::from_utf8(body).map_err(|_| "the body is not UTF-8")?;
-    let document = Document::parse(FilePath::new("body.json"), text.to_owned());
-    let document = document.map_err(|finding| finding.message)?;
-    if document.root().is_object() { Ok(document) } else { Err("an object is expected".into()) }
-}
-
-fn malformed(reason: &str) -> Response {
-    status(StatusCode::BAD_REQUEST, "error", &format!("Request malformed: {reason}"))
-}
-
-fn added(name: &KeyName) -> Value {
-    json!({
-        "key": name.to_text(), "status": "ok", "action": "added", "key_hash": name.tyk_hash(),
-    })
-}
-
-/// Tyk's answer; with `warnings` if something is odd about the body.
-fn changed(mut answer: Value, odd: Findings) -> Response {
-    let warnings: Vec<String> = odd.into_iter().map(text).collect();
+/// Makes a change to the key with this hash, and answers; with `warnings` if something is odd about the body.
+async fn change(
+    keys: Arc<ApiKeys>,
+    hash: String,
+    outcome: &'static str,
+    mut answer: Value,
+    change: impl FnOnce(&ApiKeys) -> Result<Findings, ChangeError> + Send + 'static,
+) -> Response {
+    let digest = |keys: &ApiKeys| keys.with_hash(&hash).map(|key| digest_of(&key.fields().clone().into()));
+    let (before, own) = (digest(&keys), Arc::clone(&keys));
+    let Ok(changed) = spawn_blocking(move || change(&own)).await else { return ended() };
+    let after = digest(&keys);
+    let mut touched = Touched { kind: "key", id: hash, ..Touched::default() };
+    let odd = match changed {
+        Ok(odd) => odd,
+        Err(error) => return touched.mark(refused(error)),
+    };
+    touched = Touched { outcome: Some(outcome), before, after, ..touched };
+    let warnings: Vec<String> = odd.into_iter().map(|finding| in_body(&finding)).collect();
     if let Some(members) = answer.as_object_mut().filter(|_| !warnings.is_empty()) {
         members.insert("warnings".into(), warnings.into());
     }
-    Json(answer).into_response()
+    touched.mark(Json(answer).into_response())
 }
 
-/// What is wrong with a body, and where.
-fn text(finding: Finding) -> String {
-    match finding.field {
-        Some(field) if !field.is_empty() => format!("{field}: {}", finding.message),
-        _ => finding.message,
-    }
+/// The organisation that a body names; the empty text for none.
+fn org_id(body: &Document) -> &str {
+    body.root().get("org_id").and_then(Value::as_str).unwrap_or_default()
 }
 
-fn refused(error: ChangeError) -> Response {
-    match error {
+fn malformed(reason: &str) -> Response {
+    error(StatusCode::BAD_REQUEST, &format!("{MALFORMED}: {reason}"))
+}
+
+fn refused(why: ChangeError) -> Response {
+    match why {
         ChangeError::Body(findings) => {
-            let errors = findings.sorted().into_iter().filter(|finding| finding.severity == Severity::Error);
-            let texts: Vec<String> = errors.map(text).collect();
+            let is_error = |finding: &Finding| finding.severity == Severity::Error;
+            let errors = findings.into_iter().filter(is_error);
+            let texts: Vec<String> = errors.map(|finding| in_body(&finding)).collect();
             malformed(&texts.join("\n"))
         }
         ChangeError::NoRights => {
             let message = "Failed to create key, keys must have at least one Access Rights record set.";
-            status(StatusCode::BAD_REQUEST, "error", message)
+            error(StatusCode::BAD_REQUEST, message)
         }
         ChangeError::File(error) => unwritten(&error),
     }
 }
 
-fn unwritten(error: &FileError) -> Response {
-    status(StatusCode::INTERNAL_SERVER_ERROR, "error", &error.to_string())
-}
-
-fn ended() -> Response {
-    status(StatusCode::INTERNAL_SERVER_ERROR, "error", "the change ended unexpectedly")
-}
-
-/// 128 random bits, in hexadecimal digits.
-fn random_id() -> Option<String> {
-    let mut octets = [0; 16];
-    rand::fill(&mut octets).ok()?;
-    Some(octets.iter().map(|octet| format!("{octet:02x}")).collect())
+fn unwritten(why: &FileError) -> Response {
+    error(StatusCode::INTERNAL_SERVER_ERROR, &why.to_string())
 }

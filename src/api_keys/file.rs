@@ -4,8 +4,7 @@
 //! with. It is replaced as a whole, so that a crash leaves the old one or the new one.
 
 use std::{
-    fmt, fs,
-    io::{self, Write as _},
+    fmt, fs, io,
     path::{Path, PathBuf},
 };
 
@@ -13,10 +12,9 @@ use aws_lc_rs::rand;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tempfile::NamedTempFile;
 
 use super::{StoredKey, body, digest::Digest};
-use crate::document::{Document, FieldPath, Finding, Findings};
+use crate::document::{Document, FieldPath, Finding, Findings, Readers, replace};
 
 const VERSION: u64 = 1;
 const SALT: usize = 32;
@@ -118,7 +116,9 @@ impl KeyFile {
         let mut keys: Vec<Entry> = keys.iter().map(|key| entry(key)).collect();
         keys.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         let written = Written { version: VERSION, salt: STANDARD.encode(self.salt.0), keys };
-        replace(path, &written).map_err(|source| FileError { path: path.clone(), source })
+        let written = serde_json::to_vec_pretty(&written).map_err(io::Error::from);
+        let replaced = written.and_then(|octets| replace(path, &octets, Readers::Owner));
+        replaced.map_err(|source| FileError { path: path.clone(), source })
     }
 }
 
@@ -132,19 +132,6 @@ fn entry(key: &StoredKey) -> Entry {
         session: key.fields().clone(),
         secret: key.secret.as_ref().map(|secret| secret.to_string()),
     }
-}
-
-/// Puts a new file, which only its owner can read, in the place of the old one.
-fn replace(path: &Path, written: &Written) -> io::Result<()> {
-    let folder =
-        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    let mut file = NamedTempFile::new_in(folder)?;
-    serde_json::to_writer_pretty(&mut file, written)?;
-    file.write_all(b"\n")?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    // The new name is on the disk when the folder is.
-    fs::File::open(folder)?.sync_all()
 }
 
 type Read = ([u8; SALT], Vec<StoredKey>);

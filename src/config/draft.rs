@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    Config,
+    AdminKey, Config, admin,
     fields::{CONFIG, REDIS},
     kv::Kv,
     redis, stores,
@@ -24,6 +24,7 @@ use crate::{
     proxy::{self, TrustedProxies},
     refusal::{Overrides, Profile},
     secrets::Secret,
+    telemetry::AuditLog,
 };
 
 /// The longest time that can be configured.
@@ -45,6 +46,7 @@ const SETTERS: &[(&str, Setter)] = &[
         draft.admin_secret = Some(secret.into());
         Ok(())
     }),
+    ("admin.audit", Draft::set_audit_log),
     ("trustedProxies", Draft::set_trusted_proxies),
     ("access_log", Draft::set_access_log),
     ("timeouts.header", |draft, text| duration(text).map(|time| draft.header_timeout = time)),
@@ -82,6 +84,8 @@ pub(super) struct Draft {
     errors: Profile,
     admin_listen: Option<SocketAddr>,
     admin_secret: Option<Secret>,
+    admin_keys: Vec<AdminKey>,
+    audit_log: AuditLog,
     trusted_proxies: TrustedProxies,
     access_log: bool,
     header_timeout: Duration,
@@ -114,6 +118,8 @@ impl Draft {
             errors: Profile::Rfc,
             admin_listen: Some(loopback(8081)),
             admin_secret: None,
+            admin_keys: Vec::new(),
+            audit_log: AuditLog::default(),
             trusted_proxies: TrustedProxies::default(),
             access_log: true,
             header_timeout: Duration::from_secs(30),
@@ -152,6 +158,7 @@ impl Draft {
         }
         self.kv.add_blocks(&root);
         self.redis.add_section(&root);
+        self.admin_keys = admin::keys(&document, &root, findings);
         stores::read(&document, &mut root, &self.folder, &mut self.kv, findings);
         if let Some(overrides) = root.get_mut("error_overrides").map(Value::take) {
             self.error_overrides = Some((document, overrides));
@@ -242,7 +249,13 @@ impl Draft {
             keys_file: self.keys_file.unwrap_or_else(|| Some(self.beside.join("api-keys.json"))),
             errors: self.errors,
             admin_listen: self.admin_listen,
-            admin_secret: self.admin_secret,
+            admin_keys: self
+                .admin_secret
+                .map(AdminKey::of_secret)
+                .into_iter()
+                .chain(self.admin_keys)
+                .collect(),
+            audit_log: self.audit_log,
             trusted_proxies: self.trusted_proxies,
             access_log: self.access_log,
             header_timeout: self.header_timeout,
@@ -269,6 +282,15 @@ impl Draft {
 
     fn set_admin_listen(&mut self, text: &str) -> Result<(), String> {
         self.admin_listen = if text == "none" { None } else { Some(address(text)?) };
+        Ok(())
+    }
+
+    fn set_audit_log(&mut self, target: &str) -> Result<(), String> {
+        self.audit_log = match target {
+            "stderr" => AuditLog::Stderr,
+            "off" => AuditLog::Off,
+            path => AuditLog::File(self.path(path)?),
+        };
         Ok(())
     }
 

@@ -28,7 +28,21 @@ pub(super) static CONFIG: Section = Section {
 static KEYS: Section = Section { fields: &[Field::honour("file", Shape::Text)], unknown: Unknown::Error };
 
 static ADMIN: Section = Section {
-    fields: &[Field::honour("listen", Shape::Text), Field::honour("secret", Shape::Text)],
+    fields: &[
+        Field::honour("listen", Shape::Text),
+        Field::honour("secret", Shape::Text),
+        Field::honour("keys", Shape::List(&Shape::Object(&ADMIN_KEY))),
+        Field::honour("audit", Shape::Text),
+    ],
+    unknown: Unknown::Error,
+};
+
+static ADMIN_KEY: Section = Section {
+    fields: &[
+        Field::honour("name", Shape::Text),
+        Field::honour("secret", Shape::Text),
+        Field::honour("roles", Shape::Texts),
+    ],
     unknown: Unknown::Error,
 };
 

@@ -4,6 +4,7 @@
 //! Every field has one setter, which takes a text, whichever of the three it came from; so a field
 //! means the same everywhere, and a problem is told with the place it came from.
 
+mod admin;
 mod draft;
 mod fields;
 mod kv;
@@ -23,9 +24,11 @@ use crate::{
     proxy::{self, TrustedProxies},
     redis::Settings,
     refusal::{Overrides, Profile},
-    secrets::{Secret, Secrets},
+    secrets::Secrets,
+    telemetry::AuditLog,
 };
 
+pub use admin::{AdminKey, Role};
 use draft::Draft;
 
 /// What the gateway runs with.
@@ -45,8 +48,10 @@ pub struct Config {
     pub errors: Profile,
     /// Where the control API listens, if it does.
     pub admin_listen: Option<SocketAddr>,
-    /// What opens the control API, or a reference to it; without it only `/hello` and `/ready` answer.
-    pub admin_secret: Option<Secret>,
+    /// Who may use it; without anybody only `/hello`, `/ready` and `/metrics` answer.
+    pub admin_keys: Vec<AdminKey>,
+    /// Where it is told who changed what.
+    pub audit_log: AuditLog,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: TrustedProxies,
     /// A line for each request goes to standard output.

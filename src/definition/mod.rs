@@ -31,6 +31,7 @@ mod sources;
 mod templates;
 mod transform;
 mod upstream;
+pub mod view;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 

@@ -1,4 +1,5 @@
-//! Configuration documents: YAML and JSON in, a tree of values and findings out.
+//! Configuration documents: YAML and JSON in, a tree of values and findings out; and back into files, where
+//! the control API changes them.
 //!
 //! Definitions, policies and the gateway's own configuration are read here, so that all of them
 //! report their problems in one form: every problem of every file, each with its file, line and
@@ -14,8 +15,10 @@ mod finding;
 mod lines;
 mod read;
 mod schema;
+mod write;
 
 pub use finding::{Finding, Findings, Severity};
 pub use lines::{FieldPath, Step};
 pub use read::{Document, read_all};
 pub use schema::{Field, Plan, Section, Shape, Unknown};
+pub use write::{Readers, create, remove, replace};

@@ -1,17 +1,17 @@
 //! Files into values.
 
 use std::{
-    cell::OnceCell,
     fmt, fs,
     io::{self, Read as _},
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use serde_yaml::UserMessageFormatter;
 
-use super::{FieldPath, Finding, Findings, lines::Lines};
+use super::{FieldPath, Finding, Findings, lines::Lines, write};
 
 /// The largest file that is read.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
@@ -22,7 +22,7 @@ pub struct Document {
     path: PathBuf,
     text: String,
     root: Value,
-    lines: OnceCell<Option<Lines>>,
+    lines: OnceLock<Option<Lines>>,
 }
 
 impl Document {
@@ -40,12 +40,33 @@ impl Document {
     /// # Errors
     /// One [`Finding`] that says why the text is no document.
     pub fn parse(path: &Path, text: String) -> Result<Self, Finding> {
-        let json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
-        let root = if json { parse_json(&text) } else { parse_yaml(&text) };
+        let root = if is_json(path) { parse_json(&text) } else { parse_yaml(&text) };
         match root {
-            Ok(Strict(root)) => Ok(Self { path: path.into(), text, root, lines: OnceCell::new() }),
+            Ok(Strict(root)) => Ok(Self { path: path.into(), text, root, lines: OnceLock::new() }),
             Err((line, message)) => Err(Finding { line, ..Finding::of_file(path, message) }),
         }
+    }
+
+    /// The document that a file would be with this value in it.
+    ///
+    /// # Errors
+    /// One [`Finding`] when nobody could read that file.
+    pub fn with_root(path: &Path, value: &Value) -> Result<Self, Finding> {
+        // A file that is read differently from what was meant must never be written. JSON is YAML.
+        [is_json(path), true]
+            .into_iter()
+            .filter_map(|json| Self::parse(path, write::text(json, value)?).ok())
+            .find(|document| document.root == *value && document.text.len() as u64 <= MAX_FILE)
+            .ok_or_else(|| {
+                let message = format!("this would be no file that can be read: it is larger than {} MiB, too deep, or has two members of one name", MAX_FILE >> 20);
+                Finding::of_file(path, message)
+            })
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// The file.
@@ -109,6 +130,10 @@ fn list_folder(folder: &Path) -> Result<Vec<PathBuf>, Finding> {
     }
     files.sort();
     Ok(files)
+}
+
+fn is_json(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
 }
 
 fn read_text(path: &Path) -> Result<String, String> {

@@ -15,12 +15,11 @@ use crate::{
     api_address::ApiName,
     api_keys::ApiKeys,
     auth::{Authentication, VerifiedTokens},
-    config::Config,
+    config::{AdminKey, Config},
     definition::{Definition, KeySource, State},
     jwks::{Endpoint, Registry, Source},
     middleware::ResourceMetadata,
     refusal::{Asked, Manner, Overrides, Profile, Reason, Refusal, Space},
-    secrets::Secret,
 };
 
 /// Everything that the definitions and policies say, compiled. Immutable; a reload makes another.
@@ -33,7 +32,7 @@ pub struct Snapshot {
     /// What errors look like where no API answers. In Tyk rules do not reach so far.
     pub(super) overrides: Overrides,
     /// What opens the control API.
-    admin_secret: Option<Secret>,
+    admin_keys: Vec<AdminKey>,
 }
 
 /// A key source, and the APIs that use it.
@@ -95,7 +94,7 @@ impl Snapshot {
             directory,
             profile: config.errors,
             overrides,
-            admin_secret: parsed.admin_secret,
+            admin_keys: parsed.admin_keys,
         }
     }
 
@@ -157,8 +156,8 @@ impl Snapshot {
 
     /// What opens the control API; without it nothing does.
     #[must_use]
-    pub fn admin_secret(&self) -> Option<&Secret> {
-        self.admin_secret.as_ref()
+    pub fn admin_keys(&self) -> &[AdminKey] {
+        &self.admin_keys
     }
 
     /// The sources of the keys of one API, or of all, each once.

@@ -54,15 +54,19 @@ pub struct Control {
     /// Held while documents are read or compiled, so that an older state of them cannot replace a newer one.
     loaded: Mutex<Loaded>,
     pub(super) references: References,
+    /// What is served, as it is written.
+    served: ArcSwap<Documents>,
 }
 
 /// What the snapshot that is served was compiled from.
 #[derive(Debug)]
 pub(super) struct Loaded {
-    pub(super) documents: Documents,
+    pub(super) documents: Arc<Documents>,
     pub(super) values: Values,
     /// Newer values that could not be used.
     pub(super) refused: Option<Values>,
+    /// The last API was taken away on purpose.
+    pub(super) is_meant_empty: bool,
 }
 
 impl Control {
@@ -85,7 +89,9 @@ impl Control {
         let published = Arc::new(ArcSwap::from_pointee(snapshot));
         let references = References::default();
         references.replace(values.written());
-        let loaded = Mutex::new(Loaded { documents, values, refused: None });
+        let documents = Arc::new(documents);
+        let served = ArcSwap::new(Arc::clone(&documents));
+        let loaded = Mutex::new(Loaded { documents, values, refused: None, is_meant_empty: false });
         let ready = AtomicBool::new(false);
         let control = Self {
             config,
@@ -99,6 +105,7 @@ impl Control {
             ready,
             loaded,
             references,
+            served,
         };
         (Some(control), findings)
     }
@@ -113,6 +120,12 @@ impl Control {
     #[must_use]
     pub fn api_keys(&self) -> &Arc<ApiKeys> {
         &self.api_keys
+    }
+
+    /// What is served, as it is written.
+    #[must_use]
+    pub fn served(&self) -> Arc<Documents> {
+        self.served.load_full()
     }
 
     pub(crate) fn published(&self) -> Arc<ArcSwap<Snapshot>> {
@@ -183,7 +196,7 @@ impl Control {
             error!("the documents have errors; what was loaded before goes on");
             return Err(findings);
         };
-        if !parsed.serves_any() && !self.published.load().is_empty() {
+        if !parsed.serves_any() && !self.published.load().is_empty() && !loaded.is_meant_empty {
             // A folder that could not be mounted looks like this. Whoever means it starts anew.
             let message = "there are no definitions here any more; what was loaded before goes on";
             error!("{}: {message}", self.config.definitions.display());
@@ -191,7 +204,9 @@ impl Control {
         }
         let apis = self.publish(parsed, tasks);
         self.references.replace(values.written());
-        *loaded = Loaded { documents, values, refused: None };
+        let documents = Arc::new(documents);
+        self.served.store(Arc::clone(&documents));
+        *loaded = Loaded { documents, values, refused: None, is_meant_empty: loaded.is_meant_empty };
         info!(apis, "definitions loaded again");
         Ok(())
     }

@@ -2,17 +2,18 @@
 
 use std::{io, path::Path, sync::Arc};
 
+use serde_json::Value;
 use tokio::runtime::Builder;
 
 use super::{directory, rights};
 use crate::{
     access::Together,
     api_keys::ApiKeys,
-    config::Config,
-    definition::{self, Definition, Fetching, JwtScheme, State, Templates},
+    config::{AdminKey, Config},
+    definition::{self, Definition, Fetching, JwtScheme, State, Templates, view},
     document::{Document, Finding, Findings, Severity, read_all},
     jwks::FetchOptions,
-    policy::{self, PolicySet},
+    policy::{self, Entry, PolicySet, entries},
     redis::{Passwords, Redis, Servers},
     refusal::Profile,
     secrets::{Secret, Values, is_like_reference},
@@ -21,9 +22,9 @@ use crate::{
 /// The documents of a gateway, as they were read. A running gateway keeps them: what it serves can be
 /// compiled anew from them, whatever the files hold by then.
 #[derive(Debug)]
-pub(super) struct Documents {
-    definitions: Vec<Document>,
-    policies: Vec<Document>,
+pub struct Documents {
+    pub(super) definitions: Vec<Document>,
+    pub(super) policies: Vec<Document>,
     templates: Templates,
     /// Which definitions could not be read.
     unread: Findings,
@@ -36,7 +37,7 @@ pub(super) struct Parsed {
     pub(super) definitions: Vec<Definition>,
     pub(super) policies: PolicySet,
     /// What opens the control API.
-    pub(super) admin_secret: Option<Secret>,
+    pub(super) admin_keys: Vec<AdminKey>,
     /// What opens Redis.
     pub(super) redis_passwords: Passwords,
 }
@@ -68,6 +69,25 @@ impl Parsed {
     }
 }
 
+/// What is written, for whoever asks what is served.
+impl Documents {
+    /// The definitions of all APIs, by file name.
+    pub fn apis(&self) -> impl Iterator<Item = &Value> {
+        self.definitions.iter().map(Document::root)
+    }
+
+    /// The definition of the API with this id.
+    #[must_use]
+    pub fn api(&self, id: &str) -> Option<&Value> {
+        self.apis().find(|document| view::id(document) == Some(id))
+    }
+
+    /// All policies.
+    pub fn policies(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.policies.iter().flat_map(entries)
+    }
+}
+
 impl Documents {
     pub(super) fn read(config: &Config) -> Self {
         let (definitions, unread) = read_all(&config.definitions);
@@ -91,8 +111,7 @@ impl Documents {
     }
 
     fn parse(&self, config: &Config, values: &Values, findings: &mut Findings) -> Option<Parsed> {
-        let admin_secret =
-            config.admin_secret.as_ref().and_then(|it| secret("admin.secret", it, values, findings));
+        let admin_keys = admin_keys(config, values, findings);
         let redis_passwords = redis_passwords(config, values, findings);
         let fetching = fetching(config, values, findings);
         let loaded = definition::load(&self.definitions, values, &self.templates, &fetching);
@@ -120,7 +139,7 @@ impl Documents {
             }
         }
         warn_about_client_keys(&definitions, findings);
-        (!findings.has_errors()).then_some(Parsed { definitions, policies, admin_secret, redis_passwords })
+        (!findings.has_errors()).then_some(Parsed { definitions, policies, admin_keys, redis_passwords })
     }
 }
 
@@ -159,6 +178,23 @@ fn secret(field: &str, written: &Secret, values: &Values, findings: &mut Finding
         Err(reason) => findings.push(Finding::of_file(field, reason.to_string())),
     }
     None
+}
+
+/// The keys of the control API, with what their secrets refer to.
+fn admin_keys(config: &Config, values: &Values, findings: &mut Findings) -> Vec<AdminKey> {
+    let mut keys: Vec<AdminKey> = Vec::new();
+    for key in &config.admin_keys {
+        let Some(secret) = secret(&key.place(), &key.secret, values, findings) else { continue };
+        if let Some(other) = keys.iter().find(|other| *other.secret == *secret) {
+            let message = format!(
+                "it has the secret of {}, so nobody could tell who it was; change one",
+                other.place()
+            );
+            findings.push(Finding::of_file(key.place(), message));
+        }
+        keys.push(AdminKey { secret, ..key.clone() });
+    }
+    keys
 }
 
 /// Keys that tokens name, where whoever knows them gets in.

@@ -5,6 +5,7 @@
 
 mod admission;
 mod api;
+mod change;
 mod compile;
 mod control;
 mod directory;
@@ -23,10 +24,11 @@ mod router;
 mod target;
 mod worker;
 
+pub use change::{Change, ChangeError, Changed};
 pub use compile::{KeySourceInUse, Snapshot};
 pub use control::Control;
 pub(crate) use control::tell;
-pub use documents::check;
+pub use documents::{Documents, check};
 pub use explain::{End, Explanation};
 pub use question::{Asked, Question, QuestionError, parse_time};
 pub use references::ReferenceState;

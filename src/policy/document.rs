@@ -103,7 +103,7 @@ impl Loader {
 }
 
 /// One policy, and not an object of policies by id: it has a field that only a policy has.
-fn is_policy(root: &Value) -> bool {
+pub(super) fn is_policy(root: &Value) -> bool {
     root.get("access_rights").is_some() || root.get("id").is_some_and(|id| !id.is_object())
 }
 

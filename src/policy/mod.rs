@@ -6,6 +6,7 @@
 //! allows, and how often.
 
 mod document;
+mod entry;
 mod grant;
 mod limits;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod select;
 mod set;
 
 pub use document::{load, parse_nameless};
+pub use entry::{Entry, entries};
 pub use grant::{Grant, Policy};
 pub use limits::{ApiEntry, PolicyLimits};
 pub use rules::{NoMatch, PolicyRule, PolicyRules};

@@ -267,7 +267,7 @@ fn write_text(text: &str, line: &mut String) {
 }
 
 /// A time as RFC 3339 writes it, in UTC with milliseconds.
-fn write_time(time: SystemTime, line: &mut String) {
+pub(super) fn write_time(time: SystemTime, line: &mut String) {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     // Days to a date, after Howard Hinnant's algorithm: years begin in March, so that the odd day is

@@ -15,6 +15,7 @@ mod authenticator;
 mod claim_headers;
 mod commands;
 mod control;
+mod control_documents;
 mod corpus;
 mod documentation;
 mod documents;

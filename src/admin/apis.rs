@@ -1,0 +1,232 @@
+//! API definitions: Tyk's routes under `/tyk/apis/oas`, and as much of `/tyk/apis` as an OAS API has.
+//!
+//! What is read is what is served, as it was written. A change is written to the disk, if the gateway would load
+//! it, and acts with the next reload, or at once with `?reload=true`.
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{Path, Query, State, rejection::BytesRejection},
+    http::{
+        HeaderName, StatusCode,
+        header::{CONTENT_DISPOSITION, CONTENT_TYPE},
+    },
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    Admin,
+    answer::{error, object},
+    change::{AskedQuery, Done, Subject, make},
+    routes::Routes,
+};
+use crate::{config::Role, definition::view, gateway::Change};
+
+/// The largest definition in octets, as that of a file.
+const MAX_DEFINITION: usize = 16 * 1024 * 1024;
+
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .get("/apis", Role::Read, classic_list)
+        .post("/apis", Role::Write, no_classic)
+        .get("/apis/{id}", Role::Read, classic)
+        .put("/apis/{id}", Role::Write, no_classic)
+        .delete("/apis/{id}", Role::Write, remove)
+        .get("/apis/{id}/versions", Role::Read, versions)
+        .get("/apis/oas", Role::Read, list)
+        .post("/apis/oas", Role::Write, create)
+        .get("/apis/oas/export", Role::Read, export_all)
+        .get("/apis/oas/{id}", Role::Read, read)
+        .put("/apis/oas/{id}", Role::Write, update)
+        .patch("/apis/oas/{id}", Role::Write, patch)
+        .delete("/apis/oas/{id}", Role::Write, remove)
+        .get("/apis/oas/{id}/versions", Role::Read, versions)
+        .get("/apis/oas/{id}/export", Role::Read, export)
+        .with_bodies_of(MAX_DEFINITION)
+}
+
+/// What of a definition is shown.
+#[derive(Deserialize)]
+struct Shown {
+    /// `public` leaves out what only the gateway is to know.
+    #[serde(default)]
+    mode: String,
+}
+
+impl Shown {
+    fn of(&self, document: &Value) -> Value {
+        if self.mode == "public" { view::public(document) } else { document.clone() }
+    }
+}
+
+/// `GET /tyk/apis/oas`: all definitions.
+async fn list(State(admin): State<Admin>, Query(shown): Query<Shown>) -> Response {
+    Json(admin.control.served().apis().map(|document| shown.of(document)).collect::<Vec<_>>()).into_response()
+}
+
+/// `GET /tyk/apis/oas/{id}`: one definition.
+async fn read(State(admin): State<Admin>, Path(id): Path<String>, Query(shown): Query<Shown>) -> Response {
+    match admin.control.served().api(&id) {
+        Some(document) => Json(shown.of(document)).into_response(),
+        None => unknown(),
+    }
+}
+
+/// `GET /tyk/apis/oas/export`: all definitions, as a file.
+async fn export_all(State(admin): State<Admin>, Query(shown): Query<Shown>) -> Response {
+    let all: Vec<Value> = admin.control.served().apis().map(|document| shown.of(document)).collect();
+    file("oas-export", &all.into())
+}
+
+/// `GET /tyk/apis/oas/{id}/export`: one definition, as a file.
+async fn export(State(admin): State<Admin>, Path(id): Path<String>, Query(shown): Query<Shown>) -> Response {
+    match admin.control.served().api(&id) {
+        // The id of a definition that is served has nothing in it that means something in a header field.
+        Some(document) => file(&format!("oas-export-{id}"), &shown.of(document)),
+        None => unknown(),
+    }
+}
+
+fn file(name: &str, content: &Value) -> Response {
+    let disposition = format!("attachment; filename=\"{name}.json\"");
+    let fields: [(HeaderName, String); 2] =
+        [(CONTENT_TYPE, "application/octet-stream".into()), (CONTENT_DISPOSITION, disposition)];
+    (fields, content.to_string()).into_response()
+}
+
+/// `GET /tyk/apis`: the classic form of all APIs.
+async fn classic_list(State(admin): State<Admin>) -> Json<Vec<Value>> {
+    Json(admin.control.served().apis().map(view::classic).collect())
+}
+
+/// `GET /tyk/apis/{id}`: the classic form of one API.
+async fn classic(State(admin): State<Admin>, Path(id): Path<String>) -> Response {
+    match admin.control.served().api(&id) {
+        Some(document) => Json(view::classic(document)).into_response(),
+        None => unknown(),
+    }
+}
+
+/// `POST /tyk/apis`, `PUT /tyk/apis/{id}`.
+async fn no_classic() -> Response {
+    let message = "classic API definitions are not read; send a Tyk OAS definition to /tyk/apis/oas";
+    error(StatusCode::BAD_REQUEST, message)
+}
+
+/// `GET /tyk/apis/oas/{id}/versions`: the APIs that are versions of one, itself first.
+async fn versions(State(admin): State<Admin>, Path(id): Path<String>) -> Response {
+    let served = admin.control.served();
+    let Some(document) = served.api(&id) else { return unknown() };
+    let describe = |(name, id, is_default): (&str, &str, bool)| {
+        let classic = served.api(id).map(view::classic).unwrap_or_default();
+        json!({
+            "id": id,
+            "name": classic.get("name"),
+            "versionName": name,
+            "internal": classic.get("internal").and_then(Value::as_bool).unwrap_or_default(),
+            "expirationDate": classic.get("expiration").and_then(Value::as_str).unwrap_or_default(),
+            "isDefaultVersion": is_default,
+        })
+    };
+    let versions: Vec<Value> = view::versions(document).into_iter().map(describe).collect();
+    Json(json!({ "status": "success", "apis": versions })).into_response()
+}
+
+/// `POST /tyk/apis/oas`: a new API, or what an API is from now on. Without an id it gets a random one.
+async fn create(
+    State(admin): State<Admin>,
+    asked: AskedQuery,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let mut document = match definition(&admin, body) {
+        Ok(document) => document,
+        Err(refusal) => return *refusal,
+    };
+    if view::id(&document).is_none() {
+        match super::random_id() {
+            Some(id) => view::set_id(&mut document, &id),
+            None => return super::no_random(),
+        }
+    }
+    let id = view::id(&document).unwrap_or_default().to_owned();
+    if !super::is_good_id(&id) {
+        return error(StatusCode::BAD_REQUEST, "Invalid API ID");
+    }
+    let subject = Subject { kind: "api", id: id.clone() };
+    make(admin, subject, Change::PutApi { id, document }, Done::Added, asked).await
+}
+
+/// `PUT /tyk/apis/oas/{id}`: what an API that is served is from now on.
+async fn update(
+    State(admin): State<Admin>,
+    Path(id): Path<String>,
+    asked: AskedQuery,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let document = match definition(&admin, body) {
+        Ok(document) => document,
+        Err(refusal) => return *refusal,
+    };
+    put(admin, id, document, asked).await
+}
+
+/// `PATCH /tyk/apis/oas/{id}`: a new OpenAPI document for an API that is served. What it tells the gateway stays
+/// as it is, unless the body has that too.
+async fn patch(
+    State(admin): State<Admin>,
+    Path(id): Path<String>,
+    asked: AskedQuery,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let document = match openapi(&admin, body) {
+        Ok(document) => document,
+        Err(refusal) => return *refusal,
+    };
+    let served = admin.control.served();
+    let Some(old) = served.api(&id) else { return unknown() };
+    put(admin, id, view::updated(old, document), asked).await
+}
+
+async fn put(admin: Admin, id: String, document: Value, asked: AskedQuery) -> Response {
+    if admin.control.served().api(&id).is_none() {
+        return unknown();
+    }
+    if view::id(&document) != Some(&*id) {
+        let message =
+            "Request APIID does not match that in Definition! For Update operations these must match.";
+        return error(StatusCode::BAD_REQUEST, message);
+    }
+    let subject = Subject { kind: "api", id: id.clone() };
+    make(admin, subject, Change::PutApi { id, document }, Done::Modified, asked).await
+}
+
+/// `DELETE /tyk/apis/oas/{id}`: there is no such API any more.
+async fn remove(State(admin): State<Admin>, Path(id): Path<String>, asked: AskedQuery) -> Response {
+    if admin.control.served().api(&id).is_none() {
+        return unknown();
+    }
+    let subject = Subject { kind: "api", id: id.clone() };
+    make(admin, subject, Change::RemoveApi { id }, Done::Deleted, asked).await
+}
+
+fn unknown() -> Response {
+    error(StatusCode::NOT_FOUND, "API not found")
+}
+
+/// The body as an OpenAPI document.
+fn openapi(admin: &Admin, body: Result<Bytes, BytesRejection>) -> Result<Value, Box<Response>> {
+    let document = object(body).map_err(|unreadable| Box::new(unreadable.answer(admin, "request malformed")));
+    document.map(|mut document| document.take_root())
+}
+
+/// The body as a definition.
+fn definition(admin: &Admin, body: Result<Bytes, BytesRejection>) -> Result<Value, Box<Response>> {
+    let document = openapi(admin, body)?;
+    if view::has_extension(&document) {
+        Ok(document)
+    } else {
+        Err(Box::new(error(StatusCode::BAD_REQUEST, "the payload should contain x-tyk-api-gateway")))
+    }
+}

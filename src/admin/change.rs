@@ -1,0 +1,119 @@
+//! Changes to definitions and policies, made and answered.
+
+use axum::{
+    Json,
+    extract::{Query, rejection::QueryRejection},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::task::spawn_blocking;
+
+use super::{
+    Admin,
+    answer::{digest_of, ended, error, findings, in_body, refused, switch},
+    authorize::Touched,
+};
+use crate::{
+    document::Finding,
+    gateway::{Change, ChangeError, Changed},
+    refusal::Profile,
+};
+
+/// What the query of a change may say.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    /// The change acts before it is answered.
+    #[serde(default, deserialize_with = "switch")]
+    reload: bool,
+    /// The organisation of a policy, where several have one of its id.
+    pub(super) org_id: Option<String>,
+}
+
+/// The query of a change, or what is wrong with it: an option of Tyk's that does nothing here must not seem to.
+pub(super) type AskedQuery = Result<Query<Asked>, QueryRejection>;
+
+/// What a change is about.
+#[derive(Clone, Debug)]
+pub(super) struct Subject {
+    pub(super) kind: &'static str,
+    pub(super) id: String,
+}
+
+/// What is done, in Tyk's words.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Done {
+    Added,
+    Modified,
+    Deleted,
+}
+
+impl Done {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Modified => "modified",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// What came of a change, and of the reload after it, if one was asked for.
+type Outcome = (Result<Changed, ChangeError>, Option<Result<(), Vec<Finding>>>);
+
+/// Makes a change, and answers.
+pub(super) async fn make(
+    admin: Admin,
+    subject: Subject,
+    change: Change,
+    done: Done,
+    asked: AskedQuery,
+) -> Response {
+    let Ok(Query(asked)) = asked else {
+        let message =
+            "the only parameters of a change are reload, and org_id for policies; leave the others out";
+        return error(StatusCode::BAD_REQUEST, message);
+    };
+    let profile = admin.control.config().errors;
+    let run = move || -> Outcome {
+        let changed = admin.control.change(change, &admin.tasks);
+        let reloaded = (changed.is_ok() && asked.reload).then(|| admin.control.reload(&admin.tasks));
+        (changed, reloaded)
+    };
+    let Ok((changed, reloaded)) = spawn_blocking(run).await else { return ended() };
+    let mut touched = Touched { kind: subject.kind, id: subject.id.clone(), ..Touched::default() };
+    let changed = match changed {
+        Ok(changed) => changed,
+        Err(error) => return touched.mark(not_made(&error)),
+    };
+    touched.before = changed.before.as_ref().map(digest_of);
+    touched.after = changed.after.as_ref().map(digest_of);
+    touched.outcome = Some(done.name());
+    if let Some(Err(findings)) = reloaded {
+        touched.outcome = Some("written, not loaded");
+        return touched.mark(refused(StatusCode::UNPROCESSABLE_ENTITY, &findings, Finding::to_string));
+    }
+    let mut body = json!({ "key": subject.id, "status": "ok", "action": done.name() });
+    // In Tyk's answer there is nothing else.
+    if let (Profile::Rfc, false, Some(body)) = (profile, changed.warnings.is_empty(), body.as_object_mut()) {
+        body.insert("warnings".into(), findings(&changed.warnings).into());
+    }
+    touched.mark(Json(body).into_response())
+}
+
+fn not_made(why: &ChangeError) -> Response {
+    let code = match why {
+        ChangeError::Refused { file, findings } => {
+            let text = |finding: &Finding| {
+                if finding.file == *file { in_body(finding) } else { finding.to_string() }
+            };
+            return refused(StatusCode::BAD_REQUEST, findings, text);
+        }
+        ChangeError::Unknown => StatusCode::NOT_FOUND,
+        ChangeError::Ambiguous | ChangeError::NoPolicies => StatusCode::CONFLICT,
+        ChangeError::Unwritten { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    error(code, &why.to_string())
+}

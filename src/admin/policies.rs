@@ -1,0 +1,120 @@
+//! Policies: Tyk's routes under `/tyk/policies`.
+//!
+//! What is read is what is served, as it was written. A change is written to the disk, if the gateway would load
+//! it, and acts with the next reload, or at once with `?reload=true`.
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{Path, Query, State, rejection::BytesRejection},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{
+    Admin,
+    answer::{error, object},
+    change::{AskedQuery, Done, Subject, make},
+    routes::Routes,
+};
+use crate::{config::Role, gateway::Change, policy::Entry};
+
+/// The largest policy in octets.
+const MAX_POLICY: usize = 16 * 1024 * 1024;
+
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .get("/policies", Role::Read, list)
+        .post("/policies", Role::Write, create)
+        .get("/policies/{id}", Role::Read, read)
+        .post("/policies/{id}", Role::Write, create_named)
+        .put("/policies/{id}", Role::Write, update)
+        .delete("/policies/{id}", Role::Write, remove)
+        .with_bodies_of(MAX_POLICY)
+}
+
+/// What tells policies of one id apart.
+#[derive(Deserialize)]
+struct Of {
+    org_id: Option<String>,
+}
+
+/// `GET /tyk/policies`: all policies.
+async fn list(State(admin): State<Admin>) -> Json<Vec<Value>> {
+    Json(admin.control.served().policies().map(|entry| entry.to_value()).collect())
+}
+
+/// `GET /tyk/policies/{id}`: one policy.
+async fn read(State(admin): State<Admin>, Path(id): Path<String>, Query(of): Query<Of>) -> Response {
+    let served = admin.control.served();
+    let is_it =
+        |entry: &Entry<'_>| entry.id == id && of.org_id.as_ref().is_none_or(|org_id| entry.org_id == org_id);
+    match served.policies().find(is_it) {
+        Some(entry) => Json(entry.to_value()).into_response(),
+        None => error(StatusCode::NOT_FOUND, "Policy not found"),
+    }
+}
+
+/// `POST /tyk/policies`: a new policy, or what a policy is from now on.
+async fn create(
+    State(admin): State<Admin>,
+    asked: AskedQuery,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    put(admin, None, Done::Added, asked, body).await
+}
+
+/// `POST /tyk/policies/{id}`: the same, of the id that is in the body too.
+async fn create_named(
+    State(admin): State<Admin>,
+    Path(id): Path<String>,
+    asked: AskedQuery,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    put(admin, Some(id), Done::Added, asked, body).await
+}
+
+/// `PUT /tyk/policies/{id}`: what a policy is from now on. As in Tyk it need not be there.
+async fn update(
+    State(admin): State<Admin>,
+    Path(id): Path<String>,
+    asked: AskedQuery,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    put(admin, Some(id), Done::Modified, asked, body).await
+}
+
+async fn put(
+    admin: Admin,
+    named: Option<String>,
+    done: Done,
+    asked: AskedQuery,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let bad = |message: &str| error(StatusCode::BAD_REQUEST, message);
+    let policy = match object(body) {
+        Ok(mut document) => document.take_root(),
+        Err(unreadable) => return unreadable.answer(&admin, "Request malformed"),
+    };
+    let Some(id) = policy.get("id").and_then(Value::as_str).filter(|id| !id.is_empty()) else {
+        return bad("Unable to create policy without id.");
+    };
+    if named.is_some_and(|named| named != id) {
+        return bad("Request ID does not match that in policy! For Update operations these must match.");
+    }
+    if !super::is_good_id(id) {
+        return bad("Invalid Policy ID: Allowed characters: a-z, A-Z, 0-9, ., _, -, ~");
+    }
+    let (id, kind) = (id.to_owned(), "policy");
+    let subject = Subject { kind, id: id.clone() };
+    make(admin, subject, Change::PutPolicy { id, policy }, done, asked).await
+}
+
+/// `DELETE /tyk/policies/{id}`: there is no such policy any more.
+async fn remove(State(admin): State<Admin>, Path(id): Path<String>, asked: AskedQuery) -> Response {
+    let org_id = asked.as_ref().ok().and_then(|Query(asked)| asked.org_id.clone());
+    let subject = Subject { kind: "policy", id: id.clone() };
+    make(admin, subject, Change::RemovePolicy { id, org_id }, Done::Deleted, asked).await
+}

@@ -1,0 +1,314 @@
+//! Changes to the documents on the disk, which the control API makes.
+//!
+//! A change is made to what is on the disk by then, whatever is served; it is tried as a whole, as a reload
+//! would, and written only if the gateway would load it. It acts with the next reload.
+//!
+//! The file that holds an API or a policy is replaced, whatever its name; what is new gets a file of its id.
+//! YAML stays YAML, but loses its comments: the last text of a file that may have some is kept beside it.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Map, Value};
+use tokio::runtime::Handle;
+
+use super::{control::Control, documents::Documents};
+use crate::{
+    config::Config,
+    definition::view,
+    document::{self, Document, Finding, Readers},
+    policy::{Entry, entries},
+};
+
+/// How many names are tried for a new file.
+const MAX_NAMES: u32 = 100;
+
+/// One change.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// The API of this id is this one from now on, whether it was there or not.
+    PutApi {
+        /// Its id, which stands in the document too.
+        id: String,
+        /// Its definition.
+        document: Value,
+    },
+    /// There is no API of this id any more.
+    RemoveApi {
+        /// Its id.
+        id: String,
+    },
+    /// The policy of this id and organisation is this one from now on, whether it was there or not.
+    PutPolicy {
+        /// Its id, which stands in the policy too.
+        id: String,
+        /// What it says.
+        policy: Value,
+    },
+    /// There is no policy of this id any more.
+    RemovePolicy {
+        /// Its id.
+        id: String,
+        /// Its organisation; it may be left out where only one has a policy of this id.
+        org_id: Option<String>,
+    },
+}
+
+/// What a change has changed.
+#[derive(Debug)]
+pub struct Changed {
+    /// What was written before.
+    pub before: Option<Value>,
+    /// What is written now.
+    pub after: Option<Value>,
+    /// What is odd about it.
+    pub warnings: Vec<Finding>,
+}
+
+/// Why a change was not made; nothing was written.
+#[derive(Debug)]
+pub enum ChangeError {
+    /// What is to go is not there.
+    Unknown,
+    /// More than one organisation has a policy of this id.
+    Ambiguous,
+    /// The gateway would not load it; `file` is where it would have been written.
+    Refused {
+        /// The file of the change.
+        file: PathBuf,
+        /// Why.
+        findings: Vec<Finding>,
+    },
+    /// The gateway was started without policies.
+    NoPolicies,
+    /// The system did not let it be written.
+    Unwritten {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for ChangeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("it is not there"),
+            Self::Ambiguous => {
+                f.write_str("several organisations have a policy of this id; say which one in org_id")
+            }
+            Self::Refused { .. } => f.write_str("the gateway would not load this; nothing has changed"),
+            Self::NoPolicies => f.write_str("this gateway was started without policies; make a folder for them, name it in policies, and start it anew"),
+            Self::Unwritten { file, source } => {
+                write!(f, "{} cannot be written: {source}; nothing has changed", file.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for ChangeError {}
+
+/// A change, worked out: what becomes of which file.
+struct Step {
+    file: PathBuf,
+    write: Write,
+    /// What was written before.
+    before: Option<Value>,
+}
+
+enum Write {
+    /// There is no such file yet.
+    Create(String),
+    Replace {
+        old: String,
+        new: String,
+    },
+    Remove,
+    /// It says so already.
+    Nothing,
+}
+
+impl Control {
+    /// Changes the documents on the disk; what is served goes on. Must be called on a thread that may block.
+    ///
+    /// # Errors
+    /// [`ChangeError`]; nothing has changed then.
+    pub fn change(&self, change: Change, tasks: &Handle) -> Result<Changed, ChangeError> {
+        // Nobody else changes anything meanwhile, and nothing is loaded.
+        let mut loaded = self.loaded();
+        let mut documents = Documents::read(&self.config);
+        let (step, after) = documents.step(change, &self.config)?;
+        let values = self.config.secrets.values();
+        let (parsed, findings) = tasks.block_on(documents.resolve(&self.config, &values));
+        let findings = findings.sorted();
+        let Some(parsed) = parsed else { return Err(ChangeError::Refused { file: step.file, findings }) };
+        step.write
+            .run(&step.file)
+            .map_err(|source| ChangeError::Unwritten { file: step.file.clone(), source })?;
+        loaded.is_meant_empty = !parsed.serves_any();
+        let warnings = findings.into_iter().filter(|finding| finding.file == step.file).collect();
+        Ok(Changed { before: step.before, after, warnings })
+    }
+}
+
+impl Documents {
+    /// Makes a change to what was read. Tells what is to be written for it, and what is new.
+    fn step(&mut self, change: Change, config: &Config) -> Result<(Step, Option<Value>), ChangeError> {
+        let path = &*config.definitions;
+        let definitions = Shelf { documents: &mut self.definitions, path };
+        let policies = config.policies.as_deref();
+        let policies = policies.map(|path| Shelf { documents: &mut self.policies, path });
+        let policies = policies.ok_or(ChangeError::NoPolicies);
+        Ok(match change {
+            Change::PutApi { id, document } => (definitions.put_api(&id, &document)?, Some(document)),
+            Change::RemoveApi { id } => (definitions.remove_api(&id)?, None),
+            Change::PutPolicy { id, policy } => (policies?.put_policy(&id, &policy)?, Some(policy)),
+            Change::RemovePolicy { id, org_id } => (policies?.remove_policy(&id, org_id.as_deref())?, None),
+        })
+    }
+}
+
+/// The documents of a folder, or of one file.
+struct Shelf<'s> {
+    documents: &'s mut Vec<Document>,
+    path: &'s Path,
+}
+
+impl Shelf<'_> {
+    fn put_api(self, id: &str, document: &Value) -> Result<Step, ChangeError> {
+        match self.find_api(id) {
+            Some((at, before)) => self.replace(at, document, Some(before)),
+            None => self.add(id, document),
+        }
+    }
+
+    fn remove_api(self, id: &str) -> Result<Step, ChangeError> {
+        let (at, before) = self.find_api(id).ok_or(ChangeError::Unknown)?;
+        Ok(self.remove(at, before))
+    }
+
+    fn find_api(&self, id: &str) -> Option<(usize, Value)> {
+        let at = self.documents.iter().position(|document| view::id(document.root()) == Some(id))?;
+        Some((at, self.documents.get(at)?.root().clone()))
+    }
+
+    fn put_policy(self, id: &str, policy: &Value) -> Result<Step, ChangeError> {
+        let org_id = policy.get("org_id").and_then(Value::as_str).unwrap_or_default();
+        let of_id = self.find_policies(id);
+        let known = of_id.iter().find(|(_, _, entry)| entry.org_id == org_id);
+        if let Some((at, document, entry)) = known {
+            let (root, before) = (entry.replaced(document, policy.clone()), entry.to_value());
+            let at = *at;
+            return self.replace(at, &root, Some(before));
+        }
+        match self.documents.first().filter(|_| self.path.is_file()) {
+            // The one file that holds them all names each by its id.
+            Some(_) if !of_id.is_empty() => Err(ChangeError::Ambiguous),
+            Some(document) => {
+                let root = with_entry(document, id, policy);
+                self.replace(0, &root, None)
+            }
+            None => self.add(id, policy),
+        }
+    }
+
+    fn remove_policy(self, id: &str, org_id: Option<&str>) -> Result<Step, ChangeError> {
+        let mut found = self.find_policies(id);
+        found.retain(|(_, _, entry)| org_id.is_none_or(|org_id| entry.org_id == org_id));
+        let [(at, document, entry)] = *found else {
+            return Err(if found.is_empty() { ChangeError::Unknown } else { ChangeError::Ambiguous });
+        };
+        let (before, left) = (entry.to_value(), entry.removed(document));
+        match left {
+            Some(root) => self.replace(at, &root, Some(before)),
+            None => Ok(self.remove(at, before)),
+        }
+    }
+
+    /// The policies of this id, each with its document and the place of that.
+    fn find_policies(&self, id: &str) -> Vec<(usize, &Document, Entry<'_>)> {
+        let all = self.documents.iter().enumerate();
+        all.flat_map(|(at, document)| entries(document).into_iter().map(move |entry| (at, document, entry)))
+            .filter(|(_, _, entry)| entry.id == id)
+            .collect()
+    }
+
+    /// A file of its own for what is new.
+    fn add(self, id: &str, root: &Value) -> Result<Step, ChangeError> {
+        let file = free_name(self.path, id);
+        let document = of_value(&file, root)?;
+        let write = Write::Create(document.text().to_owned());
+        self.documents.push(document);
+        // Findings are told in the order of the files' names, as a reload would.
+        self.documents.sort_by(|a, b| a.path().cmp(b.path()));
+        Ok(Step { file, write, before: None })
+    }
+
+    fn replace(self, at: usize, root: &Value, before: Option<Value>) -> Result<Step, ChangeError> {
+        let own = self.documents.get_mut(at).ok_or(ChangeError::Unknown)?;
+        let file = own.path().to_owned();
+        if own.root() == root {
+            return Ok(Step { file, write: Write::Nothing, before });
+        }
+        let document = of_value(&file, root)?;
+        let new = document.text().to_owned();
+        let old = std::mem::replace(own, document).text().to_owned();
+        Ok(Step { file, write: Write::Replace { old, new }, before })
+    }
+
+    fn remove(self, at: usize, before: Value) -> Step {
+        let file = self.documents.remove(at).path().to_owned();
+        Step { file, write: Write::Remove, before: Some(before) }
+    }
+}
+
+impl Write {
+    fn run(&self, file: &Path) -> io::Result<()> {
+        match self {
+            Self::Create(text) => document::create(file, text.as_bytes()),
+            Self::Replace { old, new } => {
+                if is_yaml(file) && old.contains('#') {
+                    document::replace(&kept(file), old.as_bytes(), Readers::Owner)?;
+                }
+                document::replace(file, new.as_bytes(), Readers::AsBefore)
+            }
+            Self::Remove => document::remove(file),
+            Self::Nothing => Ok(()),
+        }
+    }
+}
+
+fn of_value(file: &Path, root: &Value) -> Result<Document, ChangeError> {
+    Document::with_root(file, root)
+        .map_err(|finding| ChangeError::Refused { file: file.to_owned(), findings: vec![finding] })
+}
+
+/// What a document of policies by id is with one more.
+fn with_entry(document: &Document, id: &str, policy: &Value) -> Value {
+    let all = entries(document);
+    let mut members: Map<String, Value> =
+        all.iter().map(|entry| (entry.id.to_owned(), entry.to_value())).collect();
+    members.insert(id.to_owned(), policy.clone());
+    Value::Object(members)
+}
+
+/// A file of this name, which is that of an id and so has no path in it, that there is not yet. An older file
+/// of that name may hold something else.
+fn free_name(folder: &Path, id: &str) -> PathBuf {
+    let name = |n: u32| folder.join(if n == 0 { format!("{id}.json") } else { format!("{id}-{n}.json") });
+    let is_free = |file: &PathBuf| file.symlink_metadata().is_err();
+    (0..MAX_NAMES).map(name).find(is_free).unwrap_or_else(|| name(MAX_NAMES))
+}
+
+fn is_yaml(file: &Path) -> bool {
+    file.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("json"))
+}
+
+/// Where the last text of a YAML file stays whose comments would be lost.
+fn kept(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".bak");
+    name.into()
+}

@@ -1,0 +1,119 @@
+//! The policies of a document, one by one, as they are written: for whoever reads or changes them.
+
+use serde_json::{Map, Value};
+
+use super::document::is_policy;
+use crate::document::Document;
+
+/// One policy of a document.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'d> {
+    /// Its id.
+    pub id: &'d str,
+    /// Its organisation; the empty text for none.
+    pub org_id: &'d str,
+    /// What is written.
+    policy: &'d Value,
+    place: Place,
+}
+
+/// Where a policy is in its document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// It is the document.
+    Whole,
+    /// A member of it, by the policy's id.
+    Member,
+}
+
+/// The policies of a document. What is no policy is left out.
+#[must_use]
+pub fn entries(document: &Document) -> Vec<Entry<'_>> {
+    let root = document.root();
+    if is_policy(root) {
+        let id = root.get("id").and_then(Value::as_str);
+        return id.map(|id| Entry::new(id, root, Place::Whole)).into_iter().collect();
+    }
+    let members = root.as_object().into_iter().flatten();
+    members
+        .filter(|(_, policy)| policy.is_object())
+        .map(|(id, policy)| Entry::new(id, policy, Place::Member))
+        .collect()
+}
+
+impl<'d> Entry<'d> {
+    fn new(id: &'d str, policy: &'d Value, place: Place) -> Self {
+        let org_id = policy.get("org_id").and_then(Value::as_str).unwrap_or_default();
+        Self { id, org_id, policy, place }
+    }
+
+    /// The policy with its id in it, wherever that is written.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        let mut members = Map::from_iter([("id".to_owned(), Value::from(self.id))]);
+        members.extend(self.policy.as_object().cloned().unwrap_or_default());
+        Value::Object(members)
+    }
+
+    /// What its document is when the policy is this one.
+    #[must_use]
+    pub fn replaced(&self, document: &Document, policy: Value) -> Value {
+        match self.place {
+            Place::Whole => policy,
+            Place::Member => {
+                let mut root = document.root().clone();
+                if let Some(member) = root.get_mut(self.id) {
+                    *member = policy;
+                }
+                root
+            }
+        }
+    }
+
+    /// What its document is without it; nothing if it holds no other one.
+    #[must_use]
+    pub fn removed(&self, document: &Document) -> Option<Value> {
+        if self.place == Place::Whole {
+            return None;
+        }
+        let mut root = document.root().clone();
+        let members = root.as_object_mut()?;
+        members.shift_remove(self.id);
+        (!members.is_empty()).then_some(root)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn document(value: &Value) -> Document {
+        Document::with_root(Path::new("p.json"), value).unwrap()
+    }
+
+    #[test]
+    fn one_policy_or_many() {
+        let one = document(&json!({ "id": "gold", "org_id": "o", "rate": 1 }));
+        let [gold] = *entries(&one) else { panic!("{one:?}") };
+        assert_eq!((gold.id, gold.org_id), ("gold", "o"));
+        assert_eq!(gold.replaced(&one, json!({ "id": "gold" })), json!({ "id": "gold" }));
+        assert_eq!(gold.removed(&one), None);
+
+        let many = document(&json!({ "gold": { "rate": 1 }, "tin": { "id": "tin", "org_id": "o" } }));
+        let [gold, tin] = *entries(&many) else { panic!("{many:?}") };
+        assert_eq!(gold.to_value(), json!({ "id": "gold", "rate": 1 }));
+        assert_eq!((tin.id, tin.org_id), ("tin", "o"));
+        assert_eq!(
+            gold.replaced(&many, json!({ "rate": 2 })),
+            json!({ "gold": { "rate": 2 }, "tin": { "id": "tin", "org_id": "o" } })
+        );
+        let left = gold.removed(&many).unwrap();
+        assert_eq!(left, json!({ "tin": { "id": "tin", "org_id": "o" } }));
+        let left = document(&left);
+        assert_eq!(entries(&left)[0].removed(&left), None);
+    }
+}
