@@ -296,8 +296,9 @@ fn policies_in_a_folder() {
         let answer = send(&gateway, "PUT", path, &policy);
         assert_eq!((answer.status, &body(&answer)["message"]), (400, &json!(message)));
     }
-    let bad =
-        send(&gateway, "PUT", "/tyk/policies/gold", &json!({ "id": "gold", "org_id": "o", "rate": "2" }));
+    let mut wrong = gold.clone();
+    wrong["rate"] = json!("2");
+    let bad = send(&gateway, "PUT", "/tyk/policies/gold", &wrong);
     assert_eq!(bad.status, 400);
     assert_eq!(body(&bad)["findings"][0]["field"], "rate");
     // Another organisation's policy of that id is another policy.
