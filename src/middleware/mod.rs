@@ -8,6 +8,8 @@ mod headers;
 mod metadata;
 mod mock;
 mod operation;
+mod path_template;
+mod path_tree;
 mod template;
 
 pub use by_path::ByPath;
@@ -16,5 +18,6 @@ pub use cors::{Cors, CorsPolicy, Verdict};
 pub use headers::{HeaderRules, NameError, Rendered, field as header_field};
 pub use metadata::ResourceMetadata;
 pub use mock::MockResponse;
-pub use operation::{NeedsToken, Operation, Operations, PathTemplate, TemplateError};
+pub use operation::{NeedsToken, Operation, Operations};
+pub use path_template::{PathTemplate, TemplateError};
 pub use template::{Facts, NotForwardable, Template};

@@ -1,11 +1,15 @@
 //! Operations of the OpenAPI document that are configured on their own.
 
-use std::{collections::BTreeMap, fmt, iter};
+use std::{collections::BTreeMap, iter};
 
 use http::Method;
 
-use super::{HeaderRules, MockResponse};
-use crate::{access::SchemeScopes, path_pattern::loosened_segment};
+use super::{
+    HeaderRules, MockResponse,
+    path_template::{PathTemplate, Reading},
+    path_tree::PathTree,
+};
+use crate::access::SchemeScopes;
 
 /// What happens to requests of one operation.
 #[derive(Clone, Debug)]
@@ -39,9 +43,14 @@ pub enum NeedsToken {
 }
 
 /// The paths of an API and their operations.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Operations {
+    /// Those that leave less open come first.
     paths: Vec<PathItem>,
+    /// Which of them a path is.
+    exact: PathTree,
+    /// Which of them some server could take a path for.
+    loose: PathTree,
     /// The scopes that all requests need whose operation asks for none itself.
     scopes: SchemeScopes,
     /// Whether one does.
@@ -53,27 +62,6 @@ struct PathItem {
     path: PathTemplate,
     /// Those that are configured on their own.
     operations: Vec<Operation>,
-}
-
-/// A path of the OpenAPI document: literal, but for `{parameters}`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PathTemplate(Vec<Segment>);
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Segment {
-    Literal(Box<str>),
-    /// Anything between these two, at least one character and no slash.
-    Parameter(Box<str>, Box<str>),
-}
-
-/// Why a text is not such a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TemplateError;
-
-impl fmt::Display for TemplateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a path starts with a slash and has at most one {parameter} in each segment; correct it")
-    }
 }
 
 impl Operations {
@@ -90,8 +78,14 @@ impl Operations {
         for operation in operations {
             items.entry(key(&operation.path)).or_default().push(operation);
         }
-        let paths = items.into_iter().map(|((_, path), operations)| PathItem { path, operations });
-        Self { paths: paths.collect(), scopes, have_scopes }
+        let paths: Vec<_> =
+            items.into_iter().map(|((_, path), operations)| PathItem { path, operations }).collect();
+        let (mut exact, mut loose) = (PathTree::new(Reading::Exact), PathTree::new(Reading::Loose));
+        for (number, item) in paths.iter().enumerate() {
+            exact.insert(&item.path, number);
+            loose.insert(&item.path, number);
+        }
+        Self { paths, exact, loose, scopes, have_scopes }
     }
 
     /// The operation of a request, by its whole decoded path.
@@ -101,7 +95,25 @@ impl Operations {
     }
 
     fn item(&self, path: &str) -> Option<&PathItem> {
-        self.paths.iter().find(|item| item.path.matches(path, Reading::Exact))
+        self.paths.get(self.exact.first(path)?)
+    }
+
+    /// What some server could take a path for that is `found` to us, and that leaves open no more than that.
+    fn could_mean(&self, path: &str, found: Option<&PathTemplate>) -> Vec<&PathItem> {
+        // Some servers take what looks like the extension of a file for the format of the answer, and for no
+        // part of the name.
+        let is_written = found.is_some_and(PathTemplate::ends_as_written);
+        let bare = if is_written { None } else { without_extension(path) };
+        let rank = found.map(PathTemplate::rank);
+        let mut numbers = Vec::new();
+        self.loose.visit(path, |number| numbers.push(number));
+        if let Some(bare) = bare {
+            self.loose.visit(bare, |number| numbers.push(number));
+        }
+        numbers.sort_unstable();
+        numbers.dedup();
+        let leaves_no_more = |item: &&PathItem| rank.is_none_or(|rank| item.path.rank() <= rank);
+        numbers.into_iter().filter_map(|number| self.paths.get(number)).filter(leaves_no_more).collect()
     }
 
     /// Whether requests of an operation that was found for this method and path need a token: what the
@@ -109,13 +121,12 @@ impl Operations {
     /// take the path for another one of the document.
     #[must_use]
     pub fn needs_token(&self, operation: &Operation, method: &Method, path: &str) -> NeedsToken {
-        let asked = Asked::new(path, Some(&operation.path));
-        let mut meant = self.paths.iter().filter(|item| asked.could_mean(item));
-        match operation.authentication {
-            NeedsToken::Always => NeedsToken::Always,
-            loose if operation.method == method && meant.all(|item| item.path == operation.path) => loose,
-            NeedsToken::IfThereIsOne | NeedsToken::Never => NeedsToken::Always,
+        if operation.authentication == NeedsToken::Always || operation.method != method {
+            return NeedsToken::Always;
         }
+        let meant = self.could_mean(path, Some(&operation.path));
+        let is_meant_alone = meant.iter().all(|item| item.path == operation.path);
+        if is_meant_alone { operation.authentication } else { NeedsToken::Always }
     }
 
     /// The scopes that a request needs, each of them: those of its operation, and those of every other
@@ -127,10 +138,12 @@ impl Operations {
         ambiguous: bool,
     ) -> impl Iterator<Item = &SchemeScopes> {
         let found = if ambiguous { None } else { self.item(path) };
-        let asked = Asked::new(path, found.map(|item| &item.path));
-        let others = self.paths.iter().filter(|_| self.have_scopes);
-        let meant = others.filter(move |item| ambiguous || asked.could_mean(item));
-        iter::once(found).chain(meant.map(Some)).map(move |item| {
+        let meant = match (self.have_scopes, ambiguous) {
+            (false, _) => Vec::new(),
+            (true, false) => self.could_mean(path, found.map(|item| &item.path)),
+            (true, true) => self.paths.iter().collect(),
+        };
+        iter::once(found).chain(meant.into_iter().map(Some)).map(move |item| {
             let own = item.and_then(|item| item.operation(method)?.scopes.as_ref());
             own.unwrap_or(&self.scopes)
         })
@@ -151,34 +164,6 @@ impl PathItem {
     }
 }
 
-/// The path of a request, as servers may read it that are less exact than we.
-#[derive(Clone, Copy)]
-struct Asked<'a> {
-    path: &'a str,
-    /// The path without what looks like the extension of a file, which some take for the format of the
-    /// answer and no part of the name.
-    bare: Option<&'a str>,
-    /// How much that leaves open which we found.
-    rank: Option<Rank>,
-}
-
-impl<'a> Asked<'a> {
-    /// This path, and the one of the document that it is to us.
-    fn new(path: &'a str, found: Option<&PathTemplate>) -> Self {
-        let is_written = found.is_some_and(PathTemplate::ends_as_written);
-        let bare = if is_written { None } else { without_extension(path) };
-        Self { path, bare, rank: found.map(PathTemplate::rank) }
-    }
-
-    /// Whether some server could take the path for this one, which leaves open no more than what we
-    /// found.
-    fn could_mean(&self, item: &PathItem) -> bool {
-        let matches = |path: &str| item.path.matches(path, Reading::Loose);
-        self.rank.is_none_or(|rank| item.path.rank() <= rank)
-            && (matches(self.path) || self.bare.is_some_and(matches))
-    }
-}
-
 /// The path without the extension of its last segment, if that has one.
 fn without_extension(path: &str) -> Option<&str> {
     let path = path.strip_suffix('/').unwrap_or(path);
@@ -187,155 +172,10 @@ fn without_extension(path: &str) -> Option<&str> {
     path.get(..before.len().checked_add(name.len())?).filter(|_| !name.is_empty())
 }
 
-/// How much a path leaves open: the number of its parameters, and of those that are a whole segment.
-type Rank = (usize, usize);
-
-/// How literally a path is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
-    Exact,
-    /// As servers do that ignore letter case, parameters behind `;`, spaces and dots at the end of a
-    /// segment, and a slash at the end of the path.
-    Loose,
-}
-
-impl Reading {
-    /// What stands between these two.
-    fn without<'t>(self, text: &'t str, before: &str, after: &str) -> Option<&'t str> {
-        let (start, rest) = text.split_at_checked(before.len())?;
-        let (value, end) = rest.split_at_checked(rest.len().checked_sub(after.len())?)?;
-        let same = match self {
-            Self::Exact => start == before && end == after,
-            Self::Loose => start.eq_ignore_ascii_case(before) && end.eq_ignore_ascii_case(after),
-        };
-        same.then_some(value)
-    }
-
-    fn of_segment(self, text: &str) -> &str {
-        match self {
-            Self::Exact => text,
-            Self::Loose => loosened_segment(text),
-        }
-    }
-}
-
-impl PathTemplate {
-    /// Reads a path of the OpenAPI document.
-    ///
-    /// # Errors
-    /// [`TemplateError`] when it is none.
-    pub fn new(path: &str) -> Result<Self, TemplateError> {
-        let path = path.strip_prefix('/').ok_or(TemplateError)?;
-        path.split('/').map(segment).collect::<Result<_, _>>().map(Self)
-    }
-
-    /// Whether a decoded path is one of these.
-    fn matches(&self, path: &str, reading: Reading) -> bool {
-        let Some(path) = path.strip_prefix('/') else { return false };
-        let (own, path) = match (reading, &*self.0) {
-            (Reading::Exact, own) => (own, path),
-            (Reading::Loose, own) => (without_end(own), path.strip_suffix('/').unwrap_or(path)),
-        };
-        let mut asked = path.split('/');
-        let fits = |segment: &Segment, text| segment.matches(reading.of_segment(text), reading);
-        own.iter().all(|segment| asked.next().is_some_and(|text| fits(segment, text)))
-            && asked.next().is_none()
-    }
-
-    /// Whether the document says itself how such paths end, extension and all.
-    fn ends_as_written(&self) -> bool {
-        match self.0.last() {
-            Some(Segment::Parameter(_, after)) => after.contains('.'),
-            Some(Segment::Literal(_)) | None => true,
-        }
-    }
-
-    fn rank(&self) -> Rank {
-        let parameters = || {
-            self.0.iter().filter_map(|segment| match segment {
-                Segment::Parameter(before, after) => Some(before.is_empty() && after.is_empty()),
-                Segment::Literal(_) => None,
-            })
-        };
-        (parameters().count(), parameters().filter(|is_whole| *is_whole).count())
-    }
-}
-
-/// As it is written, but for the names of parameters, which do not matter.
-impl fmt::Display for PathTemplate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|segment| match segment {
-            Segment::Literal(literal) => write!(f, "/{literal}"),
-            Segment::Parameter(before, after) => write!(f, "/{before}{{}}{after}"),
-        })
-    }
-}
-
-/// Whether two texts are one to a server that ignores letter case, that of all letters.
-fn is_same_word(a: &str, b: &str) -> bool {
-    let letters = |text: &str| text.to_uppercase().to_lowercase();
-    a.eq_ignore_ascii_case(b) || (!(a.is_ascii() && b.is_ascii()) && letters(a) == letters(b))
-}
-
-/// The segments of a path without the empty one that a slash at its end makes.
-fn without_end(segments: &[Segment]) -> &[Segment] {
-    match segments {
-        [rest @ .., Segment::Literal(last)] if last.is_empty() && !rest.is_empty() => rest,
-        all => all,
-    }
-}
-
-fn segment(text: &str) -> Result<Segment, TemplateError> {
-    let Some((before, rest)) = text.split_once('{') else {
-        return if text.contains('}') { Err(TemplateError) } else { Ok(Segment::Literal(text.into())) };
-    };
-    let (name, after) = rest.split_once('}').ok_or(TemplateError)?;
-    if name.is_empty() || before.contains('}') || after.contains(['{', '}']) {
-        return Err(TemplateError);
-    }
-    Ok(Segment::Parameter(before.into(), after.into()))
-}
-
-impl Segment {
-    fn matches(&self, text: &str, reading: Reading) -> bool {
-        match self {
-            Self::Literal(literal) if reading == Reading::Loose => {
-                is_same_word(reading.of_segment(literal), text)
-            }
-            Self::Literal(literal) => **literal == *text,
-            Self::Parameter(before, after) => {
-                reading.without(text, before, after).is_some_and(|value| !value.is_empty())
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::access::RequiredScopes;
-
-    #[test]
-    fn paths_are_exact() {
-        for (template, good, bad) in [
-            (
-                "/health",
-                vec!["/health"],
-                vec!["/health/", "/healthz", "/HEALTH", "/x/health", "/", "health", "/health/x"],
-            ),
-            ("/", vec!["/"], vec!["", "/x", "//"]),
-            ("/users/{id}", vec!["/users/1"], vec!["/users/", "/users", "/users/1/2", "/users/1/"]),
-            ("/files/{name}.json", vec!["/files/a.json"], vec!["/files/.json", "/files/a.xml"]),
-        ] {
-            let template = PathTemplate::new(template).unwrap();
-            let matches = |path: &str| template.matches(path, Reading::Exact);
-            good.iter().for_each(|path| assert!(matches(path), "{template:?} {path}"));
-            bad.iter().for_each(|path| assert!(!matches(path), "{template:?} {path}"));
-        }
-        for bad in ["", "x", "/{", "/}", "/{}", "/{a}{b}", "/a}b{c}"] {
-            assert_eq!(PathTemplate::new(bad), Err(TemplateError), "{bad}");
-        }
-    }
 
     fn operation(method: Method, path: &str, is_open: bool) -> Operation {
         Operation {
