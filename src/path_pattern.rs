@@ -4,7 +4,7 @@
 //! A pattern starts where the path starts and ends where a segment ends: `/orders` is about `/orders`
 //! and `/orders/7`, but neither about `/orders-internal` nor about `/private/orders`.
 
-use std::{borrow::Cow, cmp::Reverse, fmt};
+use std::{borrow::Cow, cmp::Reverse, fmt, sync::OnceLock};
 
 use regex::{Regex, RegexBuilder};
 
@@ -27,7 +27,17 @@ enum Pattern {
         ended: Regex,
         /// The same without its end, where a match may end in a slash itself.
         with_slash: Option<Regex>,
+        /// The pattern alone, once an API has asked for it: few do.
+        alone: Alone,
     },
+}
+
+/// A pattern that is looked for anywhere in a path.
+#[derive(Clone, Debug)]
+struct Alone {
+    template: Box<str>,
+    any_case: bool,
+    compiled: OnceLock<Option<Regex>>,
 }
 
 /// Why a text is no pattern.
@@ -41,6 +51,13 @@ impl fmt::Display for PatternError {
 }
 
 impl std::error::Error for PatternError {}
+
+impl From<regex::Error> for PatternError {
+    fn from(error: regex::Error) -> Self {
+        let message = error.to_string();
+        Self(message.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned())
+    }
+}
 
 impl PathPattern {
     /// Reads a pattern.
@@ -78,7 +95,8 @@ impl PathPattern {
         }
         let slash_ends = pattern.ends_with('/') || pattern.contains("/|") || pattern.contains("/)");
         let with_slash = if slash_ends { Some(regex(&format!("^(?:{template})"), any_case)?) } else { None };
-        Ok(Self(Pattern::Regex { ended, with_slash }))
+        let alone = Alone { template: template.into(), any_case, compiled: OnceLock::new() };
+        Ok(Self(Pattern::Regex { ended, with_slash, alone }))
     }
 
     /// Whether this is a plain path.
@@ -96,6 +114,23 @@ impl PathPattern {
     #[must_use]
     pub fn matches(&self, path: &str) -> bool {
         self.0.matches(path)
+    }
+
+    /// Whether one of these stands anywhere in a decoded path, as Tyk looks for them.
+    #[must_use]
+    pub fn is_in(&self, path: &str) -> bool {
+        match &self.0 {
+            Pattern::Literal(literal) => path.contains(&**literal),
+            Pattern::AnyCase(literal) => path.to_ascii_lowercase().contains(&literal.to_ascii_lowercase()),
+            Pattern::Regex { alone, .. } => alone.regex().is_some_and(|regex| regex.is_match(path)),
+        }
+    }
+}
+
+impl Alone {
+    /// It has compiled before, between the ends that `matches` wants.
+    fn regex(&self) -> Option<&Regex> {
+        self.compiled.get_or_init(|| regex(&self.template, self.any_case).ok()).as_ref()
     }
 }
 
@@ -115,6 +150,12 @@ pub(crate) fn of_template(path: &str) -> Cow<'_, str> {
     }
     pattern.push_str(&regex::escape(rest));
     pattern.into()
+}
+
+/// The regular expression for a path of an OpenAPI document wherever it stands in another, as in Tyk: a
+/// `{name}` is a part of one segment, and a dot any character.
+pub(crate) fn anywhere(path: &str) -> String {
+    of_template(path).replace("\\.", ".")
 }
 
 /// A decoded path as servers read it that ignore parameters behind `;`, spaces and dots at the end of a
@@ -146,7 +187,7 @@ impl Pattern {
             Self::AnyCase(literal) => path.split_at_checked(literal.len()).is_some_and(|(start, rest)| {
                 start.eq_ignore_ascii_case(literal) && ends_segment(literal, rest)
             }),
-            Self::Regex { ended, with_slash } => {
+            Self::Regex { ended, with_slash, .. } => {
                 let ends_in_slash =
                     |regex: &Regex| regex.find(path).is_some_and(|found| found.as_str().ends_with('/'));
                 ended.is_match(path) || with_slash.as_ref().is_some_and(ends_in_slash)
@@ -195,11 +236,7 @@ fn has_empty_alternative(pattern: &str) -> bool {
 
 fn regex(pattern: &str, any_case: bool) -> Result<Regex, PatternError> {
     let built = RegexBuilder::new(pattern).case_insensitive(any_case).size_limit(1 << 20).build();
-    built.map_err(|e| PatternError(last_line(&e.to_string())))
-}
-
-fn last_line(message: &str) -> String {
-    message.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
+    Ok(built?)
 }
 
 #[cfg(test)]
@@ -232,6 +269,21 @@ mod tests {
             good.iter().for_each(|path| assert!(is_about(pattern, path), "{pattern} is about {path}"));
             bad.iter().for_each(|path| assert!(!is_about(pattern, path), "{pattern} is not about {path}"));
         }
+    }
+
+    #[test]
+    fn anywhere_in_a_path() {
+        let is_in = |pattern: &str, path: &str| PathPattern::new(pattern).unwrap().is_in(path);
+        for (pattern, good, bad) in [
+            ("/x", vec!["/x", "/xx", "/z/x/y"], vec!["/X", "/"]),
+            ("/users/{id}", vec!["/users/1/2", "/v/users/1"], vec!["/users/"]),
+            ("^/a/x$", vec!["/a/x"], vec!["/a/x/", "/b/a/x"]),
+            ("/a|/b", vec!["/z/b"], vec!["/c"]),
+        ] {
+            good.iter().for_each(|path| assert!(is_in(pattern, path), "{pattern} is in {path}"));
+            bad.iter().for_each(|path| assert!(!is_in(pattern, path), "{pattern} is not in {path}"));
+        }
+        assert!(PathPattern::loose("/x").unwrap().is_in("/z/X"));
     }
 
     #[test]

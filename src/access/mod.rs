@@ -3,7 +3,7 @@
 //! A policy grants APIs, and for an API either everything or a list of URLs with methods. A granted
 //! URL starts where the path starts, with or without the listen path, and ends where a segment
 //! ends: `/orders` grants `/orders` and `/orders/7`, but neither `/orders-internal` nor
-//! `/private/orders`. A method must be listed exactly; HEAD is not GET.
+//! `/private/orders`, unless an API wants it as in Tyk (`unanchoredPaths`). A method must be listed exactly; HEAD is not GET.
 
 mod scopes;
 mod urls;
@@ -72,6 +72,8 @@ pub struct Wanted<'a> {
     pub paths: [&'a str; 2],
     /// An upstream may read the path differently: no rule that names paths can grant it.
     pub ambiguous: bool,
+    /// A rule is about every path that has what it is about anywhere in it, as in Tyk.
+    pub unanchored: bool,
 }
 
 impl Rights {
@@ -121,7 +123,7 @@ impl Rights {
                     && rules
                         .iter()
                         .flat_map(|rules| rules.iter())
-                        .any(|rule| wanted.paths.iter().any(|path| rule.allows(wanted.method, path)));
+                        .any(|rule| wanted.paths.iter().any(|path| rule.allows(wanted, path)));
                 if granted { Ok(()) } else { Err(Reason::PathNotGranted) }
             }
         }
@@ -152,7 +154,13 @@ mod tests {
             rights.grant(&"a".into(), &first);
             rights.grant(&"a".into(), &second);
             let may = |path, ambiguous| {
-                rights.check(&Wanted { api: "a", method: &Method::GET, paths: [path, path], ambiguous })
+                rights.check(&Wanted {
+                    api: "a",
+                    method: &Method::GET,
+                    paths: [path, path],
+                    ambiguous,
+                    unanchored: false,
+                })
             };
             assert_eq!((may("/x", false).is_ok(), may("/y", false).is_ok()), (x, y), "{first:?} {second:?}");
             let is_whole = |right: &ApiRight| matches!(right, ApiRight::Whole);
@@ -162,7 +170,8 @@ mod tests {
             };
             assert_eq!(may("/x", true).is_ok(), whole);
         }
-        let wanted = Wanted { api: "b", method: &Method::GET, paths: ["/", "/"], ambiguous: false };
+        let wanted =
+            Wanted { api: "b", method: &Method::GET, paths: ["/", "/"], ambiguous: false, unanchored: false };
         assert_eq!(Rights::default().check(&wanted), Err(Reason::ApiNotGranted));
     }
 }

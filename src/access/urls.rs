@@ -2,6 +2,7 @@
 
 use http::Method;
 
+use super::Wanted;
 use crate::path_pattern::{PathPattern, PatternError};
 
 /// A URL pattern and the methods it is granted for.
@@ -20,10 +21,11 @@ impl UrlRule {
         Ok(Self { pattern: PathPattern::new(pattern)?, methods: methods.into_iter().collect() })
     }
 
-    /// Whether the rule grants this method on this decoded path.
+    /// Whether the rule grants what is wanted on this decoded path.
     #[must_use]
-    pub fn allows(&self, method: &Method, path: &str) -> bool {
-        self.methods.contains(method) && self.pattern.matches(path)
+    pub fn allows(&self, wanted: &Wanted<'_>, path: &str) -> bool {
+        self.methods.contains(wanted.method)
+            && if wanted.unanchored { self.pattern.is_in(path) } else { self.pattern.matches(path) }
     }
 }
 
@@ -33,9 +35,16 @@ mod tests {
 
     #[test]
     fn methods_are_exact() {
+        let allows = |rule: &UrlRule, method: &Method, path: &str, unanchored| {
+            rule.allows(&Wanted { api: "a", method, paths: [path, path], ambiguous: false, unanchored }, path)
+        };
         let rule = UrlRule::new("/x", [Method::GET]).unwrap();
-        assert!(!rule.allows(&Method::HEAD, "/x"));
-        assert!(!rule.allows(&Method::from_bytes(b"get").unwrap(), "/x"));
-        assert!(!UrlRule::new("/x", []).unwrap().allows(&Method::GET, "/x"));
+        assert!(allows(&rule, &Method::GET, "/x", false) && !allows(&rule, &Method::GET, "/y/xx", false));
+        assert!(allows(&rule, &Method::GET, "/y/xx", true));
+        for unanchored in [false, true] {
+            assert!(!allows(&rule, &Method::HEAD, "/x", unanchored));
+            assert!(!allows(&rule, &Method::from_bytes(b"get").unwrap(), "/x", unanchored));
+            assert!(!allows(&UrlRule::new("/x", []).unwrap(), &Method::GET, "/x", unanchored));
+        }
     }
 }

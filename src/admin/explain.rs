@@ -35,6 +35,7 @@ struct Body {
     #[serde(default)]
     headers: Map<String, Value>,
     at: Option<Value>,
+    client: Option<String>,
 }
 
 async fn explain(State(admin): State<Admin>, body: Result<Bytes, BytesRejection>) -> Response {
@@ -57,9 +58,9 @@ async fn explain(State(admin): State<Admin>, body: Result<Bytes, BytesRejection>
 
 fn question(body: &[u8]) -> Result<Question, String> {
     // The reader would repeat what it found, which may be a token.
-    let Body { api, token, method, url, headers, at } = serde_json::from_slice(body).map_err(|error| {
+    let Body { api, token, method, url, headers, at, client } = serde_json::from_slice(body).map_err(|error| {
         format!(
-            "the body is no question (line {}, column {}): a JSON object with api, token, method, url, headers and at",
+            "the body is no question (line {}, column {}): a JSON object with api, token, method, url, headers, at and client",
             error.line(),
             error.column()
         )
@@ -78,7 +79,7 @@ fn question(body: &[u8]) -> Result<Question, String> {
         }
     }
     let token = token.map(Zeroizing::new);
-    let asked = Asked { api, method, url, headers: fields, token, time: time.transpose()? };
+    let asked = Asked { api, method, url, headers: fields, token, time: time.transpose()?, client };
     Question::new(asked).map_err(|error| error.to_string())
 }
 

@@ -40,6 +40,9 @@ pub(super) struct ExplainFlags {
     /// When it is decided, as in 2026-11-21T10:00:00Z or in seconds since 1970 [default: now].
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
+    /// The address that the request comes from, as ipAccessControl would see it [default: 127.0.0.1].
+    #[arg(long, value_name = "ADDRESS", requires = "request")]
+    client: Option<String>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -90,6 +93,7 @@ fn asked(flags: ExplainFlags) -> Result<(Question, Flags), String> {
         headers: flags.headers.iter().map(header).collect::<Result<_, String>>()?,
         token,
         time: time.transpose()?,
+        client: flags.client,
     };
     Ok((Question::new(asked).map_err(|reason| error(&reason))?, flags.run.into()))
 }

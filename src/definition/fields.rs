@@ -168,7 +168,7 @@ static SERVER: Section = section(&[
     Field::refuse("clientCertificates", NOT_BUILT),
     Field::honour("customDomain", Shape::Object(&CUSTOM_DOMAIN)),
     Field::warn("gatewayTags", "this gateway has no tags and serves every API"),
-    Field::refuse("ipAccessControl", NOT_BUILT),
+    Field::honour("ipAccessControl", Shape::Object(&IP_ACCESS_CONTROL)),
     Field::refuse_content("port", ELSEWHERE),
     Field::refuse_content("protocol", ELSEWHERE),
     Field::warn("batchProcessing", "batches of requests are not served"),
@@ -180,6 +180,12 @@ static SERVER: Section = section(&[
     Field::refuse_content("security", MISPLACED),
     Field::refuse_content("auth", MISPLACED),
     Field::refuse_content("x-claimgate", MISPLACED),
+]);
+
+static IP_ACCESS_CONTROL: Section = guarded(&[
+    Field::honour("enabled", Shape::Bool),
+    Field::honour("allow", Shape::Texts),
+    Field::honour("block", Shape::Texts),
 ]);
 
 static LISTEN_PATH: Section =
@@ -290,11 +296,8 @@ static GLOBAL: Section = section(&[
     Field::honour("transformResponseHeaders", Shape::Object(&TRANSFORM_HEADERS)),
     Field::honour("contextVariables", Shape::Object(&SWITCH)),
     Field::honour("cors", Shape::Object(&CORS)),
-    Field::refuse("requestSizeLimit", NOT_BUILT),
-    Field::refuse(
-        "ignoreCase",
-        "operations match by letter case; write their paths as callers do, and remove this",
-    ),
+    Field::honour("requestSizeLimit", Shape::Object(&REQUEST_SIZE_LIMIT)),
+    Field::honour("ignoreCase", Shape::Object(&SWITCH)),
     Field::warn("cache", CACHE),
     Field::honour("skipRateLimit", Shape::Bool),
     Field::honour("skipQuota", Shape::Bool),
@@ -311,6 +314,9 @@ static GLOBAL: Section = section(&[
     Field::refuse("responsePlugin", CODE),
     Field::refuse("responsePlugins", CODE),
 ]);
+
+static REQUEST_SIZE_LIMIT: Section =
+    guarded(&[Field::honour("enabled", Shape::Bool), Field::honour("value", Shape::Count)]);
 
 static TRANSFORM_HEADERS: Section = guarded(&[
     Field::honour("enabled", Shape::Bool),
@@ -333,16 +339,16 @@ static CORS: Section = guarded(&[
 ]);
 
 static OPERATION: Section = section(&[
-    Field::refuse("allow", NOT_BUILT),
-    Field::refuse("block", NOT_BUILT),
-    Field::honour("ignoreAuthentication", Shape::Object(&IGNORE_AUTHENTICATION)),
-    Field::refuse("internal", NOT_BUILT),
+    Field::honour("allow", Shape::Object(&PATH_SWITCH)),
+    Field::honour("block", Shape::Object(&PATH_SWITCH)),
+    Field::honour("ignoreAuthentication", Shape::Object(&PATH_SWITCH)),
+    Field::honour("internal", Shape::Object(&GUARDED_SWITCH)),
     Field::honour("transformRequestHeaders", Shape::Object(&TRANSFORM_HEADERS)),
     Field::honour("transformResponseHeaders", Shape::Object(&TRANSFORM_HEADERS)),
     Field::refuse("urlRewrite", ELSEWHERE),
-    Field::refuse("transformRequestMethod", ELSEWHERE),
+    Field::honour("transformRequestMethod", Shape::Object(&TRANSFORM_METHOD)),
     Field::honour("rateLimit", Shape::Object(&RATE_LIMIT)),
-    Field::refuse("requestSizeLimit", NOT_BUILT),
+    Field::honour("requestSizeLimit", Shape::Object(&REQUEST_SIZE_LIMIT)),
     Field::honour("enforceTimeout", Shape::Object(&ENFORCE_TIMEOUT)),
     Field::refuse("validateRequest", NOT_BUILT),
     Field::honour("mockResponse", Shape::Object(&MOCK_RESPONSE)),
@@ -359,13 +365,11 @@ static OPERATION: Section = section(&[
 static ENFORCE_TIMEOUT: Section =
     section(&[Field::honour("enabled", Shape::Bool), Field::honour("value", Shape::Count)]);
 
-static IGNORE_AUTHENTICATION: Section = guarded(&[
-    Field::honour("enabled", Shape::Bool),
-    Field::refuse(
-        "ignoreCase",
-        "operations match by letter case; write the path as callers do, and remove this",
-    ),
-]);
+static PATH_SWITCH: Section =
+    guarded(&[Field::honour("enabled", Shape::Bool), Field::honour("ignoreCase", Shape::Bool)]);
+
+static TRANSFORM_METHOD: Section =
+    guarded(&[Field::honour("enabled", Shape::Bool), Field::honour("toMethod", Shape::Text)]);
 
 static MOCK_RESPONSE: Section = section(&[
     Field::honour("enabled", Shape::Bool),
@@ -385,10 +389,10 @@ static CLAIMGATE_SERVER: Section =
 
 static CLAIMGATE_AUTHENTICATION: Section = guarded(&[
     Field::honour("securitySchemes", Shape::Map(&Shape::Object(&CLAIMGATE_SCHEME))),
-    Field::honour("optionalSecurity", Shape::Object(&CLAIMGATE_SWITCH)),
+    Field::honour("optionalSecurity", Shape::Object(&GUARDED_SWITCH)),
 ]);
 
-static CLAIMGATE_SWITCH: Section = guarded(&[Field::honour("enabled", Shape::Bool)]);
+static GUARDED_SWITCH: Section = guarded(&[Field::honour("enabled", Shape::Bool)]);
 
 static CLAIMGATE_SCHEME: Section = guarded(&[
     Field::honour("algorithms", Shape::Texts),
@@ -508,9 +512,10 @@ static CLAIMGATE_MIDDLEWARE: Section = guarded(&[
 ]);
 
 static CLAIMGATE_OPERATION: Section =
-    guarded(&[Field::honour("optionalAuthentication", Shape::Object(&CLAIMGATE_SWITCH))]);
+    guarded(&[Field::honour("optionalAuthentication", Shape::Object(&GUARDED_SWITCH))]);
 
 static CLAIMGATE_GLOBAL: Section = guarded(&[
+    Field::honour("unanchoredPaths", Shape::Object(&GUARDED_SWITCH)),
     Field::honour("claimHeaders", Shape::List(&Shape::Object(&CLAIM_HEADER))),
     Field::honour("payloadHeader", Shape::Object(&PAYLOAD_HEADER)),
 ]);

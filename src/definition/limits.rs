@@ -2,7 +2,8 @@
 
 use super::{
     context::Context,
-    duration, operations,
+    duration,
+    operations::DeclaredById,
     raw::{self, Tyk},
 };
 use crate::{
@@ -10,12 +11,12 @@ use crate::{
     limits::{Allowance, ApiLimits, Endpoints},
 };
 
-/// Reads the limits of an API; `paths` are those of the document.
+/// Reads the limits of an API; `declared` has method and path of each operation of the document.
 pub(super) fn limits(
     context: &mut Context<'_>,
     at: &FieldPath,
     tyk: &Tyk,
-    paths: &serde_json::Map<String, serde_json::Value>,
+    declared: &DeclaredById<'_>,
 ) -> ApiLimits {
     let at_rate = at.members(&["upstream", "rateLimit"]);
     let rate = allowance(context, &at_rate, &tyk.upstream.rate_limit);
@@ -25,8 +26,8 @@ pub(super) fn limits(
         let at = at_middleware.members(&["operations", id, "rateLimit"]);
         // An id without a path has been told of with the operation.
         let Some(allowance) = allowance(context, &at, &operation.rate_limit) else { continue };
-        let Some((method, path)) = operations::find(paths, id) else { continue };
-        if let Err(reason) = operations.add_template(method, path, allowance) {
+        let Some((method, path)) = declared.get(&**id) else { continue };
+        if let Err(reason) = operations.add_template(method.clone(), path, allowance) {
             context.error(&at, reason.to_string());
         }
     }

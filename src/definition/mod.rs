@@ -22,6 +22,7 @@ mod overrides;
 mod parse;
 mod places;
 mod raw;
+mod restrictions;
 mod scheme;
 mod scopes;
 mod security;
@@ -42,7 +43,7 @@ use crate::{
     jwks::{Binding, FetchOptions, RemoteSource},
     jwt::{KeySet, Rules, ScopeClaims, jwe::Decryption},
     limits::ApiLimits,
-    middleware::{ByPath, ClaimHeaders, CorsPolicy, HeaderRules, Operations, ResourceMetadata},
+    middleware::{ByPath, ClaimHeaders, CorsPolicy, HeaderRules, Operations, ResourceMetadata, Restrictions},
     policy::Selection,
     proxy::Upstreams,
     refusal::Overrides,
@@ -95,6 +96,10 @@ pub struct Definition {
     pub cors: Option<CorsPolicy>,
     /// Operations that are configured on their own.
     pub operations: Operations,
+    /// Patterns of paths are about paths that have what they are about anywhere in them.
+    pub unanchored_paths: bool,
+    /// What it lets pass before it asks for a token.
+    pub restrictions: Restrictions,
     /// What errors look like instead.
     pub overrides: Overrides,
     /// What limits all callers together.

@@ -42,10 +42,18 @@ pub(super) fn declared(paths: &Map<String, Value>) -> Vec<Declared<'_>> {
         .collect()
 }
 
-/// The method and path of the operation with this id.
-pub(super) fn find<'d>(paths: &'d Map<String, Value>, id: &str) -> Option<(Method, &'d str)> {
-    let operation = declared(paths).into_iter().find(|operation| operation.id == Some(id))?;
-    Some((operation.method, operation.path))
+/// Method and path of each operation of the document, by its id.
+pub(super) type DeclaredById<'d> = HashMap<&'d str, (Method, &'d str)>;
+
+/// The operations with an id, of those that share one the first.
+pub(super) fn by_id(paths: &Map<String, Value>) -> DeclaredById<'_> {
+    let mut by_id = HashMap::new();
+    for Declared { method, path, id, .. } in declared(paths) {
+        if let Some(id) = id {
+            by_id.entry(id).or_insert((method, path));
+        }
+    }
+    by_id
 }
 
 impl Declared<'_> {
@@ -62,6 +70,10 @@ pub(super) struct OperationsParser<'o, 'p> {
     pub(super) context: &'o mut Context<'p>,
     pub(super) paths: &'o Map<String, Value>,
     pub(super) context_variables: bool,
+    /// Letter case does not matter (`ignoreCase`).
+    pub(super) ignore_case: bool,
+    /// Paths are looked for anywhere in those of requests (`unanchoredPaths`).
+    pub(super) unanchored: bool,
     /// Whether callers must pass a scheme at all.
     pub(super) is_protected: bool,
     /// Requirements that ask for nothing let requests without a token pass (`optionalSecurity`).
@@ -97,7 +109,21 @@ impl OperationsParser<'_, '_> {
             return Operations::new(parsed, &[], scopes);
         }
         let declared: Vec<_> = self.paths.keys().filter_map(|path| PathTemplate::new(path).ok()).collect();
-        Operations::new(parsed, &declared, scopes)
+        self.matching(Operations::new(parsed, &declared, scopes))
+    }
+
+    /// The operations, as this API finds them.
+    fn matching(&mut self, operations: Operations) -> Operations {
+        let operations = if self.ignore_case { operations.ignoring_case() } else { operations };
+        if !self.unanchored {
+            return operations;
+        }
+        operations.anywhere().unwrap_or_else(|reason| {
+            let at = FieldPath::top().members(&["x-claimgate", "middleware", "global", "unanchoredPaths"]);
+            self.context
+                .error(&at, format!("the paths of the operations cannot be looked for at once: {reason}"));
+            Operations::default()
+        })
     }
 
     /// Tells of ids that come twice (OpenAPI 3.0, Operation Object). Where one is configured, nobody could
@@ -164,6 +190,10 @@ impl OperationsParser<'_, '_> {
         for (id, block) in tyk {
             match blocks.get_mut(&**id) {
                 Some(own) => own.tyk = Some((at.member(id), block)),
+                None if restricts(block) => {
+                    let message = "no path of this document has an operation with this id, so nothing is restricted by it; correct the id";
+                    self.context.error(&at.member(id), message);
+                }
                 None => {
                     let message =
                         "no path of this document has an operation with this id; the block has no effect";
@@ -207,9 +237,13 @@ impl OperationsParser<'_, '_> {
             method: declared.method.clone(),
             path,
             authentication,
+            authentication_ignores_case: tyk.is_some_and(|(_, block)| {
+                block.ignore_authentication.enabled && block.ignore_authentication.ignore_case
+            }),
             scopes,
             request_headers: HeaderRules::default(),
             response_headers: HeaderRules::default(),
+            to_method: None,
             mock: None,
         };
         if let Some((at, block)) = tyk {
@@ -219,6 +253,9 @@ impl OperationsParser<'_, '_> {
             operation.request_headers = headers("transformRequestHeaders", &block.transform_request_headers);
             operation.response_headers =
                 headers("transformResponseHeaders", &block.transform_response_headers);
+            let at_method = at.member("transformRequestMethod");
+            operation.to_method =
+                transform::method(self.context, &at_method, &block.transform_request_method);
             operation.mock = transform::mock(self.context, &at.member("mockResponse"), &block.mock_response);
         }
         Some(operation)
@@ -243,6 +280,13 @@ impl OperationsParser<'_, '_> {
             }
         }
         let needs_none = declared.needs_no_token();
+        if is_ignored
+            && self.unanchored
+            && let Some((at, _)) = tyk
+        {
+            let message = "unanchoredPaths is on, so this opens every path of this method that has this one anywhere in it, and that the document does not declare; declare those that need a token, or switch it off";
+            self.context.warning(&at.member("ignoreAuthentication"), message);
+        }
         if is_ignored {
             NeedsToken::Never
         } else if optional.is_some() || (needs_none && self.optional_security) {
@@ -255,4 +299,9 @@ impl OperationsParser<'_, '_> {
             NeedsToken::Always
         }
     }
+}
+
+/// Whether something in a block is a check that would be skipped without it.
+const fn restricts(block: &raw::Operation) -> bool {
+    block.allow.enabled || block.block.enabled || block.internal.enabled || block.request_size_limit.enabled
 }

@@ -7,9 +7,10 @@ use super::{
     claim_headers::ClaimHeadersParser,
     context::Context,
     limits,
-    operations::OperationsParser,
+    operations::{self, OperationsParser},
     overrides::{self, RuleParser},
     raw::{self, OpenApi, Tyk},
+    restrictions::RestrictionsParser,
     scopes::Demands,
     security::SecurityParser,
     transform, upstream,
@@ -65,33 +66,33 @@ impl Context<'_> {
             &global.transform_response_headers,
             context_variables,
         );
+        let unanchored = self.unanchored_paths(&refined_middleware);
         let operations = OperationsParser {
             context: &mut self,
             paths: &paths,
             context_variables,
+            ignore_case: global.ignore_case.enabled,
+            unanchored,
             is_protected: required.is_some(),
             optional_security: refined.optional_security.enabled,
             demands: &demands,
             schemes: &components.security_schemes,
         }
         .parse(&tyk.middleware.operations, &refined_middleware.operations);
+        let declared = operations::by_id(&paths);
         let at_operations = at_middleware.member("operations");
         let time_limits =
-            upstream::time_limits(&mut self, &at_operations, &tyk.middleware.operations, &paths);
+            upstream::time_limits(&mut self, &at_operations, &tyk.middleware.operations, &declared);
         let at_claimgate = FieldPath::top().member("x-claimgate");
         let claim_headers =
             ClaimHeadersParser { context: &mut self, at: at_claimgate.members(&["middleware", "global"]) }
                 .parse(&refined_middleware.global, &request_headers, &operations, required);
-        let told = &authentication.protected_resource_metadata;
-        if told.enabled && told.resource.is_empty() {
-            let at = at.members(&["server", "authentication", "protectedResourceMetadata", "resource"]);
-            let message = "clients refuse metadata that does not name its resource (RFC 9728 section 3.3); write the URL of this API, as they know it";
-            self.warning(&at, message);
-        }
-        let derived = if told.auto_derive_scopes { demands.derived() } else { Vec::new() };
-        let metadata = told.enabled.then(|| metadata(told, derived));
+        let metadata = self.resource_metadata(&at, &authentication.protected_resource_metadata, &demands);
+        let limits = limits::limits(&mut self, &at, &tyk, &declared);
+        let restrictions =
+            RestrictionsParser { context: &mut self, at: &at, tyk: &tyk, operations: &declared, unanchored }
+                .parse();
         let admission = admission?;
-        let limits = limits::limits(&mut self, &at, &tyk, &paths);
         Some(Definition {
             file: self.document.path().to_owned(),
             id: id?,
@@ -112,9 +113,38 @@ impl Context<'_> {
             metadata,
             cors: global.cors.enabled.then(|| cors(&global.cors)),
             operations,
+            unanchored_paths: unanchored,
+            restrictions,
             overrides: self.error_overrides(&at.member("errorOverrides"), &tyk.error_overrides),
             limits,
         })
+    }
+
+    /// What the API tells about who issues its tokens.
+    fn resource_metadata(
+        &mut self,
+        at: &FieldPath,
+        told: &raw::ProtectedResourceMetadata,
+        demands: &Demands<'_>,
+    ) -> Option<ResourceMetadata> {
+        if told.enabled && told.resource.is_empty() {
+            let at = at.members(&["server", "authentication", "protectedResourceMetadata", "resource"]);
+            let message = "clients refuse metadata that does not name its resource (RFC 9728 section 3.3); write the URL of this API, as they know it";
+            self.warning(&at, message);
+        }
+        let derived = if told.auto_derive_scopes { demands.derived() } else { Vec::new() };
+        told.enabled.then(|| metadata(told, derived))
+    }
+
+    /// Whether paths are looked for anywhere in those of requests (`unanchoredPaths`).
+    fn unanchored_paths(&mut self, refined: &raw::ClaimgateMiddleware) -> bool {
+        let is_on = refined.global.unanchored_paths.enabled;
+        if is_on {
+            let at = FieldPath::top().members(&["x-claimgate", "middleware", "global", "unanchoredPaths"]);
+            let message = "operations and allowed_urls of this API are about every path that has theirs anywhere in it, as in Tyk: /x is about /xx and /secret/x as well; switch it off when callers do not depend on that";
+            self.warning(&at, message);
+        }
+        is_on
     }
 
     fn error_overrides(&mut self, at: &FieldPath, raw: &raw::ErrorOverrides) -> Overrides {

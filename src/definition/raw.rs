@@ -137,7 +137,14 @@ mirrors! {
         listen_path: ListenPath,
         authentication: Authentication,
         custom_domain: CustomDomain,
+        ip_access_control: IpAccessControl,
         context_variables: Switch,
+    }
+
+    struct IpAccessControl {
+        enabled: bool,
+        allow: Vec<String>,
+        block: Vec<String>,
     }
 
     struct ListenPath {
@@ -243,8 +250,15 @@ mirrors! {
         transform_response_headers: TransformHeaders,
         context_variables: Option<Switch>,
         cors: Cors,
+        request_size_limit: RequestSizeLimit,
+        ignore_case: Switch,
         skip_rate_limit: bool,
         skip_quota: bool,
+    }
+
+    struct RequestSizeLimit {
+        enabled: bool,
+        value: u64,
     }
 
     struct TransformHeaders {
@@ -270,7 +284,12 @@ mirrors! {
     }
 
     struct Operation {
-        ignore_authentication: Switch,
+        allow: PathSwitch,
+        block: PathSwitch,
+        internal: Switch,
+        ignore_authentication: PathSwitch,
+        request_size_limit: RequestSizeLimit,
+        transform_request_method: TransformMethod,
         transform_request_headers: TransformHeaders,
         transform_response_headers: TransformHeaders,
         mock_response: MockResponse,
@@ -281,6 +300,16 @@ mirrors! {
     struct EnforceTimeout {
         enabled: bool,
         value: u64,
+    }
+
+    struct PathSwitch {
+        enabled: bool,
+        ignore_case: bool,
+    }
+
+    struct TransformMethod {
+        enabled: bool,
+        to_method: String,
     }
 
     struct MockResponse {
@@ -306,6 +335,7 @@ mirrors! {
     }
 
     struct ClaimgateGlobal {
+        unanchored_paths: Switch,
         claim_headers: Vec<ClaimHeader>,
         payload_header: Option<PayloadHeader>,
     }

@@ -1,7 +1,7 @@
-//! Headers and mocked answers.
+//! Headers, methods and mocked answers.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
 
 use super::{context::Context, raw};
 use crate::{
@@ -41,6 +41,34 @@ pub(super) fn headers(
         context.warning(&at.member("add"), message.replace("{}", name.as_str()));
     }
     rules
+}
+
+/// Reads the method that the upstream gets.
+pub(super) fn method(
+    context: &mut Context<'_>,
+    at: &FieldPath,
+    raw: &raw::TransformMethod,
+) -> Option<Method> {
+    const KNOWN: [Method; 8] = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+        Method::TRACE,
+    ];
+    if !raw.enabled {
+        return None;
+    }
+    let method = KNOWN.into_iter().find(|method| method.as_str().eq_ignore_ascii_case(&raw.to_method));
+    if method.is_none() {
+        let message =
+            "an upstream gets GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS or TRACE; write one of them";
+        context.error(&at.member("toMethod"), message);
+    }
+    method
 }
 
 pub(super) fn mock(

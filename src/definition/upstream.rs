@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
-use super::{Destination, context::Context, operations, raw};
+use super::{Destination, context::Context, operations::DeclaredById, raw};
 use crate::{
     api_address::{ApiUpstream, is_api_address},
     document::FieldPath,
@@ -80,13 +78,13 @@ fn upstream(context: &mut Context<'_>, at: &FieldPath, url: &str, raw: &raw::Ups
     }
 }
 
-/// Reads how long operations may take (`enforceTimeout`), which stand at `at`; `paths` are those of the
-/// document.
+/// Reads how long operations may take (`enforceTimeout`), which stand at `at`; `declared` has method and path
+/// of each operation of the document.
 pub(super) fn time_limits(
     context: &mut Context<'_>,
     at: &FieldPath,
     operations: &[(String, raw::Operation)],
-    paths: &Map<String, Value>,
+    declared: &DeclaredById<'_>,
 ) -> ByPath<Duration> {
     let mut limits = ByPath::default();
     for (id, operation) in operations.iter().filter(|(_, operation)| operation.enforce_timeout.enabled) {
@@ -98,8 +96,8 @@ pub(super) fn time_limits(
             continue;
         }
         // An id without a path has been told of with the operation.
-        let Some((method, path)) = operations::find(paths, id) else { continue };
-        if let Err(reason) = limits.add(method, path, Duration::from_secs(seconds)) {
+        let Some((method, path)) = declared.get(&**id) else { continue };
+        if let Err(reason) = limits.add(method.clone(), path, Duration::from_secs(seconds)) {
             context.error(&at, reason.to_string());
         }
     }

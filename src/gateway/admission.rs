@@ -3,8 +3,14 @@
 //! Nothing here knows of bodies and connections: the same decisions can be made about a request that is
 //! only described, to explain what would become of it.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header::LOCATION, request::Parts};
+use http::{
+    HeaderMap, HeaderValue, Method, Response, StatusCode, Uri,
+    header::{CONTENT_LENGTH, LOCATION},
+    request::Parts,
+};
 
 use super::{
     api::Api,
@@ -18,7 +24,7 @@ use crate::{
     auth::Authentication,
     explain::Observer,
     limits::{Asking, Counted, Pass},
-    middleware::{NeedsToken, Operation, ResourceMetadata, Verdict},
+    middleware::{Exempt, NeedsToken, Operation, Place, ResourceMetadata, Verdict, check_announced_size},
     refusal::{Asked, Manner, Profile, Reason, Refusal},
     session::Session,
 };
@@ -88,6 +94,16 @@ pub(super) struct Admission<'r> {
     pub(super) target: &'r Target<'r>,
     /// How much of the decoded path the listen path takes.
     pub(super) taken: usize,
+    pub(super) asker: Asker,
+}
+
+/// Who asks an API.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asker {
+    /// The address of the client.
+    pub(super) client: IpAddr,
+    /// Another API has led the request here.
+    pub(super) is_api: bool,
 }
 
 /// What was decided about a request.
@@ -103,13 +119,22 @@ pub(super) enum Admitted<'r> {
 pub(super) struct Forward<'r> {
     pub(super) session: Option<Session>,
     pub(super) operation: Option<&'r Operation>,
+    /// The largest body it may have, if its length is not known before it has come.
+    pub(super) body_limit: Option<u64>,
     /// What is left of its limits; nothing for a preflight, which has none.
     pub(super) pass: Option<Pass>,
 }
 
+impl Forward<'_> {
+    /// The method that goes on instead of this one.
+    pub(super) fn to_method(&self, method: &Method) -> Option<&Method> {
+        self.operation?.to_method_of(method)
+    }
+}
+
 impl<'r> Admission<'r> {
-    pub(super) fn new(found: &'r Found<'_>, profile: Profile) -> Self {
-        Self { api: found.api, profile, target: &found.target, taken: found.taken }
+    pub(super) fn new(found: &'r Found<'_>, profile: Profile, asker: Asker) -> Self {
+        Self { api: found.api, profile, target: &found.target, taken: found.taken, asker }
     }
 
     /// The answer to a request that was refused.
@@ -137,6 +162,50 @@ impl<'r> Admission<'r> {
         verdict
     }
 
+    /// Whether the API answers the client at all.
+    pub(super) fn check_address(&self, observer: impl Observer) -> Result<(), Reason> {
+        let addresses = &self.api.restrictions.addresses;
+        if addresses.is_empty() {
+            return Ok(());
+        }
+        let checked = addresses.check(self.asker.client);
+        observer.note(|| explained::address(self.asker.client, checked));
+        checked.map_err(|_| Reason::AddressDenied)
+    }
+
+    /// How large the body of the request may be, if the head does not tell that it is smaller.
+    fn limit_body(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        observer: impl Observer,
+    ) -> Result<Option<u64>, Reason> {
+        if self.api.restrictions.sizes.is_empty() {
+            return Ok(None);
+        }
+        let Some(limit) = self.api.restrictions.sizes.find(&self.place(method)) else { return Ok(None) };
+        let checked = check_announced_size(limit, method, headers, self.profile);
+        observer.note(|| explained::size(limit, headers, checked));
+        checked?;
+        Ok((!headers.contains_key(CONTENT_LENGTH)).then_some(limit))
+    }
+
+    /// Whether the operation is open to those who ask, of whom it may need no token.
+    fn check_lists(&self, method: &Method, needs: NeedsToken, observer: impl Observer) -> Result<(), Reason> {
+        let lists = &self.api.restrictions.paths;
+        if lists.is_empty() {
+            return Ok(());
+        }
+        let exempt = Exempt { from_allow: needs == NeedsToken::Never, from_internal: self.asker.is_api };
+        let checked = lists.check(&self.place(method), exempt, self.profile);
+        observer.note(|| explained::path_lists(checked));
+        checked.map_err(|_| Reason::OperationForbidden)
+    }
+
+    fn place<'p>(&'p self, method: &'p Method) -> Place<'p> {
+        Place { method, path: self.target.path_below(self.taken), ambiguous: self.target.ambiguous }
+    }
+
     /// Everything else. A request that passes is counted, but for what it was `counted` for already, and
     /// unless somebody only wants to see it pass.
     pub(super) async fn run(
@@ -148,6 +217,7 @@ impl<'r> Admission<'r> {
         observer: impl Observer,
     ) -> Result<Admitted<'r>, Refusal> {
         let api = self.api;
+        self.check_address(observer)?;
         let below = self.target.path_below(self.taken);
         if let Some(metadata) = api.metadata.as_ref().filter(|metadata| metadata.is_at(below))
             && *method == Method::GET
@@ -157,7 +227,10 @@ impl<'r> Admission<'r> {
         }
         let operation = api.operation(method, below, self.target.ambiguous);
         observer.note(|| explained::operation(operation, self.target));
-        let session = match self.demand(method, headers, operation, observer) {
+        let body_limit = self.limit_body(method, headers, observer)?;
+        let needs = api.needs_token(operation, method, below, self.target.ambiguous);
+        self.check_lists(method, needs, observer)?;
+        let session = match self.demand(needs, headers, observer) {
             Some(authentication) => {
                 let session = self.authenticate(authentication, headers, observer).await?;
                 self.authorize(&session, method, observer)?;
@@ -173,24 +246,21 @@ impl<'r> Admission<'r> {
                 limit::tell(&pass, self.profile, response.headers_mut());
                 Ok(Admitted::Answer(response))
             }
-            None => Ok(Admitted::Forward(Forward { session, operation, pass: Some(pass) })),
+            None => Ok(Admitted::Forward(Forward { session, operation, body_limit, pass: Some(pass) })),
         }
     }
 
-    /// What a request of this operation must show of who it is from, if it must.
+    /// What a request that needs a token so must show of who it is from, if it must.
     fn demand(
         &self,
-        method: &Method,
+        needs: NeedsToken,
         headers: &HeaderMap,
-        operation: Option<&Operation>,
         observer: impl Observer,
     ) -> Option<&'r Authentication> {
         let Some(authentication) = &self.api.authentication else {
             observer.note(explained::open_api);
             return None;
         };
-        let below = self.target.path_below(self.taken);
-        let needs = self.api.needs_token(operation, method, below);
         let is_due = match needs {
             NeedsToken::Always => true,
             NeedsToken::IfThereIsOne => authentication.has_credential(headers, self.target.query()),
@@ -221,6 +291,7 @@ impl<'r> Admission<'r> {
             method,
             paths: [&self.target.path, below],
             ambiguous: self.target.ambiguous,
+            unanchored: self.api.unanchored_paths,
         };
         let granted = session.rights().check(&wanted);
         if granted != Err(Reason::ApiNotGranted) {

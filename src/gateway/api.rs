@@ -17,6 +17,7 @@ use crate::{
     limits::ApiLimits,
     middleware::{
         ByPath, ClaimHeaders, Cors, HeaderRules, NeedsToken, Operation, Operations, ResourceMetadata,
+        Restrictions,
     },
     policy::PolicySet,
     refusal::{Overrides, Profile, Reason, Refusal},
@@ -47,6 +48,10 @@ pub(super) struct Api {
     /// What the API tells about who issues its tokens.
     pub(super) metadata: Option<ResourceMetadata>,
     operations: Operations,
+    /// Rights to paths are about paths that have theirs anywhere in them.
+    pub(super) unanchored_paths: bool,
+    /// What it lets pass before it asks for a token.
+    pub(super) restrictions: Restrictions,
     /// What its errors look like, and those of its upstream.
     pub(super) overrides: Overrides,
     /// What limits all its callers.
@@ -102,6 +107,8 @@ impl Api {
             metadata: definition.metadata,
             cors: definition.cors.map(|policy| Cors::new(&policy, context.profile)),
             operations: definition.operations,
+            unanchored_paths: definition.unanchored_paths,
+            restrictions: definition.restrictions,
             overrides: definition.overrides.followed_by(context.overrides),
             limits: definition.limits,
             destination: definition.destination,
@@ -123,14 +130,15 @@ impl Api {
         if ambiguous { None } else { self.operations.find(method, path) }
     }
 
-    /// Whether requests of this operation, which was found for such a request, need a token.
+    /// Whether such a request needs a token, for which this operation was found, if one was.
     pub(super) fn needs_token(
         &self,
         found: Option<&Operation>,
         method: &http::Method,
         path: &str,
+        ambiguous: bool,
     ) -> NeedsToken {
-        found.map_or(NeedsToken::Always, |operation| self.operations.needs_token(operation, method, path))
+        if ambiguous { NeedsToken::Always } else { self.operations.needs_token(found, method, path) }
     }
 
     /// Whether the token of a caller has the scopes for such a request.

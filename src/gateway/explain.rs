@@ -1,9 +1,6 @@
 //! Why a request is let through or refused: the decision is made once more, before an observer.
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    sync::Arc,
-};
+use std::{net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::{
@@ -15,7 +12,7 @@ use http::{
 use serde_json::{Value, json};
 
 use super::{
-    admission::{self, Admission, Elsewhere, Found},
+    admission::{self, Admission, Asker, Elsewhere, Found},
     compile::Snapshot,
     explained,
     journey::{Guide, Journey, Turn},
@@ -30,10 +27,6 @@ use crate::{
     proxy::TrustedProxies,
     refusal::{Asked, Reason, Refusal},
 };
-
-/// Where an imagined request comes from.
-const HERE: Origin =
-    Origin { peer: IpAddr::V4(Ipv4Addr::LOCALHOST), client: IpAddr::V4(Ipv4Addr::LOCALHOST) };
 
 /// What would become of a request, and why.
 #[derive(Debug)]
@@ -67,10 +60,11 @@ pub(super) struct Scene<'s> {
 impl Scene<'_> {
     pub(super) async fn explain(&self, question: &Question) -> Result<Explanation, QuestionError> {
         let recorder = Recorder::new(question.time);
+        let client = question.client;
         let token = question.token.as_ref().map(|token| token.as_str());
         let (api, end) = match &question.about {
-            About::Api(id) => self.token(id, token.unwrap_or_default(), &recorder).await?,
-            About::Request(parts) => self.request(Parts::clone(parts), token, &recorder).await?,
+            About::Api(id) => self.token(id, token.unwrap_or_default(), client, &recorder).await?,
+            About::Request(parts) => self.request(Parts::clone(parts), token, client, &recorder).await?,
         };
         let reason = match &end {
             End::Refused(reason, _) => Some(*reason),
@@ -84,6 +78,7 @@ impl Scene<'_> {
         &self,
         id: &str,
         token: &str,
+        client: IpAddr,
         recorder: &Recorder,
     ) -> Result<(Option<Arc<str>>, End), QuestionError> {
         let snapshot = self.snapshot;
@@ -103,7 +98,7 @@ impl Scene<'_> {
             ambiguous: false,
         };
         let found = Found { api, target, taken: raw.len() };
-        let admission = Admission::new(&found, snapshot.profile);
+        let admission = Admission::new(&found, snapshot.profile, Asker { client, is_api: false });
         let id = Some(Arc::clone(&api.id));
         let Some(authentication) = authentication else {
             recorder.note(explained::open_api);
@@ -126,6 +121,7 @@ impl Scene<'_> {
         &self,
         mut parts: Parts,
         token: Option<&str>,
+        client: IpAddr,
         recorder: &Recorder,
     ) -> Result<(Option<Arc<str>>, End), QuestionError> {
         let snapshot = self.snapshot;
@@ -147,7 +143,7 @@ impl Scene<'_> {
         let guide = Guide {
             snapshot,
             gate: &self.gate,
-            from: HERE,
+            from: Origin { peer: client, client },
             trusted_proxies: self.trusted_proxies,
             has_body: has_body(&parts),
         };
@@ -183,7 +179,7 @@ impl Scene<'_> {
                 Ok(None) => End::Passes,
                 Ok(Some(answer)) => End::Answered(answer),
                 Err(refusal) => {
-                    let admission = Admission::new(&found, guide.snapshot.profile);
+                    let admission = guide.admission(&found, &journey);
                     End::Refused(refusal.reason(), admission.refuse(&refusal, asked, is_https))
                 }
             };

@@ -1,5 +1,9 @@
 //! The steps of an admission in words, for [`explain`](crate::explain).
 
+use std::net::IpAddr;
+
+use http::{HeaderMap, header::CONTENT_LENGTH};
+
 use super::{
     admission::Found,
     compile::Route,
@@ -9,7 +13,7 @@ use crate::{
     access::{MissingScopes, Wanted},
     explain::{Outcome, Step},
     limits::{Pass, Standing},
-    middleware::{NeedsToken, Operation, Verdict},
+    middleware::{Closed, Denied, Forbidden, NeedsToken, Operation, Verdict},
     policy::Policy,
     refusal::{Reason, Refusal},
     session::{ScopeCheck, Session},
@@ -68,6 +72,42 @@ pub(super) fn operation(operation: Option<&Operation>, target: &Target<'_>) -> S
         None => "none that is configured on its own".to_owned(),
     };
     Step::new("operation", Outcome::Passed, found)
+}
+
+/// Whether the API answers the client's address.
+pub(super) fn address(client: IpAddr, checked: Result<(), Denied>) -> Step {
+    let why = match checked {
+        Ok(()) => "which nothing speaks against",
+        Err(Denied::NotAllowed) => "which is not in the list allow",
+        Err(Denied::Blocked) => "which is in the list block",
+    };
+    let outcome = Outcome::of(checked.err().map(|_| Reason::AddressDenied));
+    Step::new("client_address", outcome, format!("{client}, {why}"))
+        .expecting("an address that ipAccessControl lets in")
+}
+
+/// How large its body is.
+pub(super) fn size(limit: u64, headers: &HeaderMap, checked: Result<(), Reason>) -> Step {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    let found = match (announced, checked) {
+        (Some(length), _) => format!("{length} octets, as Content-Length says"),
+        (None, Ok(())) => "no Content-Length: the body would be counted on its way".to_owned(),
+        (None, Err(_)) => "no Content-Length, which profile tyk asks for here".to_owned(),
+    };
+    Step::new("body_size", Outcome::of(checked.err()), found)
+        .expecting(format!("at most {limit} octets (requestSizeLimit)"))
+}
+
+/// Whether the operation is open to callers at all.
+pub(super) fn path_lists(checked: Result<(), Forbidden>) -> Step {
+    let found = match checked {
+        Ok(()) => "open to callers",
+        Err(Forbidden::Closed(Closed::Block)) => "the path has one in it that is blocked for this method",
+        Err(Forbidden::Closed(Closed::Internal)) => "the path has one in it that is internal for this method",
+        Err(Forbidden::NotAllowed) => "none that is allowed: other operations are",
+    };
+    Step::new("operation_lists", Outcome::of(checked.err().map(|_| Reason::OperationForbidden)), found)
+        .expecting("an operation that allow, block and internal leave open")
 }
 
 /// Nobody has to show who they are.

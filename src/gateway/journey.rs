@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, request::Parts};
 
 use super::{
-    admission::{Admission, Admitted, Forward, Found},
+    admission::{Admission, Admitted, Asker, Forward, Found},
     api::Api,
     compile::Snapshot,
     explained,
@@ -37,6 +37,8 @@ pub(super) struct Journey<'s> {
     counted: Counted,
     /// What is left of the limits that the request has passed.
     pass: Option<Pass>,
+    /// The largest body that the APIs on the way take.
+    body_limit: Option<u64>,
     /// Those whose credentials the upstream must not see.
     pub(super) stripping: Vec<&'s Api>,
     /// The headers without these credentials, as far as they differ from those that the next API asks.
@@ -67,6 +69,11 @@ impl<'s> Journey<'s> {
         }
     }
 
+    /// The largest body that this API and those before it take.
+    pub(super) fn body_limit(&self, limit: Option<u64>) -> Option<u64> {
+        limit.into_iter().chain(self.body_limit).min()
+    }
+
     /// Leads a request on that an API has let through, which is described by `parts`.
     fn go_on(
         &mut self,
@@ -89,11 +96,12 @@ impl<'s> Journey<'s> {
         outgoing.lead_on(parts, forward, self)?;
         outgoing.admission.count(&parts.method, forward.session.as_ref(), &mut self.counted);
         self.pass = self.pass(forward.pass);
+        self.body_limit = self.body_limit(forward.body_limit);
         if found.api.strip_credentials {
             self.stripping.push(found.api);
         }
-        if let Some(method) = &onward.address.method {
-            parts.method.clone_from(method);
+        if let Some(method) = onward.address.method.as_ref().or_else(|| forward.to_method(&parts.method)) {
+            parts.method = method.clone();
         }
         let target = found.target.led_to(onward.path, onward.query).map_err(|_| Reason::BadRequest)?;
         let taken = listen_path(api, &target.path, outgoing.admission.profile);
@@ -124,6 +132,12 @@ pub(super) enum Turn<'f, 's> {
 }
 
 impl<'s> Guide<'s> {
+    /// The request, as the API that it has come to is asked.
+    pub(super) fn admission<'f>(&self, found: &'f Found<'s>, journey: &Journey<'_>) -> Admission<'f> {
+        let asker = Asker { client: self.from.client, is_api: journey.level > 0 };
+        Admission::new(found, self.snapshot.profile, asker)
+    }
+
     /// Asks one API. What it changes in the request for the next one is changed in `parts`.
     pub(super) async fn turn<'f>(
         &self,
@@ -135,10 +149,13 @@ impl<'s> Guide<'s> {
     where
         's: 'f,
     {
-        let admission = Admission::new(found, self.snapshot.profile);
+        let admission = self.admission(found, journey);
         let forward = match admission.preflight(&parts.method, &parts.headers, self.has_body, observer) {
             Verdict::Answer(response) => return Ok(Turn::Preflight(response)),
-            Verdict::PassThrough => Forward::default(),
+            Verdict::PassThrough => {
+                admission.check_address(observer)?;
+                Forward::default()
+            }
             Verdict::GoOn => {
                 let counted = &journey.counted;
                 match admission.run(&parts.method, &parts.headers, counted, self.gate, observer).await? {

@@ -81,6 +81,9 @@ impl<'o> Outgoing<'o> {
         self.change(&mut parts.headers, &facts, forward.operation)?;
         let query = self.query_without_credentials(journey);
         let asked = AskedFor { path: self.path_onward()?.into(), query, host: target.host.as_ref() };
+        if let Some(method) = forward.to_method(&parts.method) {
+            parts.method = method.clone();
+        }
         let upstream = pick.next().ok_or(Reason::UpstreamUnreachable)?;
         upstream.aim(&asked, parts).ok_or(Reason::BadRequest)?;
         parts.version = Version::HTTP_11;

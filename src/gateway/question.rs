@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    net::{IpAddr, Ipv4Addr},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -22,7 +23,12 @@ pub struct Question {
     pub(super) token: Option<Zeroizing<String>>,
     /// When it is decided.
     pub(super) time: SystemTime,
+    /// From which address it is asked.
+    pub(super) client: IpAddr,
 }
+
+/// Where an imagined request comes from.
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// What a question is about.
 pub(super) enum About {
@@ -47,6 +53,8 @@ pub struct Asked {
     pub token: Option<Zeroizing<String>>,
     /// When it is decided; nothing for now.
     pub time: Option<SystemTime>,
+    /// From which address it is asked; nothing for this machine.
+    pub client: Option<String>,
 }
 
 /// Without the token and the headers, which may hold one.
@@ -78,6 +86,8 @@ pub enum QuestionError {
     Header(String),
     /// No header field could hold such a token.
     Token,
+    /// A text is no address.
+    Client,
     /// No such API is served; these are.
     UnknownApi(Vec<String>),
 }
@@ -97,6 +107,7 @@ impl fmt::Display for QuestionError {
             Self::Token => f.write_str(
                 "the token has control characters, such as line ends inside; no request could carry it",
             ),
+            Self::Client => f.write_str("the client is no address; write it as in 192.0.2.7 or 2001:db8::7"),
             Self::UnknownApi(known) => {
                 write!(f, "no API has this id; those that are served are {}", known.join(", "))
             }
@@ -126,7 +137,8 @@ impl Question {
             (None, Some(url)) => About::Request(Box::new(request(asked.method, &url, asked.headers)?)),
             _ => return Err(QuestionError::NotOne),
         };
-        Ok(Self { about, token, time: asked.time.unwrap_or_else(SystemTime::now) })
+        let client = asked.client.map_or(Ok(HERE), |text| text.parse().map_err(|_| QuestionError::Client))?;
+        Ok(Self { about, token, time: asked.time.unwrap_or_else(SystemTime::now), client })
     }
 }
 
@@ -256,6 +268,13 @@ mod tests {
             |name: &str, value: &str| Asked { headers: vec![(name.into(), value.into())], ..of("/x") };
         for (name, value) in [("", "x"), ("a b", "x"), ("a", "x\ny")] {
             assert_eq!(error(header(name, value)), Some(QuestionError::Header(name.into())));
+        }
+        for client in ["", "localhost", "10.0.0.0/8", "10.0.0.1:80"] {
+            assert_eq!(
+                error(Asked { client: text(client), ..of("/x") }),
+                Some(QuestionError::Client),
+                "{client}"
+            );
         }
         for bad in ["a\nb", "a\u{7f}b", "a\0"] {
             let asked = Asked { api: text("a"), token: token(bad), ..Asked::default() };

@@ -4,7 +4,11 @@ use std::{cell::RefCell, net::SocketAddr, rc::Rc, sync::Arc};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, Version, header::ORIGIN, request::Parts};
+use http::{
+    HeaderValue, Method, Request, Response, Version,
+    header::{CONTENT_LENGTH, ORIGIN},
+    request::Parts,
+};
 use hyper::body::{Body as _, Incoming};
 
 use super::{
@@ -82,12 +86,14 @@ impl Worker {
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Body>> {
         let (parts, body) = request.into_parts();
-        let client = self.trusted_proxies.client(peer.ip(), &parts.headers);
+        // A listener for both families shows IPv4 peers as IPv6 ones.
+        let peer = peer.ip().to_canonical();
+        let client = self.trusted_proxies.client(peer, &parts.headers);
         // Dropped at the end, or when the client leaves before: who leaves at once does so before
         // the future is polled, so the line begins before it.
         let mut line = self.lines.begin(client, &parts.method, parts.uri.path());
         async move {
-            let from = Origin { peer: peer.ip(), client };
+            let from = Origin { peer, client };
             let (response, refused) = self.route(from, parts, body, line.as_mut()).await;
             if let Some(line) = &mut line {
                 line.is_answered(response.status(), refused);
@@ -190,7 +196,7 @@ impl<'e> Exchange<'e> {
                 Ok(response) => (response, None),
                 Err(refusal) => {
                     self.worker.counters.refused(&api.id, refusal.reason());
-                    let admission = Admission::new(&found, self.guide.snapshot.profile);
+                    let admission = self.guide.admission(&found, &journey);
                     let answer = admission.refuse(&refusal, self.asked, is_https);
                     (answer.map(Body::from), Some(refusal.reason()))
                 }
@@ -213,13 +219,19 @@ impl<'e> Exchange<'e> {
         let pick = upstreams.take_turn();
         let Prepared { asked, limit, changes } =
             outgoing.prepare(&mut parts, pick.clone(), &forward, journey)?;
-        let request = Request::from_parts(parts, ClientBody::new(body));
+        let body = ClientBody::new(body, journey.body_limit(forward.body_limit));
+        let request = Request::from_parts(parts, body);
+        let is_made_head = *request.method() == Method::HEAD && !self.asked.is_head();
         let sending = self.worker.sender.send(pick, &asked, limit, request);
         let mut response = sending.await.map_err(Reason::from)?;
         // What the upstream speaks is between it and us (RFC 9110 section 6.2).
         *response.version_mut() = Version::HTTP_11;
         let headers = response.headers_mut();
         Forwarding::prepare_response(headers);
+        if is_made_head {
+            // That of a body which nobody sends (RFC 9110 section 8.6): the client would wait for it.
+            headers.remove(CONTENT_LENGTH);
+        }
         if let Some(pass) = &journey.pass(forward.pass) {
             limit::tell(pass, profile, headers);
         }

@@ -8,8 +8,9 @@ use super::{
     HeaderRules, MockResponse,
     path_template::{PathTemplate, Reading},
     path_tree::PathTree,
+    wide_paths::{WidePath, WidePaths},
 };
-use crate::access::SchemeScopes;
+use crate::{access::SchemeScopes, path_pattern::PatternError};
 
 /// What happens to requests of one operation.
 #[derive(Clone, Debug)]
@@ -20,12 +21,16 @@ pub struct Operation {
     pub path: PathTemplate,
     /// Whether its requests need a token.
     pub authentication: NeedsToken,
+    /// Whether that counts for its path in any letter case.
+    pub authentication_ignores_case: bool,
     /// The scopes that it asks for itself; without them those of all other requests.
     pub scopes: Option<SchemeScopes>,
     /// Changes to the request's headers, after those of the API.
     pub request_headers: HeaderRules,
     /// Changes to the answer's headers, before those of the API.
     pub response_headers: HeaderRules,
+    /// The method that the upstream gets.
+    pub to_method: Option<Method>,
     /// The answer instead of the upstream's.
     pub mock: Option<MockResponse>,
 }
@@ -49,6 +54,13 @@ pub struct Operations {
     paths: Vec<PathItem>,
     /// Which of them a path is.
     exact: PathTree,
+    /// The same in any letter case, where an operation is meant so.
+    any_case: Option<PathTree>,
+    /// Whether all are (`ignoreCase`).
+    ignores_case: bool,
+    /// Those whose paths are looked for anywhere in a path that is none of the document's: which item, and which
+    /// operation of it.
+    anywhere: WidePaths<(usize, usize)>,
     /// Which of them some server could take a path for.
     loose: PathTree,
     /// The scopes that all requests need whose operation asks for none itself.
@@ -62,6 +74,21 @@ struct PathItem {
     path: PathTemplate,
     /// Those that are configured on their own.
     operations: Vec<Operation>,
+}
+
+impl Operation {
+    /// The method that the upstream gets for this one, if it is another: HEAD, for which an operation of GET
+    /// is found as well, stays what it is.
+    #[must_use]
+    pub fn to_method_of(&self, method: &Method) -> Option<&Method> {
+        self.to_method.as_ref().filter(|_| self.method == method)
+    }
+}
+
+impl Default for Operations {
+    fn default() -> Self {
+        Self::new(Vec::new(), &[], SchemeScopes::default())
+    }
 }
 
 impl Operations {
@@ -80,22 +107,77 @@ impl Operations {
         }
         let paths: Vec<_> =
             items.into_iter().map(|((_, path), operations)| PathItem { path, operations }).collect();
-        let (mut exact, mut loose) = (PathTree::new(Reading::Exact), PathTree::new(Reading::Loose));
-        for (number, item) in paths.iter().enumerate() {
-            exact.insert(&item.path, number);
-            loose.insert(&item.path, number);
+        let mut own = Self {
+            exact: PathTree::new(Reading::Exact),
+            any_case: None,
+            ignores_case: false,
+            anywhere: WidePaths::default(),
+            loose: PathTree::new(Reading::Loose),
+            paths,
+            scopes,
+            have_scopes,
+        };
+        (own.exact, own.loose) = (own.tree(Reading::Exact), own.tree(Reading::Loose));
+        if own.iter().any(|operation| operation.authentication_ignores_case) {
+            own.any_case = Some(own.tree(Reading::AnyCase));
         }
-        Self { paths, exact, loose, scopes, have_scopes }
+        own
+    }
+
+    /// The same in any letter case, where none is meant as it is written.
+    #[must_use]
+    pub fn ignoring_case(mut self) -> Self {
+        self.any_case = Some(self.tree(Reading::AnyCase));
+        self.ignores_case = true;
+        self
+    }
+
+    /// The same anywhere in paths that are none of the document's.
+    ///
+    /// # Errors
+    /// [`PatternError`] when there are too many to be searched for at once.
+    pub fn anywhere(mut self) -> Result<Self, PatternError> {
+        let numbered = self.paths.iter().enumerate().flat_map(|(item, path)| {
+            path.operations.iter().enumerate().map(move |(n, operation)| ((item, n), operation))
+        });
+        let wide = numbered.map(|(value, operation)| WidePath {
+            method: operation.method.clone(),
+            path: operation.path.to_string(),
+            ignore_case: self.ignores_case,
+            value,
+        });
+        self.anywhere = WidePaths::new(wide.collect())?;
+        Ok(self)
+    }
+
+    fn tree(&self, reading: Reading) -> PathTree {
+        let mut tree = PathTree::new(reading);
+        self.paths.iter().enumerate().for_each(|(number, item)| tree.insert(&item.path, number));
+        tree
     }
 
     /// The operation of a request, by its whole decoded path.
     #[must_use]
     pub fn find(&self, method: &Method, path: &str) -> Option<&Operation> {
-        self.item(path)?.operation(method)
+        match self.item(path) {
+            Some(item) => item.operation(method),
+            None if self.anywhere.is_empty() => None,
+            None => of_method(method, |method| {
+                let (item, operation) = self.anywhere.first(method, path)?;
+                self.paths.get(*item)?.operations.get(*operation)
+            }),
+        }
     }
 
     fn item(&self, path: &str) -> Option<&PathItem> {
-        self.paths.get(self.exact.first(path)?)
+        let of_case = || self.any_case.as_ref().filter(|_| self.ignores_case)?.first(path);
+        self.paths.get(self.exact.first(path).or_else(of_case)?)
+    }
+
+    /// The operation that opens this path in its letter case too, though it is not found in that.
+    fn opened_in_any_case(&self, method: &Method, path: &str) -> Option<&Operation> {
+        let item = self.paths.get(self.any_case.as_ref()?.first(path)?)?;
+        item.operation(method).filter(|operation| operation.authentication_ignores_case)
     }
 
     /// What some server could take a path for that is `found` to us, and that leaves open no more than that.
@@ -116,11 +198,14 @@ impl Operations {
         numbers.into_iter().filter_map(|number| self.paths.get(number)).filter(leaves_no_more).collect()
     }
 
-    /// Whether requests of an operation that was found for this method and path need a token: what the
-    /// operation says counts for the method that is written and no other, and only if no server could
+    /// Whether requests for this method and path need a token, for which this operation was found, if one was:
+    /// what the operation says counts for the method that is written and no other, and only if no server could
     /// take the path for another one of the document.
     #[must_use]
-    pub fn needs_token(&self, operation: &Operation, method: &Method, path: &str) -> NeedsToken {
+    pub fn needs_token(&self, found: Option<&Operation>, method: &Method, path: &str) -> NeedsToken {
+        let Some(operation) = found.or_else(|| self.opened_in_any_case(method, path)) else {
+            return NeedsToken::Always;
+        };
         if operation.authentication == NeedsToken::Always || operation.method != method {
             return NeedsToken::Always;
         }
@@ -159,9 +244,12 @@ impl PathItem {
     /// The operation of this method. HEAD asks for what GET would, so it follows GET unless the document
     /// says otherwise (RFC 9110 section 9.3.2).
     fn operation(&self, method: &Method) -> Option<&Operation> {
-        let of = |method: &Method| self.operations.iter().find(|operation| operation.method == method);
-        of(method).or_else(|| if method == Method::HEAD { of(&Method::GET) } else { None })
+        of_method(method, |method| self.operations.iter().find(|operation| operation.method == method))
     }
+}
+
+fn of_method<T>(method: &Method, find: impl Fn(&Method) -> Option<T>) -> Option<T> {
+    find(method).or_else(|| if method == Method::HEAD { find(&Method::GET) } else { None })
 }
 
 /// The path without the extension of its last segment, if that has one.
@@ -183,15 +271,17 @@ mod tests {
             path: PathTemplate::new(path).unwrap(),
             authentication: if is_open { NeedsToken::Never } else { NeedsToken::Always },
             scopes: None,
+            authentication_ignores_case: false,
             request_headers: HeaderRules::default(),
             response_headers: HeaderRules::default(),
+            to_method: None,
             mock: None,
         }
     }
 
     fn is_open(operations: &Operations, method: &Method, path: &str) -> bool {
         let found = operations.find(method, path);
-        found.is_some_and(|own| operations.needs_token(own, method, path) == NeedsToken::Never)
+        operations.needs_token(found, method, path) == NeedsToken::Never
     }
 
     #[test]
@@ -259,6 +349,39 @@ mod tests {
         ] {
             assert!(!is_open(Method::GET, &format!("/users/{path}")), "{path}");
         }
+    }
+
+    #[test]
+    fn an_open_operation_in_any_letter_case() {
+        let open = Operation { authentication_ignores_case: true, ..operation(Method::GET, "/health", true) };
+        let closed = operation(Method::GET, "/Other", true);
+        let operations = Operations::new(vec![open, closed], &[], SchemeScopes::default());
+        let is_open = |method: Method, path: &str| is_open(&operations, &method, path);
+        assert!(is_open(Method::GET, "/HEALTH") && is_open(Method::GET, "/Other"));
+        assert!(!is_open(Method::POST, "/HEALTH") && !is_open(Method::GET, "/other"));
+        assert!(!is_open(Method::GET, "/HEALTH/x") && !is_open(Method::GET, "/x/HEALTH"));
+        let all = operations.ignoring_case();
+        assert!(all.find(&Method::GET, "/other").is_some() && all.find(&Method::GET, "/other/").is_none());
+    }
+
+    #[test]
+    fn anywhere() {
+        let operations = Operations::new(
+            vec![operation(Method::GET, "/health", true), operation(Method::GET, "/a/{id}", false)],
+            &[PathTemplate::new("/admin/health").unwrap()],
+            SchemeScopes::default(),
+        );
+        let operations = operations.anywhere().unwrap();
+        let is_open = |path: &str| is_open(&operations, &Method::GET, path);
+        for path in ["/health", "/healthx", "/health/x", "/x/health"] {
+            assert!(is_open(path), "{path}");
+        }
+        // What the document declares is no other operation, and what a server could take for it neither.
+        for path in ["/admin/health", "/Admin/health", "/HEALTH", "/x"] {
+            assert!(!is_open(path), "{path}");
+        }
+        assert!(operations.find(&Method::HEAD, "/x/a/7").is_some());
+        assert!(operations.find(&Method::POST, "/x/a/7").is_none());
     }
 
     #[test]

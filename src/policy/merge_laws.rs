@@ -126,7 +126,10 @@ fn requests() -> impl Iterator<Item = (&'static str, Method, &'static str)> {
 }
 
 fn may(grant: &Grant, api: &str, method: &Method, path: &str) -> bool {
-    grant.rights.check(&Wanted { api, method, paths: [path, path], ambiguous: false }).is_ok()
+    grant
+        .rights
+        .check(&Wanted { api, method, paths: [path, path], ambiguous: false, unanchored: false })
+        .is_ok()
 }
 
 fn facts(grant: &Grant) -> Facts {

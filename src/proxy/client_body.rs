@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    fmt,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -30,6 +31,8 @@ pub(super) enum State {
     Sent,
     /// The client broke it off, or sent nonsense.
     Broken,
+    /// It is larger than it may be.
+    TooLarge,
 }
 
 /// The body of a request, streamed from the client.
@@ -37,7 +40,30 @@ pub(super) enum State {
 pub struct ClientBody {
     body: Option<Incoming>,
     progress: Rc<Progress>,
+    /// How many more octets may come, if somebody counts.
+    left: Option<u64>,
 }
+
+/// Why a request body ended early. The upstream's connection ends with it, so that nobody takes what came for
+/// the whole.
+#[derive(Debug)]
+pub enum ClientBodyError {
+    /// The client broke it off, or sent nonsense.
+    Broken(hyper::Error),
+    /// It is larger than it may be.
+    TooLarge,
+}
+
+impl fmt::Display for ClientBodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broken(error) => error.fmt(f),
+            Self::TooLarge => f.write_str("the request body is too large"),
+        }
+    }
+}
+
+impl std::error::Error for ClientBodyError {}
 
 impl Progress {
     fn new(state: State) -> Rc<Self> {
@@ -55,15 +81,24 @@ impl Progress {
 }
 
 impl ClientBody {
-    /// The body that a client is sending.
+    /// The body that a client is sending, with at most so many octets.
     #[must_use]
-    pub fn new(body: Incoming) -> Self {
+    pub fn new(body: Incoming, limit: Option<u64>) -> Self {
         let state = if body.is_end_stream() { State::Sent } else { State::Sending };
-        Self { body: Some(body), progress: Progress::new(state) }
+        Self { body: Some(body), progress: Progress::new(state), left: limit }
     }
 
     pub(super) fn empty() -> Self {
-        Self { body: None, progress: Progress::new(State::Sent) }
+        Self { body: None, progress: Progress::new(State::Sent), left: None }
+    }
+
+    /// Counts a part of the body; it is as though it had not come if it is too much.
+    fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, ClientBodyError> {
+        if let (Some(left), Some(data)) = (&mut self.left, frame.data_ref()) {
+            let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
+            *left = left.checked_sub(length).ok_or(ClientBodyError::TooLarge)?;
+        }
+        Ok(frame)
     }
 
     pub(super) fn progress(&self) -> Rc<Progress> {
@@ -78,18 +113,21 @@ impl ClientBody {
 
 impl HttpBody for ClientBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = ClientBodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Self { body: Some(body), progress } = &mut *self else { return Poll::Ready(None) };
+    ) -> Poll<Option<Result<Frame<Bytes>, ClientBodyError>>> {
+        let Self { body: Some(body), progress, .. } = &mut *self else { return Poll::Ready(None) };
         progress.state.set(State::Awaited);
         let frame = ready!(Pin::new(body).poll_frame(context));
+        let frame =
+            frame.map(|frame| frame.map_err(ClientBodyError::Broken).and_then(|frame| self.count(frame)));
         self.progress.moved.set(Instant::now());
         self.progress.state.set(match &frame {
-            Some(Err(_)) => State::Broken,
+            Some(Err(ClientBodyError::Broken(_))) => State::Broken,
+            Some(Err(ClientBodyError::TooLarge)) => State::TooLarge,
             Some(Ok(_)) if !self.is_end_stream() => State::Sending,
             _ => State::Sent,
         });

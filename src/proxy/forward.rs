@@ -1,6 +1,6 @@
 //! What a request looks like to the upstream, and an answer to the client (RFC 9110 section 7.6).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -78,7 +78,7 @@ impl TrustedProxies {
             fields.iter().rev().filter_map(|field| field.to_str().ok()).flat_map(|f| f.rsplit(','));
         let mut client = peer;
         for address in addresses {
-            let Ok(address) = address.trim().parse() else { break };
+            let Some(address) = address_of(address.trim()) else { break };
             client = address;
             if !self.trusts(client) {
                 break;
@@ -86,6 +86,13 @@ impl TrustedProxies {
         }
         client
     }
+}
+
+/// The address in an element of `X-Forwarded-For`: some proxies write the port behind it.
+fn address_of(element: &str) -> Option<IpAddr> {
+    let with_port = || element.parse::<SocketAddr>().ok().map(|address| address.ip());
+    let address = element.parse().ok().or_else(with_port)?;
+    Some(address.to_canonical())
 }
 
 /// What a request tells about its way.
@@ -254,6 +261,8 @@ mod tests {
             ("192.0.2.1", "1.2.3.4", "192.0.2.1"),
             ("10.0.0.1", "9.9.9.9, 1.2.3.4, 10.0.0.2", "1.2.3.4"),
             ("10.0.0.1", "evil, 10.0.0.2", "10.0.0.2"),
+            ("10.0.0.1", "1.2.3.4:5, ::ffff:10.0.0.2", "1.2.3.4"),
+            ("10.0.0.1", "[2001:db8::7]:80", "2001:db8::7"),
             ("10.0.0.1", "", "10.0.0.1"),
         ] {
             let headers = headers(&[("x-forwarded-for", chain)]);

@@ -13,7 +13,7 @@ mod upstream;
 
 pub use balance::{Pick, Upstreams};
 pub use body::{Body, BodyError};
-pub use client_body::ClientBody;
+pub use client_body::{ClientBody, ClientBodyError};
 pub use connect::Connector;
 pub use forward::{Forwarding, TrustedProxies, is_claim_of_proxies};
 pub use send::{ProxyError, Sender, Timeouts};

@@ -62,6 +62,8 @@ pub enum ProxyError {
     ClientBody,
     /// The client did not go on with its request.
     ClientTimeout,
+    /// The client's request has a larger body than it may have.
+    ClientBodyTooLarge,
 }
 
 /// What became of a request at one upstream.
@@ -86,6 +88,7 @@ impl From<ProxyError> for Reason {
             ProxyError::Broken => Self::UpstreamBroken,
             ProxyError::ClientBody => Self::BodyBroken,
             ProxyError::ClientTimeout => Self::BodyTimeout,
+            ProxyError::ClientBodyTooLarge => Self::RequestTooLarge,
         }
     }
 }
@@ -152,8 +155,11 @@ impl Sender {
                     _ => ProxyError::Timeout.into(),
                 });
             };
-            let is_broken = progress.state() == State::Broken;
-            return result.map_err(|failure| if is_broken { ProxyError::ClientBody.into() } else { failure });
+            return result.map_err(|failure| match progress.state() {
+                State::Broken => ProxyError::ClientBody.into(),
+                State::TooLarge => ProxyError::ClientBodyTooLarge.into(),
+                State::Sending | State::Awaited | State::Sent => failure,
+            });
         }
     }
 

@@ -23,6 +23,22 @@ impl Reason {
             Self::NotFound => {
                 "No listen path covers the host and path, or the API is not active. Note that `/orders/` does not answer `/orders`."
             }
+            Self::AddressDenied => {
+                "`ipAccessControl` has the client's address in `block`, or not in `allow`. Behind a proxy it is the address of that, unless \
+                 `trustedProxies` names it; `claimgate explain --client` shows the decision for an address."
+            }
+            Self::RequestTooLarge => {
+                "The body is larger than the `requestSizeLimit` of the API, or of an operation whose path the request's has in it. Let the \
+                 client send less, or raise the limit."
+            }
+            Self::LengthMissing => {
+                "In profile `tyk` a POST, PUT or PATCH to an API with a `requestSizeLimit` needs a `Content-Length`, as in Tyk. Let the client \
+                 send one, or use profile `rfc`, which counts the body on its way."
+            }
+            Self::OperationForbidden => {
+                "The operation is in `block` or `internal`, or others are in `allow` and this is not; `GET` does not allow `HEAD`. A block holds \
+                 wherever its path stands in the request's: look at `claimgate explain`."
+            }
             Self::TokenMissing => {
                 "None of the enabled places (`header`, `query`, `cookie`) has a token. In profile `rfc` a bare token in \
                  `Authorization`, as Tyk takes it, is none: let clients write `Bearer` before it, or use profile `tyk`."

@@ -67,6 +67,14 @@ reasons! {
     BodyTimeout,
     /// No API answers here.
     NotFound,
+    /// The API does not answer the client's address.
+    AddressDenied,
+    /// The request's body is larger than the API takes.
+    RequestTooLarge,
+    /// The request does not say how long its body is.
+    LengthMissing,
+    /// The operation is closed, or others are allowed.
+    OperationForbidden,
     /// There is no credential in the enabled places.
     TokenMissing,
     /// There is more than one credential.
@@ -312,6 +320,38 @@ impl Reason {
                 tyk_message: "Not Found",
                 ..forbidden("not_found", "There is nothing here.", "")
             },
+            Self::AddressDenied => forbidden(
+                "address_denied",
+                "This API does not answer your address.",
+                "access from this IP has been disallowed",
+            ),
+            Self::RequestTooLarge => Row {
+                status: 413,
+                error: "request_too_large",
+                tyk_status: 400,
+                flag: Some(Flag::BodyTooLarge),
+                ..forbidden(
+                    "request_too_large",
+                    "The request body is larger than this API takes.",
+                    "Request is too large",
+                )
+            },
+            Self::LengthMissing => Row {
+                status: 411,
+                error: "length_required",
+                tyk_status: 411,
+                flag: Some(Flag::LengthMissing),
+                ..forbidden(
+                    "length_missing",
+                    "The request must say how long its body is.",
+                    "Content length is required for this request",
+                )
+            },
+            Self::OperationForbidden => forbidden(
+                "operation_forbidden",
+                "This operation is not open to callers.",
+                "Requested endpoint is forbidden",
+            ),
             Self::TokenMissing => Row {
                 challenge: Challenge::Plain,
                 tyk_status: 400,

@@ -359,7 +359,11 @@ fn wrong_fields() -> Vec<(Value, String, &'static str)> {
         ),
         server(json!({ "listenPath": { "value": "" } }), "listenPath.value", "needs a listen path"),
         server(json!({ "listenPath": { "value": "/{x}/" } }), "listenPath.value", "patterns"),
-        server(json!({ "ipAccessControl": { "enabled": true } }), "ipAccessControl", "not supported yet"),
+        server(
+            json!({ "ipAccessControl": { "enabled": true, "allow": ["office"] } }),
+            "ipAccessControl.allow[0]",
+            "neither an address",
+        ),
         server(
             json!({ "authentication": { "hmac": { "enabled": true } } }),
             "authentication.hmac",

@@ -94,6 +94,12 @@ const WAYS: &[Way] = &[
         Met::answered(&stage.hasty, exchange(stage.hasty.address(), request))
     }),
     way("not_found", |stage| stage.send(Request::get("/nowhere"))),
+    way("address_denied", |stage| stage.send(Request::get("/fenced/"))),
+    way("request_too_large", |stage| stage.send(Request::new("POST", "/sized/").body(b"more than ten"))),
+    way_in_tyk("length_missing", "a body without a length is counted on its way", |stage| {
+        stage.send(Request::new("POST", "/sized/"))
+    }),
+    way("operation_forbidden", |stage| stage.send(Request::get("/sized/blocked"))),
     way("token_missing", |stage| stage.send(Request::get("/orders/"))),
     way_in_rfc("token_ambiguous", "the first place in Tyk's order counts", |stage| {
         let (one, other) = (good(json!({})), good(json!({ "jti": "other" })));
@@ -273,6 +279,19 @@ impl Stage {
             .api(&keyless("open", &up))
             .api(&keyless("silent", &silent))
             .api(&keyless("broken", &broken))
+            .api(&merged(
+                &keyless("fenced", &up),
+                json!({ "x-tyk-api-gateway": { "server": {
+                "ipAccessControl": { "enabled": true, "block": ["127.0.0.1"] } } } }),
+            ))
+            .api(&merged(
+                &keyless("sized", &up),
+                json!({
+                "paths": { "/blocked": { "get": { "operationId": "blocked", "responses": {} } } },
+                "x-tyk-api-gateway": { "middleware": {
+                    "global": { "requestSizeLimit": { "enabled": true, "value": 10 } },
+                    "operations": { "blocked": { "block": { "enabled": true } } } } } }),
+            ))
             .api(&to("busy", json!({ "rateLimit": { "enabled": true, "rate": 1, "per": "1h" } })))
             .api(&to("circle", json!({ "url": "tyk://circle" })))
             .api(&to("astray", json!({ "url": "tyk://nobody" })))

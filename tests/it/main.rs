@@ -40,6 +40,7 @@ mod proxying;
 mod real_stores;
 mod redis;
 mod refusals;
+mod restrictions;
 mod schemes;
 mod secret_stores;
 mod stopping;
