@@ -23,7 +23,8 @@ fn ready(gateway: &Gateway) -> Value {
 fn what_is_told_of_redis() {
     let Some(redis) = RedisServer::start() else { return };
     let gateway = setup(&json!(redis.url())).start();
-    assert_eq!(ready(&gateway), json!({ "status": "pass", "details": { "redis": { "status": "pass" } } }));
+    let told = ready(&gateway);
+    assert_eq!([&told["status"], &told["details"]["redis"]["status"]], ["pass", "pass"]);
     assert!(gateway.metrics().contains("\nclaimgate_redis_up 1\n"));
     let redis = redis.kill();
     gateway.log_with("cannot be used reason=");
