@@ -5,10 +5,12 @@
 
 use std::{
     hint::black_box,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Poll, Waker},
     thread,
     time::{Duration, Instant},
 };
@@ -155,7 +157,9 @@ fn ask(limiter: &Limiter, caller: Caller, plan: &Plan, api: &ApiLimits) -> Pass 
     let caller = Some((caller, plan));
     let (paths, counted) = (["/api/x", "/x"], &Counted::default());
     let asking = Asking { caller, api, method: &Method::GET, paths, ambiguous: false, counted };
-    limiter.admit(black_box(&asking), Instant::now).unwrap()
+    let deciding = pin!(limiter.admit(black_box(&asking), Instant::now));
+    let Poll::Ready(decided) = deciding.poll(&mut Context::from_waker(Waker::noop())) else { unreachable!() };
+    decided.unwrap()
 }
 
 fn limits(c: &mut Criterion) {
@@ -165,10 +169,10 @@ fn limits(c: &mut Criterion) {
     for (name, plan) in
         [("none", plan(0.0, -1)), ("rate", plan(1e9, -1)), ("rate and quota", plan(1e9, i64::MAX))]
     {
-        let limiter = Limiter::new(Instant::now());
+        let limiter = Limiter::in_memory(Instant::now());
         group.bench_function(name, |b| b.iter(|| ask(&limiter, caller, &plan, &api)));
     }
-    let (limiter, plan) = (Limiter::new(Instant::now()), plan(1e9, i64::MAX));
+    let (limiter, plan) = (Limiter::in_memory(Instant::now()), plan(1e9, i64::MAX));
     let callers: Vec<_> =
         (0..100_000).map(|n| Caller::new(Some("https://idp.test"), &n.to_string())).collect();
     let mut turn = callers.iter().cycle();

@@ -36,7 +36,7 @@
 //! when `admin`, the control API, is told to reload. What that changes it writes to the documents on the disk
 //! (`gateway/change.rs`). Each worker thread has its own listeners, its
 //! own upstream connections and its own cache of tokens; what they share, they only read,
-//! but for the counters of limits, which are exact over all of them.
+//! but for the counters of limits, which are exact over all of them, and over all nodes with [`redis`].
 //!
 //! # What holds everywhere
 //!

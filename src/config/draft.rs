@@ -208,7 +208,7 @@ impl Draft {
 
     pub(super) fn finish(self, findings: &mut Findings) -> Option<Config> {
         let secrets = self.kv.open(self.base_path, findings);
-        let redis = self.redis.finish(findings);
+        let (redis, on_redis_failure) = self.redis.finish(findings);
         if self.admin_secret.as_ref().is_some_and(|secret| secret.is_empty()) {
             findings.push(from(
                 "admin.secret",
@@ -267,6 +267,7 @@ impl Draft {
             key_set_life: self.key_set_life,
             secrets: secrets?,
             redis,
+            on_redis_failure,
             refresh_interval: self.refresh_interval,
         })
     }

@@ -86,6 +86,7 @@ pub(super) static REDIS: Section = Section {
         Field::honour("prefix", Shape::Text),
         Field::honour("timeout", Shape::Text),
         Field::honour("connectTimeout", Shape::Text),
+        Field::honour("onFailure", Shape::Object(&REDIS_ON_FAILURE)),
     ],
     unknown: Unknown::Error,
 };
@@ -96,6 +97,15 @@ static REDIS_SENTINEL: Section = Section {
         Field::honour("nodes", Shape::Texts),
         Field::honour("username", Shape::Text),
         Field::honour("password", Shape::Text),
+    ],
+    unknown: Unknown::Error,
+};
+
+static REDIS_ON_FAILURE: Section = Section {
+    fields: &[
+        Field::honour("rate", Shape::Text),
+        Field::honour("quota", Shape::Text),
+        Field::honour("apiRate", Shape::Text),
     ],
     unknown: Unknown::Error,
 };

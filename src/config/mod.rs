@@ -21,6 +21,7 @@ use std::{
 use crate::{
     definition::FetchSettings,
     document::{Document, Findings},
+    limits::OnFailure,
     proxy::{self, TrustedProxies},
     redis::Settings,
     refusal::{Overrides, Profile},
@@ -74,6 +75,8 @@ pub struct Config {
     pub secrets: Secrets,
     /// What several nodes share, if they share anything.
     pub redis: Option<Settings>,
+    /// What becomes of limits while that cannot be reached.
+    pub on_redis_failure: OnFailure,
     /// How often references are resolved again; never, if nothing is said.
     pub refresh_interval: Option<Duration>,
 }

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     document::{Finding, Findings, Severity},
+    limits::{Choice, OnFailure},
     percent,
     redis::{Address, Sentinel, Servers, Settings, Tls},
     secrets::Secret,
@@ -49,6 +50,7 @@ pub(super) struct Draft {
     prefix: Option<String>,
     timeout: Option<Duration>,
     connect_timeout: Option<Duration>,
+    on_failure: OnFailure,
 }
 
 /// What a URL says.
@@ -91,6 +93,9 @@ const FIELDS: &[(&str, Set)] = &[
             Some(time.ok_or("a time is written like 50ms, is not zero, and at most 5s; correct it")?);
         Ok(())
     }),
+    ("onFailure.rate", |draft, text, _| choice(text).map(|choice| draft.on_failure.rate = choice)),
+    ("onFailure.quota", |draft, text, _| choice(text).map(|choice| draft.on_failure.quota = choice)),
+    ("onFailure.apiRate", |draft, text, _| choice(text).map(|choice| draft.on_failure.api_rate = choice)),
     ("connectTimeout", |draft, text, _| timeout(text).map(|time| draft.connect_timeout = Some(time))),
 ];
 
@@ -115,10 +120,13 @@ impl Draft {
     }
 
     /// The settings; nothing without Redis, or if `findings` says what is wrong.
-    pub(super) fn finish(self, findings: &mut Findings) -> Option<Settings> {
-        if !self.is_there {
-            return None;
-        }
+    pub(super) fn finish(self, findings: &mut Findings) -> (Option<Settings>, OnFailure) {
+        let on_failure = self.on_failure;
+        let settings = if self.is_there { self.checked(findings) } else { None };
+        (settings, on_failure)
+    }
+
+    fn checked(self, findings: &mut Findings) -> Option<Settings> {
         match self.settings() {
             Ok(settings) => {
                 if let Some(message) = exposed(&settings) {
@@ -274,6 +282,12 @@ fn server(text: &str) -> Result<Server, String> {
     })
 }
 
+fn choice(text: &str) -> Result<Choice, String> {
+    Choice::named(text).ok_or_else(|| {
+        "without Redis a limit is open, closed, or local to each node; write one of these".into()
+    })
+}
+
 fn database(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| "a database is a number such as 0; correct it".into())
 }
@@ -394,6 +408,7 @@ mod tests {
             (&[("redis", "redis://h"), ("redis.prefix", "a{b}")], "no braces"),
             (&[("redis", "redis://h"), ("redis.timeout", "6s")], "at most 5s"),
             (&[("redis", "redis://h"), ("redis.timeout", "0s")], "at most 5s"),
+            (&[("redis", "redis://h"), ("redis.onFailure.quota", "deny")], "open, closed, or local"),
         ] {
             let refused = settings(fields).unwrap_err();
             assert!(refused.contains(reason), "{refused}");

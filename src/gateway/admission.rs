@@ -313,12 +313,13 @@ impl<'r> Admission<'r> {
         observer: O,
     ) -> Result<Pass, Refusal> {
         if O::WATCHES {
-            let seen = gate.look(asking);
+            let seen = gate.look(asking).await;
             observer.note(|| explained::limits(&seen));
             return seen;
         }
         gate.admit(asking).await
     }
+
     /// Takes down what the request was counted for.
     pub(super) fn count(&self, method: &Method, session: Option<&Session>, counted: &mut Counted) {
         counted.add(&self.asking(method, session, &Counted::default()));

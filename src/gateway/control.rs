@@ -28,8 +28,8 @@ use crate::{
     config::Config,
     document::{Finding, Findings, Severity},
     jwks::Registry,
-    limits::Limiter,
-    redis::Redis,
+    limits::{Ledger, Limiter},
+    redis::{Link, Redis},
     secrets::Values,
     telemetry::{Counters, Exposition, Metrics},
 };
@@ -45,8 +45,11 @@ pub struct Control {
     pub(super) config: Config,
     registry: Registry,
     verified: Arc<VerifiedTokens>,
-    limiter: Arc<Limiter>,
+    /// What has been counted; it does not change with the documents.
+    ledger: Arc<Ledger>,
     redis: Option<Arc<Redis>>,
+    /// What leads to Redis from the thread that serves no requests.
+    link: Option<Arc<Link>>,
     api_keys: Arc<ApiKeys>,
     published: Arc<ArcSwap<Snapshot>>,
     metrics: Arc<Metrics>,
@@ -73,7 +76,7 @@ impl Control {
     /// Compiles the documents for the first time; waits a moment for their keys.
     pub(crate) async fn new(config: Config, registry: Registry) -> (Option<Self>, Findings) {
         let verified = Arc::new(VerifiedTokens::default());
-        let limiter = Arc::new(Limiter::new(Instant::now()));
+        let ledger = Arc::new(Ledger::new(Instant::now(), config.on_redis_failure));
         let documents = Documents::read(&config);
         let values = config.secrets.values();
         let (parsed, mut findings) = documents.resolve(&config, &values).await;
@@ -83,6 +86,7 @@ impl Control {
             let redis = Redis::new(settings, parsed.redis_passwords.clone());
             Arc::new(redis)
         });
+        let link = redis.as_ref().map(Redis::link);
         let snapshot = Snapshot::compile(parsed, &config, &registry, &verified, &api_keys);
         Registry::prefetch(snapshot.sources(None), PREFETCH).await;
         info!(apis = snapshot.len(), "definitions loaded");
@@ -97,8 +101,9 @@ impl Control {
             config,
             registry,
             verified,
-            limiter,
+            ledger,
             redis,
+            link,
             api_keys,
             published,
             metrics: Arc::default(),
@@ -132,9 +137,14 @@ impl Control {
         Arc::clone(&self.published)
     }
 
-    /// What has been counted so far; it does not change with the documents.
-    pub(crate) fn limiter(&self) -> Arc<Limiter> {
-        Arc::clone(&self.limiter)
+    /// The limiter of a thread with this link. All count together.
+    pub(crate) fn limiter(&self, link: Option<Arc<Link>>) -> Limiter {
+        Limiter::new(Arc::clone(&self.ledger), link)
+    }
+
+    /// What leads to Redis from the thread that serves no requests.
+    pub(crate) fn link(&self) -> Option<Arc<Link>> {
+        self.link.clone()
     }
 
     /// What this node shares with others, if it does.
@@ -155,7 +165,7 @@ impl Control {
         self.metrics.write(&mut exposition);
         key_figures::write(&self.published.load().sources(None), &mut exposition);
         if let Some(redis) = &self.redis {
-            redis_figures::write(redis, &mut exposition);
+            redis_figures::write(redis, &self.limiter(None).shared_figures(), &mut exposition);
         }
         exposition.into_text()
     }
@@ -166,7 +176,7 @@ impl Control {
     /// [`QuestionError`] when the question is about no API that is served.
     pub async fn explain(&self, question: &Question) -> Result<Explanation, QuestionError> {
         let snapshot = self.published.load_full();
-        let (gate, trusted_proxies) = (Gate::new(self.limiter()), &self.config.trusted_proxies);
+        let (gate, trusted_proxies) = (Gate::new(self.limiter(self.link())), &self.config.trusted_proxies);
         Scene { snapshot: &snapshot, gate, trusted_proxies }.explain(question).await
     }
 

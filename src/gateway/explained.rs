@@ -182,7 +182,8 @@ pub(super) fn limits(seen: &Result<Pass, Refusal>) -> Step {
         }
         Err(refusal) => {
             let reason = refusal.reason();
-            Step::new("limits", Outcome::Failed(reason), format!("used up: {}", reason.code()))
+            let what = if reason == Reason::LimitsUnavailable { "not to be asked" } else { "used up" };
+            Step::new("limits", Outcome::Failed(reason), format!("{what}: {}", reason.code()))
         }
     }
     .expecting("one more request; none is counted for this explanation")

@@ -1,10 +1,7 @@
 //! A request before its limits: held while it is over a rate with a throttle, refused if it stays so.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -12,7 +9,7 @@ use http::HeaderMap;
 use tokio::time::sleep;
 
 use crate::{
-    limits::{Asking, Exceeded, Limiter, Pass, Which, rate_limit_fields, tyk_fields},
+    limits::{Asking, Denied, Exceeded, Limiter, Pass, Which, rate_limit_fields, tyk_fields},
     refusal::{Profile, Reason, Refusal},
 };
 
@@ -41,29 +38,31 @@ impl Drop for Place<'_> {
 
 /// What requests of one thread pass last.
 pub(super) struct Gate {
-    limiter: Arc<Limiter>,
+    limiter: Limiter,
     held: Held,
 }
 
 impl Gate {
-    pub(super) fn new(limiter: Arc<Limiter>) -> Self {
-        Self { limiter, held: Held::default() }
+    pub(super) const fn new(limiter: Limiter) -> Self {
+        Self { limiter, held: Held(AtomicUsize::new(0)) }
     }
 
     /// Counts a request that is within its limits.
     pub(super) async fn admit(&self, asking: &Asking<'_>) -> Result<Pass, Refusal> {
-        let mut exceeded = match self.limiter.admit(asking, Instant::now) {
+        let mut exceeded = match self.limiter.admit(asking, Instant::now).await {
             Ok(pass) => return Ok(pass),
-            Err(exceeded) => exceeded,
+            Err(Denied::Exceeded(exceeded)) => exceeded,
+            Err(denied) => return Err(refused(&denied)),
         };
         let (Some(throttle), Some(_place)) = (exceeded.throttle, self.held.enter()) else {
             return Err(refusal(&exceeded));
         };
         for _ in 0..throttle.retries {
             sleep(throttle.interval).await;
-            exceeded = match self.limiter.admit(asking, Instant::now) {
+            exceeded = match self.limiter.admit(asking, Instant::now).await {
                 Ok(pass) => return Ok(pass),
-                Err(exceeded) => exceeded,
+                Err(Denied::Exceeded(exceeded)) => exceeded,
+                Err(denied) => return Err(refused(&denied)),
             };
             // Over another limit now, which holds nobody.
             if exceeded.throttle.is_none() {
@@ -74,8 +73,8 @@ impl Gate {
     }
 
     /// Whether a request would be within its limits right now. None is counted, none is held.
-    pub(super) fn look(&self, asking: &Asking<'_>) -> Result<Pass, Refusal> {
-        self.limiter.look(asking, Instant::now).map_err(|exceeded| refusal(&exceeded))
+    pub(super) async fn look(&self, asking: &Asking<'_>) -> Result<Pass, Refusal> {
+        self.limiter.look(asking, Instant::now).await.map_err(|denied| refused(&denied))
     }
 }
 
@@ -87,6 +86,13 @@ pub(super) fn tell(pass: &Pass, profile: Profile, headers: &mut HeaderMap) {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             tyk_fields(pass, now, headers);
         }
+    }
+}
+
+fn refused(denied: &Denied) -> Refusal {
+    match denied {
+        Denied::Exceeded(exceeded) => refusal(exceeded),
+        Denied::Unavailable(_) => Reason::LimitsUnavailable.into(),
     }
 }
 

@@ -1,11 +1,12 @@
 //! How Redis is doing, in figures for Prometheus.
 
 use crate::{
+    limits::SharedFigures,
     redis::{Condition, Redis},
     telemetry::Exposition,
 };
 
-pub(super) fn write(redis: &Redis, exposition: &mut Exposition) {
+pub(super) fn write(redis: &Redis, shared: &SharedFigures, exposition: &mut Exposition) {
     let is_up = redis.condition() == Condition::Up;
     exposition
         .gauge("claimgate_redis_up", "Whether every connection to Redis works.")
@@ -19,4 +20,23 @@ pub(super) fn write(redis: &Redis, exposition: &mut Exposition) {
     exposition
         .counter("claimgate_redis_call_seconds_total", "How long all calls of Redis took together.")
         .seconds(&[], totals.waited);
+    exposition
+        .counter(
+            "claimgate_limit_reservations_total",
+            "How often requests were counted ahead of their coming.",
+        )
+        .sample(&[], shared.refills);
+    exposition
+        .counter("claimgate_limit_reserved_requests_total", "Requests that were counted ahead.")
+        .sample(&[], shared.reserved);
+    exposition
+        .counter("claimgate_limit_returned_requests_total", "Those that did not come, and were given back.")
+        .sample(&[], shared.returned);
+    let mut family = exposition.counter(
+        "claimgate_limit_fallbacks_total",
+        "Requests to a limit that Redis did not decide, and what decided instead.",
+    );
+    for (which, choice, number) in &shared.fallbacks {
+        family.sample(&[("limit", which.name()), ("choice", choice.name())], *number);
+    }
 }

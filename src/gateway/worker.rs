@@ -51,7 +51,7 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(
         published: Arc<ArcSwap<Snapshot>>,
-        limiter: Arc<Limiter>,
+        limiter: Limiter,
         sender: Sender,
         trusted_proxies: Arc<TrustedProxies>,
         lines: Lines,

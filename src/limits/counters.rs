@@ -80,11 +80,15 @@ impl Counters {
         self.with_part(key, look).flatten().unwrap_or_else(unused)
     }
 
-    /// Takes back what was counted in the window that began then.
+    /// Takes back what was counted in the window that began then. One that nothing else was counted in
+    /// has not begun.
     pub(super) fn give_back(&self, key: &Key, start: u64) {
         self.with_part(key, |part| {
             if let Some(window) = part.find(key).filter(|window| window.start == start) {
                 window.used = window.used.saturating_sub(1);
+                if window.used == 0 {
+                    window.end = 0;
+                }
             }
         });
     }
@@ -235,6 +239,7 @@ mod tests {
         let count = counters.take(&key("a"), 1, 0);
         counters.give_back(&key("a"), count.start);
         assert_eq!(passing(&counters, &key("a"), 1, &[1, 2]), [true, false]);
+        assert_eq!(counters.look(&key("a"), 1, 2).start, 1, "the window began with the one that passed");
         counters.give_back(&key("a"), 7);
         assert_eq!(passing(&counters, &key("a"), 1, &[3]), [false], "of another window");
     }

@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use aws_lc_rs::digest::{Context, Digest, SHA256};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::Allowance;
 
@@ -55,6 +56,18 @@ impl Scope {
 }
 
 impl Key {
+    /// Its name in Redis. What stands in braces decides which node of a cluster has it: all counters
+    /// of a caller are on one, and those that everybody shares are spread. Half of each digest is enough.
+    pub(super) fn name(&self, prefix: &str) -> String {
+        let text = |octets: &[u8; 32]| URL_SAFE_NO_PAD.encode(octets.first_chunk::<16>().unwrap_or(&[0; 16]));
+        let scope = text(&self.scope.0);
+        let period = self.period.map_or(0, |period| period.as_nanos());
+        if self.caller == Caller::EVERYBODY {
+            return format!("{prefix}limit:{{{scope}}}:{period}");
+        }
+        format!("{prefix}limit:{{{}}}{scope}:{period}", text(&self.caller.0))
+    }
+
     pub(super) const fn new(caller: Caller, scope: Scope, allowance: Allowance) -> Self {
         Self { caller, scope, period: allowance.period() }
     }
@@ -103,6 +116,17 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+
+    #[test]
+    fn names_in_redis() {
+        let key = |caller| Key::new(caller, Scope::new(&["rate"]), Allowance::rate(1.0, 0.5).unwrap());
+        let alice = key(Caller::new(None, "alice")).name("cg:");
+        let everybody = key(Caller::EVERYBODY).name("cg:");
+        let (tag, scope) = alice.strip_prefix("cg:limit:{").unwrap().split_once('}').unwrap();
+        assert_eq!((tag.len(), scope.len()), (22, "0123456789012345678901:500000000".len()));
+        assert!(!alice.contains("alice"));
+        assert_eq!(everybody, format!("cg:limit:{{{}}}:500000000", scope.split_once(':').unwrap().0));
+    }
 
     #[test]
     fn no_two_identities_are_one() {

@@ -1,21 +1,42 @@
 //! May this request pass, and what is left?
 
-use std::time::{Duration, Instant};
-
-use http::Method;
-
-use super::{
-    Allowance, ApiLimits, Caller, Plan, Quota, Scope, Throttle,
-    counters::Counters,
-    endpoints::Place,
-    key::{Key, nanos},
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
-/// Decides which requests are within their limits. One for a process: its counters are shared by
-/// all threads and outlive every reload.
-#[derive(Debug)]
+use http::Method;
+use tokio::time::sleep;
+
+use super::{
+    Allowance, ApiLimits, Caller, OnFailure, Plan, Quota, Scope, Throttle,
+    counters::Counters,
+    demand::{Counter, Demand, Each, Tally, quota},
+    endpoints::Place,
+    key::nanos,
+    reservations::{Reservations, Unused},
+    shared::{self, SharedFigures},
+};
+use crate::redis::Link;
+
+/// How often what is not used is looked for.
+const TENDING: Duration = Duration::from_millis(250);
+
+/// Decides which requests are within their limits. One for a thread.
+#[derive(Clone, Debug)]
 pub struct Limiter {
-    counters: Counters,
+    ledger: Arc<Ledger>,
+    /// What leads to the counters that nodes share; nothing while there is one node.
+    link: Option<Arc<Link>>,
+}
+
+/// What a process has counted. It outlives every reload.
+#[derive(Debug)]
+pub struct Ledger {
+    pub(super) counters: Counters,
+    pub(super) reservations: Reservations,
+    pub(super) on_failure: OnFailure,
+    pub(super) figures: shared::Figures,
     origin: Instant,
 }
 
@@ -37,12 +58,12 @@ pub struct Asking<'r> {
 }
 
 impl<'r> Asking<'r> {
-    const fn place(&self) -> Place<'r> {
+    pub(super) const fn place(&self) -> Place<'r> {
         Place { method: self.method, paths: self.paths, ambiguous: self.ambiguous }
     }
 
     /// The rate that all callers share, if it counts for the request.
-    fn rate_of_everybody(&self) -> Option<(Allowance, Scope)> {
+    pub(super) fn rate_of_everybody(&self) -> Option<(Allowance, Scope)> {
         let limits = |_: &(Allowance, Scope)| self.api.limits_everybody();
         let rate = self.api.rate(&self.place()).filter(limits)?;
         (!self.counted.contains(Caller::EVERYBODY, rate.1)).then_some(rate)
@@ -65,7 +86,7 @@ impl Counted {
         self.0.extend(asking.rate_of_everybody().map(|(_, scope)| (Caller::EVERYBODY, scope)));
     }
 
-    fn contains(&self, caller: Caller, scope: Scope) -> bool {
+    pub(super) fn contains(&self, caller: Caller, scope: Scope) -> bool {
         self.0.contains(&(caller, scope))
     }
 }
@@ -130,151 +151,187 @@ pub enum Which {
     Api,
 }
 
+/// Why a request does not pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// It is over a limit.
+    Exceeded(Box<Exceeded>),
+    /// A limit of this kind cannot be asked, and is closed then.
+    Unavailable(Which),
+}
+
+impl From<Box<Exceeded>> for Denied {
+    fn from(exceeded: Box<Exceeded>) -> Self {
+        Self::Exceeded(exceeded)
+    }
+}
+
 /// Whether the request is there, or only thought of.
-#[derive(Clone, Copy, Debug)]
-enum Mode {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
     Count,
     Look,
 }
 
 /// When, in nanoseconds since the origin, and how limits are asked.
 #[derive(Clone, Copy, Debug)]
-struct At {
-    nanos: u64,
-    mode: Mode,
+pub(super) struct At {
+    pub(super) nanos: u64,
+    pub(super) mode: Mode,
+}
+
+impl Which {
+    /// In the order in which limits are asked.
+    pub(super) const ALL: [Self; 3] = [Self::Rate, Self::Quota, Self::Api];
+
+    /// How it is called in figures and settings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rate => "rate",
+            Self::Quota => "quota",
+            Self::Api => "apiRate",
+        }
+    }
 }
 
 impl Limiter {
-    /// A limiter that has counted nothing; it measures time from `origin`.
+    /// A limiter that has counted nothing, and counts in memory; it measures time from `origin`.
     #[must_use]
-    pub fn new(origin: Instant) -> Self {
-        Self { counters: Counters::default(), origin }
+    pub fn in_memory(origin: Instant) -> Self {
+        Self::new(Arc::new(Ledger::new(origin, OnFailure::default())), None)
+    }
+
+    /// A limiter of this ledger; with a link, of the counters that nodes share.
+    #[must_use]
+    pub const fn new(ledger: Arc<Ledger>, link: Option<Arc<Link>>) -> Self {
+        Self { ledger, link }
     }
 
     /// Counts a request at this time, if it is within all limits: the rate of its caller, the quota,
     /// the rate of the API. One over a rate uses no quota. The clock is read only if there is a limit.
+    /// Without a link this is done when it is polled first.
     ///
     /// # Errors
-    /// [`Exceeded`] for the first limit that it is over.
-    pub fn admit(&self, asking: &Asking<'_>, now: impl FnOnce() -> Instant) -> Result<Pass, Box<Exceeded>> {
-        self.decide(asking, now, Mode::Count)
+    /// [`Denied`] for the first limit that it is over.
+    pub async fn admit(&self, asking: &Asking<'_>, now: impl FnOnce() -> Instant) -> Result<Pass, Denied> {
+        self.decide(asking, now, Mode::Count).await
     }
 
     /// Whether a request would be within all limits at this time, and what is left before it. Nothing
     /// is counted.
     ///
     /// # Errors
-    /// [`Exceeded`] for the first limit that it would be over.
-    pub fn look(&self, asking: &Asking<'_>, now: impl FnOnce() -> Instant) -> Result<Pass, Box<Exceeded>> {
-        self.decide(asking, now, Mode::Look)
+    /// [`Denied`] for the first limit that it would be over.
+    pub async fn look(&self, asking: &Asking<'_>, now: impl FnOnce() -> Instant) -> Result<Pass, Denied> {
+        self.decide(asking, now, Mode::Look).await
     }
 
-    fn decide(
+    /// Gives back what this process has counted ahead and does not use, for ever. One for a process.
+    pub async fn tend(&self) {
+        loop {
+            sleep(TENDING).await;
+            let now = self.ledger.nanos(Instant::now());
+            self.give_back(self.ledger.reservations.idle(now)).await;
+        }
+    }
+
+    /// Gives back everything that was counted ahead: the process ends.
+    pub async fn give_everything_back(&self) {
+        let now = self.ledger.nanos(Instant::now());
+        self.give_back(self.ledger.reservations.all(now)).await;
+    }
+
+    async fn give_back(&self, unused: Vec<Unused>) {
+        let Some(link) = &self.link else { return };
+        for unused in unused {
+            shared::give_back(&self.ledger, link, &unused).await;
+        }
+    }
+
+    /// What was done instead of asking Redis each time.
+    #[must_use]
+    pub fn shared_figures(&self) -> SharedFigures {
+        self.ledger.figures.read()
+    }
+
+    async fn decide(
         &self,
         asking: &Asking<'_>,
         now: impl FnOnce() -> Instant,
         mode: Mode,
-    ) -> Result<Pass, Box<Exceeded>> {
-        let limited = |(_, plan): &(Caller, &Plan)| plan.limits_anything();
-        let mut pass =
-            Pass { quota: asking.caller.map_or(Quota::Unset, |(_, plan)| plan.quota().0), ..Pass::default() };
-        if !asking.caller.as_ref().is_some_and(limited) && !asking.api.limits_everybody() {
-            return Ok(pass);
-        }
-        let at = At { nanos: nanos(now().saturating_duration_since(self.origin)), mode };
-        let mut quota_taken = None;
-        if let Some((caller, plan)) = asking.caller {
-            self.take_rate(caller, plan, asking, at, &mut pass)?;
-            quota_taken = self.take_quota(caller, plan, asking, at, &mut pass)?;
-        }
-        if let Some((allowance, scope)) = asking.rate_of_everybody() {
-            let (_, standing, passes) = self.take("api", Caller::EVERYBODY, scope, allowance, at);
-            if !passes {
-                if let (Some((key, start)), Mode::Count) = (quota_taken, mode) {
-                    self.counters.give_back(&key, start);
-                }
-                return Err(Exceeded::new(Which::Api, &standing, pass));
-            }
-        }
-        Ok(pass)
-    }
-
-    fn take_rate(
-        &self,
-        caller: Caller,
-        plan: &Plan,
-        asking: &Asking<'_>,
-        at: At,
-        pass: &mut Pass,
-    ) -> Result<(), Box<Exceeded>> {
-        let counts = |scope| !asking.api.skips_rate() && !asking.counted.contains(caller, scope);
-        let Some((name, allowance, scope)) =
-            plan.rate(&asking.place()).filter(|(_, _, scope)| counts(*scope))
-        else {
-            return Ok(());
+    ) -> Result<Pass, Denied> {
+        let Some(demand) = Demand::of(asking) else {
+            return Ok(Pass { quota: quota(asking), ..Pass::default() });
         };
-        let (_, standing, passes) = self.take(name, caller, scope, allowance, at);
-        pass.rate = Some(standing);
-        if passes {
-            return Ok(());
-        }
-        let mut exceeded = Exceeded::new(Which::Rate, &standing, *pass);
-        exceeded.throttle = plan.throttle();
-        Err(exceeded)
-    }
-
-    /// Gives what was counted, so that it can be given back.
-    fn take_quota(
-        &self,
-        caller: Caller,
-        plan: &Plan,
-        asking: &Asking<'_>,
-        at: At,
-        pass: &mut Pass,
-    ) -> Result<Option<(Key, u64)>, Box<Exceeded>> {
-        let (Quota::Limited(allowance), scope) = plan.quota() else { return Ok(None) };
-        if asking.api.skips_quota() || asking.counted.contains(caller, scope) {
-            return Ok(None);
-        }
-        let (taken, standing, passes) = self.take("quota", caller, scope, allowance, at);
-        pass.quota_left = Some(standing);
-        if passes { Ok(Some(taken)) } else { Err(Exceeded::new(Which::Quota, &standing, *pass)) }
-    }
-
-    fn take(
-        &self,
-        name: &'static str,
-        caller: Caller,
-        scope: Scope,
-        allowance: Allowance,
-        at: At,
-    ) -> ((Key, u64), Standing, bool) {
-        let key = Key::new(caller, scope, allowance);
-        let count = match at.mode {
-            Mode::Count => self.counters.take(&key, allowance.requests(), at.nanos),
-            Mode::Look => self.counters.look(&key, allowance.requests(), at.nanos),
+        let at = At { nanos: self.ledger.nanos(now()), mode };
+        let tallies = match &self.link {
+            None => self.ledger.count(&demand.counters, at),
+            // In a box, so that requests of a single node do not carry it.
+            Some(link) => Box::pin(shared::count(&self.ledger, link, &demand.counters, at)).await?,
         };
-        let passed = Duration::from_nanos(at.nanos.saturating_sub(count.start));
-        let standing = Standing {
-            name,
-            allowance,
-            remaining: allowance.requests().saturating_sub(count.used),
-            renewed_in: allowance.period().map(|period| period.saturating_sub(passed)),
-        };
-        ((key, count.start), standing, count.counted)
+        Ok(demand.verdict(&tallies)?)
     }
 }
 
-impl Exceeded {
-    fn new(which: Which, standing: &Standing, left: Pass) -> Box<Self> {
-        Box::new(Self { which, renewed_in: standing.renewed_in, throttle: None, left })
+impl Ledger {
+    /// Nothing is counted yet; time is measured from `origin`.
+    #[must_use]
+    pub fn new(origin: Instant, on_failure: OnFailure) -> Self {
+        Self {
+            counters: Counters::default(),
+            reservations: Reservations::default(),
+            on_failure,
+            figures: shared::Figures::default(),
+            origin,
+        }
+    }
+
+    /// A time as counters measure it.
+    pub(super) fn nanos(&self, now: Instant) -> u64 {
+        nanos(now.saturating_duration_since(self.origin))
+    }
+
+    /// Counts in memory, up to the first counter that refuses.
+    pub(super) fn count(&self, counters: &Each<Option<Counter>>, at: At) -> Each<Option<Tally>> {
+        let mut tallies = Each::default();
+        let mut quota_start = None;
+        for which in Which::ALL {
+            let Some(counter) = counters.of(which) else { continue };
+            let (tally, start) = self.take(counter, at);
+            *tallies.of_mut(which) = Some(tally);
+            if which == Which::Quota {
+                quota_start = Some(start);
+            }
+            if !tally.counted {
+                if let (Which::Api, Some(quota), Some(start), Mode::Count) =
+                    (which, &counters.quota, quota_start, at.mode)
+                {
+                    self.counters.give_back(&quota.key, start);
+                }
+                break;
+            }
+        }
+        tallies
+    }
+
+    /// Counts in memory; gives when the window began as well.
+    fn take(&self, counter: &Counter, at: At) -> (Tally, u64) {
+        let requests = counter.allowance.requests();
+        let count = match at.mode {
+            Mode::Count => self.counters.take(&counter.key, requests, at.nanos),
+            Mode::Look => self.counters.look(&counter.key, requests, at.nanos),
+        };
+        let passed = Duration::from_nanos(at.nanos.saturating_sub(count.start));
+        let renewed_in = counter.allowance.period().map(|period| period.saturating_sub(passed));
+        (Tally { used: count.used, renewed_in, counted: count.counted }, count.start)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Endpoints, Limits, Rate},
+        super::{Endpoints, Limits, Rate, at_once, key::Key},
         *,
     };
 
@@ -292,6 +349,14 @@ mod tests {
 
     static NOTHING: Counted = Counted(Vec::new());
 
+    /// What is counted in memory is never unavailable.
+    fn exceeded(decided: Result<Pass, Denied>) -> Result<Pass, Box<Exceeded>> {
+        decided.map_err(|denied| match denied {
+            Denied::Exceeded(exceeded) => exceeded,
+            Denied::Unavailable(which) => panic!("{which:?}"),
+        })
+    }
+
     struct Scene {
         limiter: Limiter,
         start: Instant,
@@ -300,7 +365,7 @@ mod tests {
     impl Scene {
         fn new() -> Self {
             let start = Instant::now();
-            Self { limiter: Limiter::new(start), start }
+            Self { limiter: Limiter::in_memory(start), start }
         }
 
         /// Sends a request of a subject at this second.
@@ -315,7 +380,7 @@ mod tests {
             let caller = Some((Caller::new(None, subject), plan));
             let asking =
                 Asking { caller, api, method, paths: ["/api/x", "/x"], ambiguous: false, counted: &NOTHING };
-            self.limiter.admit(&asking, || self.start + Duration::from_secs(second))
+            exceeded(at_once(self.limiter.admit(&asking, || self.start + Duration::from_secs(second))))
         }
     }
 
@@ -365,7 +430,8 @@ mod tests {
             counted: &NOTHING,
         };
         let look = |second| {
-            let seen = scene.limiter.look(&asking, || scene.start + Duration::from_secs(second));
+            let now = || scene.start + Duration::from_secs(second);
+            let seen = exceeded(at_once(scene.limiter.look(&asking, now)));
             seen.map(|pass| (pass.rate.unwrap().remaining, pass.quota_left.unwrap().remaining))
         };
         let count = |second| scene.ask("a", &plan, &api, &Method::GET, second).unwrap();
@@ -390,8 +456,9 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(ask("b", 1), Some((Which::Api, Some(9))));
         }
+        // What the API refused did not open the window of the quota either.
         assert_eq!([ask("b", 10), ask("b", 20)], [None, None]);
-        assert_eq!(ask("b", 30), Some((Which::Quota, Some(71))));
+        assert_eq!(ask("b", 30), Some((Which::Quota, Some(80))));
     }
 
     #[test]
@@ -406,7 +473,7 @@ mod tests {
         let mut counted = Counted::default();
         let mut left = Vec::new();
         for api in [&first, &second, &first] {
-            let pass = scene.limiter.admit(&asking(&plan, api, &counted), || scene.start).unwrap();
+            let pass = at_once(scene.limiter.admit(&asking(&plan, api, &counted), || scene.start)).unwrap();
             left.push((pass.rate.map(|s| s.remaining), pass.quota_left.map(|s| s.remaining)));
             counted.add(&asking(&plan, api, &NOTHING));
         }
@@ -414,7 +481,7 @@ mod tests {
         for api in [&first, &second] {
             let (allowance, scope) = asking(&plan, api, &NOTHING).rate_of_everybody().unwrap();
             let key = Key::new(Caller::EVERYBODY, scope, allowance);
-            assert_eq!(scene.limiter.counters.look(&key, 9, 0).used, 1);
+            assert_eq!(scene.limiter.ledger.counters.look(&key, 9, 0).used, 1);
         }
     }
 
@@ -441,7 +508,7 @@ mod tests {
 
     #[test]
     fn nothing_is_asked_where_nothing_is_limited() {
-        let limiter = Limiter::new(Instant::now());
+        let limiter = Limiter::in_memory(Instant::now());
         let nothing = Plan::new(Limits::default(), Endpoints::default(), "api", &["session"]);
         let api = ApiLimits::default();
         let caller = Some((Caller::new(None, "a"), &nothing));
@@ -453,6 +520,6 @@ mod tests {
             ambiguous: false,
             counted: &NOTHING,
         };
-        assert_eq!(limiter.admit(&asking, || panic!("the clock was read")), Ok(Pass::default()));
+        assert_eq!(at_once(limiter.admit(&asking, || panic!("the clock was read"))), Ok(Pass::default()));
     }
 }

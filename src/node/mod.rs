@@ -18,7 +18,7 @@ use tokio::{
     runtime::{Builder, Handle, Runtime},
     sync::watch,
     task::{LocalSet, spawn_blocking},
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tracing::{error, info};
 
@@ -36,6 +36,9 @@ use crate::{
 
 /// How long calls of the control API may take at the end.
 const CONTROL_SHUTDOWN: Duration = Duration::from_secs(1);
+
+/// How long giving back what was counted ahead may take at the end.
+const LAST_CALLS: Duration = Duration::from_secs(1);
 
 /// A running gateway.
 #[derive(Debug)]
@@ -168,13 +171,20 @@ fn start_control(
             if let Some(interval) = control.config().refresh_interval {
                 tokio::spawn(keep_values_fresh(Arc::clone(&control), interval));
             }
+            if let Some(link) = control.link() {
+                let limiter = control.limiter(Some(Arc::clone(&link)));
+                tokio::spawn(async move { link.keep().await });
+                tokio::spawn(async move { limiter.tend().await });
+            }
             if let Some(listener) = listener {
                 // It ends after the last request; nobody waits as long again for it.
                 let limits = Limits { shutdown: CONTROL_SHUTDOWN, ..workers::limits(control.config()) };
-                admin::serve(listener, control, Handle::current(), limits, stopped.clone()).await;
+                admin::serve(listener, Arc::clone(&control), Handle::current(), limits, stopped.clone())
+                    .await;
             }
             // An error means that the gateway is gone: stop as well.
             let _ = stopped.wait_for(|stop| *stop).await;
+            let _ = timeout(LAST_CALLS, control.limiter(control.link()).give_everything_back()).await;
         });
         runtime.shutdown_timeout(Duration::from_millis(100));
     };

@@ -88,8 +88,9 @@ pub(super) fn start(control: &Arc<Control>, stopped: &watch::Receiver<bool>) -> 
     for (n, sockets) in sockets.into_iter().enumerate() {
         let (published, stopped) = (control.published(), stopped.clone());
         let (connector, log, trusted) = (connector.clone(), log.clone(), Arc::clone(&trusted));
-        let (timeouts, limiter, counters) = (config.upstream_timeouts, control.limiter(), control.counters());
         let link = control.redis().map(Redis::link);
+        let limiter = control.limiter(link.clone());
+        let (timeouts, counters) = (config.upstream_timeouts, control.counters());
         links.extend(link.clone());
         let run = move || {
             let sender = Sender::new(connector, timeouts);

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use crate::{
         access::ApiRight,
-        limits::{Allowance, ApiLimits, Asking, Caller, Counted, Limiter},
+        limits::{Allowance, ApiLimits, Asking, Caller, Counted, Limiter, at_once},
     };
 
     /// A policy of these APIs; numbers are requests in an hour, 0 for none.
@@ -244,7 +244,7 @@ mod tests {
         let policies: Vec<_> = policies.iter().map(|made| made.arc()).collect();
         let (plans, api) = (plans(&policies), ApiLimits::default());
         let now = std::time::Instant::now();
-        let limiter = Limiter::new(now);
+        let limiter = Limiter::in_memory(now);
         let remaining = |id: &str| {
             let caller = Some((Caller::new(None, "c"), &plans[id]));
             let asking = Asking {
@@ -255,7 +255,7 @@ mod tests {
                 ambiguous: false,
                 counted: &Counted::default(),
             };
-            limiter.admit(&asking, || now).unwrap().rate.unwrap().remaining
+            at_once(limiter.admit(&asking, || now)).unwrap().rate.unwrap().remaining
         };
         assert_eq!(remaining(one), 8);
         remaining(other) == 7

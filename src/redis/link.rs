@@ -241,7 +241,7 @@ fn is_final(error: &RedisError, is_cluster: bool) -> bool {
 }
 
 /// A server that has started anew does not know our scripts; whoever calls sends them again.
-pub(crate) fn is_script_unknown(error: &RedisError) -> bool {
+pub(super) fn is_script_unknown(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }
 

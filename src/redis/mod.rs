@@ -10,6 +10,7 @@
 mod connect;
 mod figures;
 mod link;
+mod script;
 mod settings;
 
 use std::{
@@ -22,6 +23,7 @@ use tracing::{info, warn};
 
 use self::connect::{Connection, reason};
 
+pub(crate) use self::script::Script;
 pub use self::{
     figures::Totals,
     link::{Failure, Link},

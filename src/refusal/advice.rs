@@ -226,6 +226,9 @@ impl Reason {
             Self::ApiRateExceeded => {
                 "All callers together are over `upstream.rateLimit`, or the `rateLimit` of the operation."
             }
+            Self::LimitsUnavailable => {
+                "Redis cannot be asked, and `redis.onFailure` closes a limit of this request until it can. The log and `claimgate_redis_up` say since when."
+            }
             Self::ClaimNotForwardable => {
                 "A header rule, `claimHeaders` or `payloadHeader` would put a claim into a header that cannot hold it. `encoding: percent` or `json` can hold any text."
             }

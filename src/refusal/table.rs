@@ -204,6 +204,8 @@ reasons! {
     QuotaExceeded,
     /// All callers together are over the rate of the API or operation.
     ApiRateExceeded,
+    /// The limits of the request cannot be asked, and are closed then.
+    LimitsUnavailable,
     /// A claim cannot be put into a header.
     ClaimNotForwardable,
     /// The request was led from API to API too often.
@@ -634,6 +636,16 @@ impl Reason {
                 description: "This API gets too many requests at the moment.",
                 tyk_message: "API Rate Limit Exceeded",
                 ..Self::RateExceeded.row()
+            },
+            Self::LimitsUnavailable => Row {
+                status: 503,
+                error: "temporarily_unavailable",
+                retry_after: Some(5),
+                ..forbidden(
+                    "limits_unavailable",
+                    "Whether this request is within its limits cannot be told at the moment.",
+                    Self::QuotaExceeded.row().tyk_message,
+                )
             },
             Self::ClaimNotForwardable => Row {
                 tyk_status: 500,

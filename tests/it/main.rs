@@ -43,6 +43,7 @@ mod refusals;
 mod restrictions;
 mod schemes;
 mod secret_stores;
+mod shared_limits;
 mod stopping;
 mod support;
 mod token_places;

@@ -1,9 +1,10 @@
 //! A real Redis of a test's own, where one is installed.
 
 use std::{
-    io::{BufRead as _, BufReader},
-    net::TcpListener,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -63,6 +64,20 @@ impl RedisServer {
         self.child.wait().unwrap();
         let empty = StoppedRedis { port: 0, folder: TempDir::new().unwrap(), arguments: Vec::new() };
         std::mem::replace(&mut self.stopped, empty)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a command, whose words have no spaces; gives what is answered, as it comes.
+    pub(crate) fn ask(&self, command: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port())).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        write!(stream, "{command}\r\nQUIT\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
     }
 }
 

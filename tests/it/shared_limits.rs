@@ -1,0 +1,225 @@
+//! Limits that several nodes count together in Redis: how many get through, and what becomes of them while
+//! it cannot be asked. Where there is no `redis-server` these tests say so and do nothing.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
+
+use claimgate::jwt::Algorithm;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Gateway, RedisServer, Request, Server, Setup, api, claims, key, merge, scheme};
+
+fn token(subject: &str) -> String {
+    key(Algorithm::HS256).sign(&json!({}), &claims(json!({ "sub": subject, "pol": "p" }))).unwrap()
+}
+
+/// An API `a` whose callers have the policy `p` with these fields.
+fn setup(redis: &Value, policy: &Value, definition: Value) -> Setup {
+    let selecting =
+        scheme(json!({ "source": "env://SECRET", "signingMethod": "hmac", "policyFieldName": "pol" }));
+    let mut a = api("a", &Server::up(), selecting);
+    merge(&mut a, definition);
+    let mut fields = json!({ "id": "p", "access_rights": { "a": { "api_id": "a" } } });
+    merge(&mut fields, policy.clone());
+    Setup::new()
+        .config(&json!({ "redis": redis, "workers": 2 }))
+        .env("SECRET", key(Algorithm::HS256).to_text().unwrap().trim())
+        .api(&a)
+        .policy(&fields)
+}
+
+fn nodes(count: usize, redis: &Value, policy: &Value, definition: &Value) -> Vec<Gateway> {
+    (0..count).map(|_| setup(redis, policy, definition.clone()).start()).collect()
+}
+
+fn send(gateway: &Gateway, subject: &str) -> Answer {
+    gateway.send(&Request::get("/a/").bearer(&token(subject)))
+}
+
+/// How many of so many requests pass, sent to all nodes at once. All others are refused by a limit.
+fn passing(nodes: &[Gateway], subject: &str, requests: usize) -> usize {
+    const CLIENTS: usize = 2;
+    let (left, passed) = (AtomicUsize::new(requests), AtomicUsize::new(0));
+    let request = Request::get("/a/").bearer(&token(subject));
+    thread::scope(|scope| {
+        for node in nodes {
+            for _ in 0..CLIENTS {
+                scope.spawn(|| {
+                    while left
+                        .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+                        .is_ok()
+                    {
+                        match node.send(&request).status {
+                            200 => passed.fetch_add(1, Ordering::SeqCst),
+                            429 => 0,
+                            status => panic!("{status}"),
+                        };
+                    }
+                });
+            }
+        }
+    });
+    passed.into_inner()
+}
+
+fn hour(requests: usize) -> Value {
+    json!({ "rate": requests, "per": 3600 })
+}
+
+#[test]
+fn as_many_as_may_pass_through_all_nodes_together() {
+    let Some(redis) = RedisServer::start() else { return };
+    let quota = json!({ "quota_max": 10, "quota_renewal_rate": 3600 });
+    let api_rate = json!({ "x-tyk-api-gateway": { "upstream": { "rateLimit": { "enabled": true, "rate": 10, "per": "1h" } } } });
+    for (name, policy, definition) in
+        [("rate", hour(10), json!({})), ("quota", quota, json!({})), ("api", json!({}), api_rate)]
+    {
+        let nodes = nodes(2, &json!({ "url": redis.url(), "prefix": name }), &policy, &definition);
+        assert_eq!(passing(&nodes, "alice", 40), 10, "{name}");
+        let others = if name == "api" { 0 } else { 10 };
+        assert_eq!(passing(&nodes, "bob", 20), others, "{name}");
+    }
+    let keys = redis.ask("KEYS *");
+    assert!(
+        keys.contains("ratelimit:{") && keys.contains("quotalimit:{") && keys.contains("apilimit:{"),
+        "{keys}"
+    );
+    assert!(!keys.contains("alice") && !keys.contains("bob"), "{keys}");
+}
+
+#[test]
+fn a_refused_request_uses_no_quota_on_any_node() {
+    let Some(redis) = RedisServer::start() else { return };
+    let policy = json!({ "rate": 2, "per": 3600, "quota_max": 9, "quota_renewal_rate": 86_400 });
+    let definition = json!({ "x-tyk-api-gateway": { "upstream": { "rateLimit": { "enabled": true, "rate": 3, "per": "1h" } } } });
+    let nodes = nodes(2, &json!(redis.url()), &policy, &definition);
+    let (one, other) = (&nodes[0], &nodes[1]);
+    let told = |answer: &Answer| {
+        let fields = answer.header("ratelimit").unwrap().to_owned();
+        let left = |name: &str| {
+            let rest = fields.split(&format!("\"{name}\";r=")).nth(1).unwrap();
+            rest.split(';').next().unwrap().parse::<u64>().unwrap()
+        };
+        (answer.status, left("rate"), left("quota"))
+    };
+    assert_eq!(told(&send(one, "alice")), (200, 1, 8));
+    assert_eq!(told(&send(other, "alice")), (200, 0, 7));
+    for node in &nodes {
+        let refused = send(node, "alice");
+        assert_eq!(refused.status, 429);
+        assert!(refused.text().contains("rate_limit_exceeded"), "{}", refused.text());
+    }
+    assert_eq!(told(&send(one, "bob")), (200, 1, 8));
+    // Over the rate of the API.
+    assert_eq!(send(other, "bob").status, 429);
+    let question = json!({ "method": "GET", "url": "/a/", "headers": { "Host": ["gateway.test"] }, "token": token("carol") });
+    for _ in 0..3 {
+        let explained = one.explain(&question).to_string();
+        assert!(explained.contains("used up: api_rate_exceeded"), "{explained}");
+    }
+    let question = json!({ "method": "GET", "url": "/a/", "headers": { "Host": ["gateway.test"] }, "token": token("alice") });
+    assert!(one.explain(&question).to_string().contains("used up: rate_exceeded"));
+    let names = redis.ask("KEYS *limit:*");
+    let used = names.lines().filter(|line| line.contains("limit:")).map(|name| {
+        let value = redis.ask(&format!("GET {name}"));
+        value.lines().find_map(|line| line.split_once(':')?.0.parse::<u64>().ok()).unwrap()
+    });
+    let mut used: Vec<u64> = used.collect();
+    used.sort_unstable();
+    assert_eq!(
+        used,
+        [1, 2, 2, 2, 3],
+        "bob's quota once, the rates and alice's quota twice, the API three times"
+    );
+}
+
+#[test]
+fn what_each_limit_does_without_redis() {
+    for (choice, expected) in
+        [("open", [200, 200, 200]), ("closed", [503, 503, 503]), ("local", [200, 200, 429])]
+    {
+        let Some(redis) = RedisServer::start() else { return };
+        let section = json!({ "url": redis.url(), "onFailure": { "rate": choice } });
+        let gateway = setup(&section, &hour(2), json!({})).start();
+        assert_eq!([0; 3].map(|_| send(&gateway, "alice").status), [200, 200, 429]);
+        let stopped = redis.kill();
+        gateway.log_with("cannot be used");
+        assert_eq!([0; 3].map(|_| send(&gateway, "alice").status), expected, "{choice}");
+        if choice == "closed" {
+            let refused = send(&gateway, "alice");
+            assert_eq!(refused.header("retry-after"), Some("5"));
+            assert!(refused.text().contains("temporarily_unavailable"), "{}", refused.text());
+            assert!(gateway.last_line().contains("\"reason\":\"limits_unavailable\""));
+        }
+        let fallbacks = format!("claimgate_limit_fallbacks_total{{limit=\"rate\",choice=\"{choice}\"}}");
+        assert!(gateway.metrics().contains(&fallbacks));
+        let _redis = stopped.start_again();
+        gateway.log_with("can be used again");
+        assert_eq!([0; 3].map(|_| send(&gateway, "alice").status), [200, 200, 429], "counted anew");
+        let said = gateway.stop().1;
+        assert_eq!(said.matches("cannot be used").count(), 1, "{said}");
+    }
+}
+
+#[test]
+fn a_hanging_redis_costs_the_first_requests_a_moment() {
+    let Some(redis) = RedisServer::start() else { return };
+    let gateway = setup(&json!(redis.url()), &hour(999), json!({})).start();
+    assert_eq!(send(&gateway, "alice").status, 200);
+    let signal = |signal| kill_process(Pid::from_raw(redis.pid().cast_signed()).unwrap(), signal).unwrap();
+    signal(Signal::STOP);
+    while !gateway.metrics().contains("\nclaimgate_redis_up 0\n") {
+        assert_eq!(send(&gateway, "alice").status, 200);
+    }
+    for _ in 0..20 {
+        assert_eq!(send(&gateway, "alice").status, 200);
+    }
+    let metrics = gateway.metrics();
+    let timeouts = metrics.split("claimgate_redis_failures_total{kind=\"timeout\"} ").nth(1).unwrap();
+    let timeouts: u64 = timeouts.lines().next().unwrap().parse().unwrap();
+    assert!(timeouts <= 2 * 3, "three of each worker: {timeouts}");
+    signal(Signal::CONT);
+    gateway.log_with("can be used again");
+    assert!(gateway.metrics().contains("\nclaimgate_redis_up 1\n"));
+}
+
+#[test]
+fn what_is_no_counter_is_no_licence() {
+    let Some(redis) = RedisServer::start() else { return };
+    let section = json!({ "url": redis.url(), "onFailure": { "rate": "closed" } });
+    let gateway = setup(&section, &hour(1), json!({})).start();
+    assert_eq!(send(&gateway, "alice").status, 200);
+    let keys = redis.ask("KEYS *");
+    let name = keys.lines().find(|line| line.contains("limit:{")).unwrap().to_owned();
+    for garbage in ["-1:0", "0", "1e9:1", "999999999999999999999999999999:9999999999999999999999999"] {
+        redis.ask(&format!("SET {name} {garbage}"));
+        assert_ne!(send(&gateway, "alice").status, 200, "{garbage}");
+    }
+    redis.ask(&format!("DEL {name}"));
+    redis.ask(&format!("HSET {name} a b"));
+    assert_eq!(send(&gateway, "alice").status, 503);
+}
+
+#[test]
+fn large_limits_are_counted_ahead_and_never_exceeded() {
+    let Some(redis) = RedisServer::start() else { return };
+    let nodes = nodes(2, &json!(redis.url()), &hour(1000), &json!({}));
+    let passed = passing(&nodes, "alice", 1500);
+    assert!((1000 - 2 * 10..=1000).contains(&passed), "{passed}");
+    let calls = |node: &Gateway| {
+        let metrics = node.metrics();
+        let calls = metrics.split("\nclaimgate_redis_calls_total ").nth(1).unwrap();
+        calls.lines().next().unwrap().parse::<u64>().unwrap()
+    };
+    assert!(nodes.iter().all(|node| !node.metrics().contains("\nclaimgate_limit_reservations_total 0\n")));
+    assert!(nodes.iter().map(calls).sum::<u64>() < 1500);
+    // What is held and not used goes back, so in the end all of them pass.
+    let mut passed = passed;
+    while passed < 1000 {
+        passed += passing(&nodes, "alice", 10);
+    }
+    assert_eq!(passed + passing(&nodes, "alice", 50), 1000);
+}
