@@ -110,7 +110,7 @@ fn the_narrow_ones_stay_narrow() {
         ("jwks", &["fetch", "jwks", "jwt", "tls"]),
         ("proxy", &["lookalikes", "proxy", "refusal", "tls"]),
         ("access", &["access", "path_pattern", "refusal"]),
-        ("limits", &["limits", "path_pattern", "redis"]),
+        ("limits", &["jwt", "limits", "path_pattern", "redis"]),
         ("document", &["document"]),
         ("refusal", &["refusal"]),
         ("secrets", &["document", "fetch", "lenient_base64", "secrets", "tls"]),

@@ -380,9 +380,15 @@ static MOCK_RESPONSE: Section = section(&[
 ]);
 
 static CLAIMGATE: Section = guarded(&[
+    Field::honour("upstream", Shape::Object(&CLAIMGATE_UPSTREAM)),
     Field::honour("server", Shape::Object(&CLAIMGATE_SERVER)),
     Field::honour("middleware", Shape::Object(&CLAIMGATE_MIDDLEWARE)),
 ]);
+
+static CLAIMGATE_UPSTREAM: Section =
+    guarded(&[Field::honour("rateLimit", Shape::Object(&CLAIMGATE_RATE_LIMIT))]);
+
+static CLAIMGATE_RATE_LIMIT: Section = guarded(&[Field::honour("key", Shape::Texts)]);
 
 static CLAIMGATE_SERVER: Section =
     guarded(&[Field::honour("authentication", Shape::Object(&CLAIMGATE_AUTHENTICATION))]);

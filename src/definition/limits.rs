@@ -8,14 +8,16 @@ use super::{
 };
 use crate::{
     document::FieldPath,
-    limits::{Allowance, ApiLimits, Endpoints},
+    limits::{Allowance, ApiLimits, CountKey, Endpoints},
 };
 
-/// Reads the limits of an API; `declared` has method and path of each operation of the document.
+/// Reads the limits of an API, which the claims of `key` are counted by; `declared` has method and path of
+/// each operation of the document.
 pub(super) fn limits(
     context: &mut Context<'_>,
     at: &FieldPath,
     tyk: &Tyk,
+    key: Option<&[String]>,
     declared: &DeclaredById<'_>,
 ) -> ApiLimits {
     let at_rate = at.members(&["upstream", "rateLimit"]);
@@ -36,8 +38,24 @@ pub(super) fn limits(
         let message = "this switches off the API's own rateLimit as well, as in Tyk; remove one of them";
         context.warning(&at_middleware.members(&["global", "skipRateLimit"]), message);
     }
+    let key = key.map(|claims| count_key(context, claims, rate.is_some() || !operations.is_empty()));
     ApiLimits::new(&tyk.info.org_id, &tyk.info.id, rate, operations)
+        .counted_by(key)
         .skipping(global.skip_rate_limit, global.skip_quota)
+}
+
+/// The claims that the rates of the API and its operations are counted by.
+fn count_key(context: &mut Context<'_>, claims: &[String], limits_anything: bool) -> CountKey {
+    let at = FieldPath::top().members(&["x-claimgate", "upstream", "rateLimit", "key"]);
+    if claims.is_empty() {
+        context.error(&at, "without a claim nothing tells callers apart; name claims, or leave it out");
+    }
+    if !limits_anything {
+        let message = "neither the API nor an operation has a rateLimit that could be counted by it; add one to x-tyk-api-gateway, or remove this";
+        context.error(&at, message);
+    }
+    let locators = claims.iter().enumerate().map(|(n, claim)| context.locator(&at.element(n), claim));
+    CountKey::new(locators.collect::<Vec<_>>().into_iter().flatten())
 }
 
 fn allowance(context: &mut Context<'_>, at: &FieldPath, raw: &raw::RateLimit) -> Option<Allowance> {

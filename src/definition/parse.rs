@@ -27,7 +27,11 @@ impl Context<'_> {
     /// The definition; nothing if it cannot be one. The findings say whether it may be served.
     pub(super) fn parse(mut self, raw: OpenApi) -> Option<Definition> {
         let OpenApi { paths, components, security, tyk, claimgate, .. } = raw;
-        let raw::Claimgate { server: refined_server, middleware: refined_middleware } = claimgate;
+        let raw::Claimgate {
+            upstream: refined_upstream,
+            server: refined_server,
+            middleware: refined_middleware,
+        } = claimgate;
         let refined = refined_server.authentication;
         let tyk = tyk?;
         let at = FieldPath::top().member("x-tyk-api-gateway");
@@ -88,7 +92,8 @@ impl Context<'_> {
             ClaimHeadersParser { context: &mut self, at: at_claimgate.members(&["middleware", "global"]) }
                 .parse(&refined_middleware.global, &request_headers, &operations, required);
         let metadata = self.resource_metadata(&at, &authentication.protected_resource_metadata, &demands);
-        let limits = limits::limits(&mut self, &at, &tyk, &declared);
+        let limits =
+            limits::limits(&mut self, &at, &tyk, refined_upstream.rate_limit.key.as_deref(), &declared);
         let restrictions =
             RestrictionsParser { context: &mut self, at: &at, tyk: &tyk, operations: &declared, unanchored }
                 .parse();

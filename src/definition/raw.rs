@@ -320,8 +320,17 @@ mirrors! {
     }
 
     struct Claimgate {
+        upstream: ClaimgateUpstream,
         server: ClaimgateServer,
         middleware: ClaimgateMiddleware,
+    }
+
+    struct ClaimgateUpstream {
+        rate_limit: ClaimgateRateLimit,
+    }
+
+    struct ClaimgateRateLimit {
+        key: Option<Vec<String>>,
     }
 
     struct ClaimgateMiddleware {

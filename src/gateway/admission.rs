@@ -238,7 +238,8 @@ impl<'r> Admission<'r> {
             }
             None => None,
         };
-        let pass = self.limit(&self.asking(method, session.as_ref(), counted), gate, observer).await?;
+        let asking = self.asking(method, session.as_ref(), counted);
+        let pass = self.limit(&asking, session.as_ref(), gate, observer).await?;
         match operation.and_then(|operation| operation.mock.as_ref()) {
             Some(mock) => {
                 observer.note(explained::mock);
@@ -309,12 +310,13 @@ impl<'r> Admission<'r> {
     async fn limit<O: Observer>(
         &self,
         asking: &Asking<'_>,
+        session: Option<&Session>,
         gate: &Gate,
         observer: O,
     ) -> Result<Pass, Refusal> {
         if O::WATCHES {
             let seen = gate.look(asking).await;
-            observer.note(|| explained::limits(&seen));
+            observer.note(|| explained::limits(&seen, &explained::counted(session, self.api)));
             return seen;
         }
         gate.admit(asking).await
@@ -331,10 +333,10 @@ impl<'r> Admission<'r> {
         session: Option<&'a Session>,
         counted: &'a Counted,
     ) -> Asking<'a> {
-        let caller = session.and_then(|session| Some((session.caller(), session.plan(&self.api.id)?)));
+        let limits = &self.api.limits;
         Asking {
-            caller,
-            api: &self.api.limits,
+            caller: session.and_then(|session| session.limited(&self.api.id)),
+            api: session.map_or(limits, |session| session.limited_with_others(limits)),
             method,
             paths: [&self.target.path, self.target.path_below(self.taken)],
             ambiguous: self.target.ambiguous,

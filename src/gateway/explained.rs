@@ -6,13 +6,14 @@ use http::{HeaderMap, header::CONTENT_LENGTH};
 
 use super::{
     admission::Found,
+    api::Api,
     compile::Route,
     target::{BadTarget, Target},
 };
 use crate::{
     access::{MissingScopes, Wanted},
     explain::{Outcome, Step},
-    limits::{Pass, Standing},
+    limits::{CountKey, Pass, Plan, Standing},
     middleware::{Closed, Denied, Forbidden, NeedsToken, Operation, Verdict},
     policy::Policy,
     refusal::{Reason, Refusal},
@@ -167,8 +168,26 @@ pub(super) fn scopes(check: &ScopeCheck, session: &Session, result: &Result<(), 
     }
 }
 
+/// For whom limits count the request, where claims decide that.
+pub(super) fn counted(session: Option<&Session>, api: &Api) -> String {
+    let Some(session) = session.filter(|session| session.claims_of_token().is_some()) else {
+        return String::new();
+    };
+    let by = session.plan(&api.id).and_then(Plan::by).cloned().unwrap_or_default();
+    let keys = [
+        ("rate", by.rate),
+        ("endpoint", by.endpoints),
+        ("quota", by.quota),
+        ("api", api.limits.by().cloned()),
+    ];
+    let told = |(name, key): (&str, Option<CountKey>)| {
+        key.map(|key| format!("; {name} counted for {}", key.told(session.claims())))
+    };
+    keys.into_iter().filter_map(told).collect()
+}
+
 /// What is left of the limits. Nothing was counted.
-pub(super) fn limits(seen: &Result<Pass, Refusal>) -> Step {
+pub(super) fn limits(seen: &Result<Pass, Refusal>, counted: &str) -> Step {
     let left = |standing: &Standing| {
         let time = standing.renewed_in.map(|time| format!(", renewed in {} s", time.as_secs()));
         let (remaining, all) = (standing.remaining, standing.allowance.requests());
@@ -178,12 +197,12 @@ pub(super) fn limits(seen: &Result<Pass, Refusal>) -> Step {
         Ok(pass) => {
             let left: Vec<String> = [&pass.rate, &pass.quota_left].into_iter().flatten().map(left).collect();
             let found = if left.is_empty() { "none of this caller".to_owned() } else { left.join("; ") };
-            Step::new("limits", Outcome::Passed, found)
+            Step::new("limits", Outcome::Passed, format!("{found}{counted}"))
         }
         Err(refusal) => {
             let reason = refusal.reason();
             let what = if reason == Reason::LimitsUnavailable { "not to be asked" } else { "used up" };
-            Step::new("limits", Outcome::Failed(reason), format!("{what}: {}", reason.code()))
+            Step::new("limits", Outcome::Failed(reason), format!("{what}: {}{counted}", reason.code()))
         }
     }
     .expecting("one more request; none is counted for this explanation")

@@ -128,6 +128,10 @@ struct Chosen<'d> {
     right: &'d ApiRight,
 }
 
+fn counts_a_rate(chosen: &Chosen<'_>) -> bool {
+    chosen.policy.limits.rate.is_some_and(|rate| rate.allowance.is_some())
+}
+
 /// What one policy may be, what another one, and what follows from both.
 type Disagreement = (fn(&Chosen<'_>) -> bool, fn(&Chosen<'_>) -> bool, &'static str);
 
@@ -138,7 +142,12 @@ const NARROWED: Disagreement = (
     "the first grants the whole API, the second some URLs of it, and together they grant those URLs alone, as in Tyk (in profile rfc the whole API); let the first list the URL / with its methods, which means the same in both",
 );
 
-const DISAGREEMENTS: [Disagreement; 2] = [
+const DISAGREEMENTS: [Disagreement; 3] = [
+    (
+        |chosen| counts_a_rate(chosen) && chosen.policy.limits.rate_key.is_some(),
+        |chosen| counts_a_rate(chosen) && chosen.policy.limits.rate_key.is_none(),
+        "the first counts its rate by claims (rateKey), the second by caller, and the rate that lets more through counts, as its policy says; give both the same rateKey, if that is not meant",
+    ),
     (
         |chosen| chosen.policy.limits.per_api,
         |chosen| !chosen.policy.limits.per_api,

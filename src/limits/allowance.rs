@@ -98,6 +98,15 @@ impl Quota {
         }
     }
 
+    /// How many, if there is a limit.
+    #[must_use]
+    pub const fn requests(self) -> Option<u64> {
+        match self {
+            Self::Limited(allowance) => Some(allowance.requests),
+            Self::Unset | Self::Unlimited => None,
+        }
+    }
+
     /// Both together: the greater number, and the longer time until it is renewed.
     #[must_use]
     pub fn or_more(self, other: Self) -> Self {

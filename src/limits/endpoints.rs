@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::{Allowance, Scope};
+use super::{Allowance, Caller, Scope};
 use crate::path_pattern::{PathPattern, PatternError, loosened, of_template};
 
 /// Limits by method and path. Where several could count, the most specific does.
@@ -113,6 +113,11 @@ impl Endpoint {
 impl CountedEndpoints {
     pub(super) const fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The same, counted for this caller alone.
+    pub(super) fn bound(&self, caller: Caller) -> Self {
+        Self(self.0.iter().map(|(endpoint, scope)| (endpoint.clone(), scope.of(caller))).collect())
     }
 
     #[cfg(test)]

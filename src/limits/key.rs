@@ -27,7 +27,7 @@ pub(super) struct Key {
 
 impl Caller {
     /// All callers together.
-    pub(super) const EVERYBODY: Self = Self([0; 32]);
+    pub(crate) const EVERYBODY: Self = Self([0; 32]);
 
     /// The caller with this issuer, if the token names one, and this subject.
     #[must_use]
@@ -45,9 +45,25 @@ impl Caller {
         // As many texts as no subject has.
         Self(octets(digest(&["key", name, &epoch.to_string()])))
     }
+
+    /// Everybody with this issuer and these names and values of claims.
+    pub(super) fn of_claims(issuer: Option<&str>, claims: &[String]) -> Self {
+        // At least as many texts as neither subjects nor keys have.
+        let mut texts = vec!["claims", if issuer.is_some() { "of" } else { "" }, issuer.unwrap_or_default()];
+        texts.extend(claims.iter().map(String::as_str));
+        Self(octets(digest(&texts)))
+    }
 }
 
 impl Scope {
+    /// This scope of somebody alone: what is counted in it for everybody is counted for that one.
+    pub(super) fn of(self, caller: Caller) -> Self {
+        let mut context = Context::new(&SHA256);
+        context.update(&self.0);
+        context.update(&caller.0);
+        Self(octets(context.finish()))
+    }
+
     /// The scope that these names lead to.
     #[must_use]
     pub fn new(names: &[&str]) -> Self {

@@ -9,6 +9,7 @@
 //! one after that opens another. What is refused is not counted and does not lengthen a window.
 
 mod allowance;
+mod count_key;
 mod counters;
 mod demand;
 mod endpoints;
@@ -23,12 +24,15 @@ mod reservations;
 mod shared;
 
 pub use allowance::{Allowance, Quota, Throttle};
+pub use count_key::CountKey;
 pub use endpoints::Endpoints;
 pub use failure::{Choice, OnFailure};
 pub use fields::{rate_limit_fields, tyk_fields};
 pub use key::{Caller, Scope};
 pub use limiter::{Asking, Counted, Denied, Exceeded, Ledger, Limiter, Pass, Standing, Which};
-pub use plan::{ApiLimits, Limits, Plan, Rate};
+#[cfg(test)]
+pub(crate) use plan::PlanFacts;
+pub use plan::{ApiLimits, CountBy, Limits, Plan, Rate};
 pub use shared::SharedFigures;
 
 /// What is decided without waiting, as all that is counted in memory.

@@ -1,9 +1,10 @@
 //! What limits the callers of an API.
 
 use super::{
-    Allowance, Endpoints, Quota, Scope, Throttle,
+    Allowance, Caller, CountKey, Endpoints, Quota, Scope, Throttle,
     endpoints::{CountedEndpoints, Place},
 };
+use crate::jwt::Claims;
 
 /// What a policy allows its callers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,6 +54,29 @@ pub struct Plan {
     rate_scope: Scope,
     quota_scope: Scope,
     endpoints: CountedEndpoints,
+    /// By what claims requests are counted, if not by their caller.
+    by: Option<Box<CountBy>>,
+}
+
+/// By what claims each limit is counted; by the caller where there are none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CountBy {
+    /// The rate.
+    pub rate: Option<CountKey>,
+    /// The rates of endpoints.
+    pub endpoints: Option<CountKey>,
+    /// The quota.
+    pub quota: Option<CountKey>,
+}
+
+/// See [`Plan::facts`].
+#[cfg(test)]
+#[derive(Debug, PartialEq)]
+pub(crate) struct PlanFacts {
+    limits: Limits,
+    scopes: [Scope; 2],
+    endpoints: Vec<(String, Allowance, Scope)>,
+    by: Option<CountBy>,
 }
 
 impl Plan {
@@ -65,13 +89,42 @@ impl Plan {
             rate_scope: Scope::new(&[&["rate"], names].concat()),
             quota_scope: Scope::new(&[&["quota"], names].concat()),
             endpoints: endpoints.counted_in(&[&[api], names].concat()),
+            by: None,
+        }
+    }
+
+    /// The same, counted by these claims: see [`Plan::bound`].
+    #[must_use]
+    pub fn counted_by(self, by: CountBy) -> Self {
+        Self { by: (by != CountBy::default()).then(|| Box::new(by)), ..self }
+    }
+
+    /// By what claims requests are counted, if not by their caller.
+    #[must_use]
+    pub fn by(&self) -> Option<&CountBy> {
+        self.by.as_deref()
+    }
+
+    /// The plan of one caller, whose token has these claims. It holds all that tells counters apart: it is
+    /// asked for [everybody](Caller::EVERYBODY).
+    #[must_use]
+    pub fn bound(&self, caller: Caller, claims: &Claims) -> Self {
+        let by = self.by.as_deref().cloned().unwrap_or_default();
+        let of = |key: Option<CountKey>| key.and_then(|key| key.caller(claims)).unwrap_or(caller);
+        Self {
+            limits: self.limits,
+            rate_scope: self.rate_scope.of(of(by.rate)),
+            quota_scope: self.quota_scope.of(of(by.quota)),
+            endpoints: self.endpoints.bound(of(by.endpoints)),
+            by: None,
         }
     }
 
     /// All that decides about requests, to be compared.
     #[cfg(test)]
-    pub(crate) fn facts(&self) -> (Limits, [Scope; 2], Vec<(String, Allowance, Scope)>) {
-        (self.limits, [self.rate_scope, self.quota_scope], self.endpoints.facts())
+    pub(crate) fn facts(&self) -> PlanFacts {
+        let (scopes, endpoints) = ([self.rate_scope, self.quota_scope], self.endpoints.facts());
+        PlanFacts { limits: self.limits, scopes, endpoints, by: self.by().cloned() }
     }
 
     /// Whether anything is limited.
@@ -118,6 +171,7 @@ pub struct ApiLimits {
     operations: CountedEndpoints,
     skip_rate: bool,
     skip_quota: bool,
+    by: Option<CountKey>,
 }
 
 impl ApiLimits {
@@ -131,6 +185,32 @@ impl ApiLimits {
             operations: operations.counted_in(&names),
             skip_rate: false,
             skip_quota: false,
+            by: None,
+        }
+    }
+
+    /// The same, where those with the same claims share them, and not all callers: see [`ApiLimits::bound`].
+    #[must_use]
+    pub fn counted_by(self, by: Option<CountKey>) -> Self {
+        Self { by, ..self }
+    }
+
+    /// By what claims requests are counted, if not all together.
+    #[must_use]
+    pub const fn by(&self) -> Option<&CountKey> {
+        self.by.as_ref()
+    }
+
+    /// The limits of one caller, whose token has these claims; of the caller alone, if it lacks them.
+    #[must_use]
+    pub fn bound(&self, caller: Caller, claims: &Claims) -> Self {
+        let of = self.by.as_ref().and_then(|key| key.caller(claims)).unwrap_or(caller);
+        Self {
+            rate: self.rate.map(|(allowance, scope)| (allowance, scope.of(of))),
+            operations: self.operations.bound(of),
+            skip_rate: self.skip_rate,
+            skip_quota: self.skip_quota,
+            by: None,
         }
     }
 

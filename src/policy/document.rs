@@ -14,7 +14,8 @@ use super::{
 use crate::{
     access::{ApiRight, UrlRule},
     document::{Document, FieldPath, Findings},
-    limits::{Allowance, Endpoints, Limits, Quota, Rate, Throttle},
+    jwt::Locator,
+    limits::{Allowance, CountKey, Endpoints, Limits, Quota, Rate, Throttle},
     secrets::Values,
 };
 
@@ -128,6 +129,8 @@ impl Reader<'_> {
             quota: parts.quota.then_some(own.quota),
             per_api: parts.per_api,
             apis: Vec::with_capacity(raw.access_rights.len()),
+            rate_key: self.count_key("rateKey", raw.claimgate.rate_key),
+            quota_key: self.count_key("quotaKey", raw.claimgate.quota_key),
         };
         let mut rights = Vec::with_capacity(raw.access_rights.len());
         for (api, right) in raw.access_rights {
@@ -157,6 +160,24 @@ impl Reader<'_> {
             meta_data: raw.meta_data,
             limits,
         })
+    }
+
+    /// The claims that requests are counted by.
+    fn count_key(&mut self, field: &str, claims: Option<Vec<String>>) -> Option<CountKey> {
+        let claims = claims?;
+        let at = self.at.members(&["x-claimgate", field]);
+        if claims.is_empty() {
+            let message = "without a claim nothing tells callers apart; name claims, or leave it out to count each caller alone";
+            self.findings.error(self.document, &at, message);
+        }
+        let mut locators = Vec::with_capacity(claims.len());
+        for (n, claim) in claims.iter().enumerate() {
+            match Locator::parse(claim) {
+                Ok(locator) => locators.push(locator),
+                Err(reason) => self.findings.error(self.document, &at.element(n), reason.to_string()),
+            }
+        }
+        Some(CountKey::new(locators))
     }
 
     /// Tells of versions that somebody may expect to be told apart.

@@ -24,6 +24,8 @@ enum Place {
     Whole,
     /// A member of it, by the policy's id.
     Member,
+    /// An element of it, a list.
+    Element(usize),
 }
 
 /// The policies of a document. What is no policy is left out.
@@ -33,6 +35,13 @@ pub fn entries(document: &Document) -> Vec<Entry<'_>> {
     if is_policy(root) {
         let id = root.get("id").and_then(Value::as_str);
         return id.map(|id| Entry::new(id, root, Place::Whole)).into_iter().collect();
+    }
+    if let Value::Array(list) = root {
+        let ids = list.iter().map(|policy| policy.get("id").and_then(Value::as_str));
+        let numbered = ids.zip(list).enumerate();
+        return numbered
+            .filter_map(|(n, (id, policy))| Some(Entry::new(id?, policy, Place::Element(n))))
+            .collect();
     }
     let members = root.as_object().into_iter().flatten();
     members
@@ -67,19 +76,33 @@ impl<'d> Entry<'d> {
                 }
                 root
             }
+            Place::Element(n) => {
+                let mut root = document.root().clone();
+                if let Some(element) = root.get_mut(n) {
+                    *element = policy;
+                }
+                root
+            }
         }
     }
 
     /// What its document is without it; nothing if it holds no other one.
     #[must_use]
     pub fn removed(&self, document: &Document) -> Option<Value> {
-        if self.place == Place::Whole {
-            return None;
-        }
         let mut root = document.root().clone();
-        let members = root.as_object_mut()?;
-        members.shift_remove(self.id);
-        (!members.is_empty()).then_some(root)
+        match self.place {
+            Place::Whole => None,
+            Place::Member => {
+                let members = root.as_object_mut()?;
+                members.shift_remove(self.id);
+                (!members.is_empty()).then_some(root)
+            }
+            Place::Element(n) => {
+                let list = root.as_array_mut().filter(|list| list.len() > 1)?;
+                list.remove(n);
+                Some(root)
+            }
+        }
     }
 }
 
@@ -115,5 +138,16 @@ mod tests {
         assert_eq!(left, json!({ "tin": { "id": "tin", "org_id": "o" } }));
         let left = document(&left);
         assert_eq!(entries(&left)[0].removed(&left), None);
+
+        let list = document(&json!([{ "id": "gold" }, { "rate": 1 }, { "id": "tin", "rate": 2 }]));
+        let [gold, tin] = *entries(&list) else { panic!("{list:?}") };
+        assert_eq!(
+            tin.replaced(&list, json!({ "id": "tin" })),
+            json!([{ "id": "gold" }, { "rate": 1 }, { "id": "tin" }])
+        );
+        let left = document(&gold.removed(&list).unwrap());
+        assert_eq!(left.root(), &json!([{ "rate": 1 }, { "id": "tin", "rate": 2 }]));
+        let alone = document(&json!([{ "id": "gold" }]));
+        assert_eq!(entries(&alone)[0].removed(&alone), None);
     }
 }

@@ -6,7 +6,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::Policy;
-use crate::limits::{Endpoints, Limits, Plan, Quota, Rate};
+use crate::limits::{CountBy, CountKey, Endpoints, Limits, Plan, Quota, Rate};
 
 /// What a policy limits.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +19,10 @@ pub struct PolicyLimits {
     pub per_api: bool,
     /// The APIs of its access rights.
     pub apis: Vec<ApiEntry>,
+    /// By what claims rates are counted, if not by the caller.
+    pub rate_key: Option<CountKey>,
+    /// And the quota.
+    pub quota_key: Option<CountKey>,
 }
 
 /// What a policy limits on one API.
@@ -65,7 +69,14 @@ pub(super) fn plans(policies: &[Arc<Policy>]) -> HashMap<Arc<str>, Plan> {
         for (_, entry) in words {
             endpoints.join(&entry.endpoints);
         }
-        Plan::new(limits, endpoints, api, &names(api, words, shared))
+        let by = CountBy {
+            rate: rate_key(policies, words, limits.rate),
+            endpoints: key(words.iter().filter(|(_, entry)| !entry.endpoints.is_empty()), |own| {
+                &own.rate_key
+            }),
+            quota: quota_key(policies, words, limits.quota),
+        };
+        Plan::new(limits, endpoints, api, &names(api, words, shared)).counted_by(by)
     };
     words.iter().map(|(api, words)| (Arc::clone(api), plan(api, words))).collect()
 }
@@ -76,6 +87,36 @@ fn rate((policy, entry): &Word<'_>) -> Option<Rate> {
 
 fn quota((policy, entry): &Word<'_>) -> Option<Quota> {
     entry.limits.map(|limits| limits.quota).or(policy.limits.quota)
+}
+
+/// By what claims the rate is counted that came out: as one of the policies says that have it.
+fn rate_key(policies: &[Arc<Policy>], words: &[Word<'_>], merged: Rate) -> Option<CountKey> {
+    let has = |rate: Option<Rate>| rate.is_some_and(|rate| rate.allowance == merged.allowance);
+    let naming: Vec<_> = words.iter().filter(|word| has(rate(word))).collect();
+    if naming.is_empty() {
+        let others = policies.iter().filter(|policy| !policy.limits.per_api && has(policy.limits.rate));
+        return others.map(|policy| &policy.limits.rate_key).min().cloned().flatten();
+    }
+    key(naming.into_iter(), |own| &own.rate_key)
+}
+
+/// The same for the quota.
+fn quota_key(policies: &[Arc<Policy>], words: &[Word<'_>], merged: Quota) -> Option<CountKey> {
+    let has = |own: Option<Quota>| own.is_some_and(|own| own.requests() == merged.requests());
+    let naming: Vec<_> = words.iter().filter(|word| has(quota(word))).collect();
+    if naming.is_empty() {
+        let others = policies.iter().filter(|policy| !policy.limits.per_api && has(policy.limits.quota));
+        return others.map(|policy| &policy.limits.quota_key).min().cloned().flatten();
+    }
+    key(naming.into_iter(), |own| &own.quota_key)
+}
+
+/// One key of several: the caller alone, if one of them says so, for that allows more.
+fn key<'w>(
+    words: impl Iterator<Item = &'w Word<'w>>,
+    key: impl Fn(&PolicyLimits) -> &Option<CountKey>,
+) -> Option<CountKey> {
+    words.map(|(policy, _)| key(&policy.limits)).min().cloned().flatten()
 }
 
 fn is_per_api(words: &[Word<'_>]) -> bool {
@@ -145,6 +186,8 @@ mod tests {
                     quota: Some(limits.quota),
                     per_api: false,
                     apis: apis.iter().map(entry).collect(),
+                    rate_key: None,
+                    quota_key: None,
                 },
             })
         }

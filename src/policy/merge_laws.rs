@@ -13,7 +13,7 @@ use super::{Grant, Policy, load};
 use crate::{
     access::{Together, Wanted},
     document::read_all,
-    limits::{Allowance, Quota, Scope},
+    limits::{Allowance, PlanFacts, Quota},
     secrets::Secrets,
 };
 
@@ -89,6 +89,9 @@ fn document(dice: &mut Dice) -> Value {
             "complexity": true, "per_api": dice.once_in(6) }),
     };
     policy["is_inactive"] = json!(dice.once_in(8));
+    let key = |dice: &mut Dice| Some(vec![dice.pick(&["tenant", "client"])]).filter(|_| dice.once_in(2));
+    let (rate_key, quota_key) = (key(dice), key(dice));
+    policy["x-claimgate"] = json!({ "rateKey": rate_key, "quotaKey": quota_key });
     policy["tags"] = json!([dice.pick(&["red", "green"]), dice.pick(&["blue", "green"])]);
     policy["meta_data"] = json!({ dice.pick(&["plan", "team"]): dice.roll(3) });
     policy
@@ -114,10 +117,8 @@ struct Facts {
     granted: Vec<String>,
     active: bool,
     tags: Vec<String>,
-    plans: BTreeMap<String, Plan>,
+    plans: BTreeMap<String, PlanFacts>,
 }
-
-type Plan = (crate::limits::Limits, [Scope; 2], Vec<(String, Allowance, Scope)>);
 
 /// What may be asked for.
 fn requests() -> impl Iterator<Item = (&'static str, Method, &'static str)> {

@@ -36,12 +36,18 @@ pub(super) static POLICY: Section = Section {
         Field::honour("meta_data", Shape::Map(&Shape::Any)),
         Field::refuse_content("graphql_access_rights", GRAPHQL),
         Field::ignore("smoothing"),
+        Field::honour("x-claimgate", Shape::Object(&CLAIMGATE)),
         Field::refuse_content(
             "allowed_urls",
             "this belongs into an entry of access_rights; here it restricts nothing",
         ),
     ],
     unknown: Unknown::Warning,
+};
+
+static CLAIMGATE: Section = Section {
+    fields: &[Field::honour("rateKey", Shape::Texts), Field::honour("quotaKey", Shape::Texts)],
+    unknown: Unknown::Error,
 };
 
 static PARTITIONS: Section = Section {
@@ -135,6 +141,15 @@ pub(super) struct RawPolicy {
     pub(super) key_expires_in: f64,
     pub(super) partitions: RawPartitions,
     pub(super) meta_data: Map<String, Value>,
+    #[serde(rename = "x-claimgate")]
+    pub(super) claimgate: RawClaimgate,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct RawClaimgate {
+    pub(super) rate_key: Option<Vec<String>>,
+    pub(super) quota_key: Option<Vec<String>>,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]

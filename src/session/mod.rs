@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::{
     access::Rights,
     jwt::{Claims, ScopeClaims, json::Object},
-    limits::{Caller, Plan},
+    limits::{ApiLimits, Caller, Plan},
     policy::{Grant, Policy},
 };
 
@@ -34,10 +34,18 @@ struct Inner {
     grant: Arc<Grant>,
     payload: Option<Box<str>>,
     scope_check: Option<Arc<ScopeCheck>>,
-    /// Made when limits ask for it first.
-    caller: OnceLock<Caller>,
+    counted: Counted,
     /// The second after which it is over, whatever the claims say.
     expires: Option<i64>,
+}
+
+/// What limits ask for, each made when they first do.
+#[derive(Default)]
+struct Counted {
+    caller: OnceLock<Caller>,
+    /// The limits that are counted by claims. A token is verified for one API, so there is one of each.
+    plan: OnceLock<Box<Plan>>,
+    api: OnceLock<Box<ApiLimits>>,
 }
 
 /// How the scopes of a token are checked.
@@ -85,8 +93,8 @@ impl Session {
         scope_check: Option<Arc<ScopeCheck>>,
     ) -> Self {
         let (owner, payload) = (Owner::Subject(subject.into()), payload.map(Into::into));
-        let (caller, has_token, expires) = (OnceLock::new(), true, None);
-        let inner = Inner { owner, header, claims, has_token, grant, payload, scope_check, caller, expires };
+        let (counted, has_token, expires) = (Counted::default(), true, None);
+        let inner = Inner { owner, header, claims, has_token, grant, payload, scope_check, counted, expires };
         Self(Arc::new(inner), None)
     }
 
@@ -95,9 +103,9 @@ impl Session {
     #[must_use]
     pub(crate) fn of_key(name: &str, epoch: u64, expires: Option<i64>, grant: Arc<Grant>) -> Self {
         let owner = Owner::Key { name: name.into(), epoch };
-        let (header, claims, caller) = (Object::default(), Claims::none(), OnceLock::new());
+        let (header, claims, counted) = (Object::default(), Claims::none(), Counted::default());
         let (has_token, payload, scope_check) = (false, None, None);
-        let inner = Inner { owner, header, claims, has_token, grant, payload, scope_check, caller, expires };
+        let inner = Inner { owner, header, claims, has_token, grant, payload, scope_check, counted, expires };
         Self(Arc::new(inner), None)
     }
 
@@ -111,10 +119,10 @@ impl Session {
         scope_check: Option<Arc<ScopeCheck>>,
     ) -> Self {
         let Inner { owner, grant, expires, .. } = &*self.0;
-        let (owner, grant, caller) = (owner.clone(), Arc::clone(grant), OnceLock::new());
+        let (owner, grant, counted) = (owner.clone(), Arc::clone(grant), Counted::default());
         let payload = payload.map(Into::into);
         let (has_token, expires) = (true, *expires);
-        let inner = Inner { owner, header, claims, has_token, grant, payload, scope_check, caller, expires };
+        let inner = Inner { owner, header, claims, has_token, grant, payload, scope_check, counted, expires };
         Self(Arc::new(inner), self.1.clone())
     }
 
@@ -129,13 +137,31 @@ impl Session {
 
     /// The same for limits.
     pub(crate) fn caller(&self) -> Caller {
-        *self.0.caller.get_or_init(|| match &self.0.owner {
+        *self.0.counted.caller.get_or_init(|| match &self.0.owner {
             Owner::Subject(subject) => Caller::new(self.0.claims.issuer(), subject),
             Owner::Key { name, epoch } => Caller::of_key(name, *epoch),
         })
     }
 
-    /// What limits the caller on this API.
+    /// What limits the caller on this API, and for whom that is counted.
+    pub(crate) fn limited(&self, api: &str) -> Option<(Caller, &Plan)> {
+        let plan = self.plan(api)?;
+        if plan.by().is_none() || !self.0.has_token {
+            return Some((self.caller(), plan));
+        }
+        let bound = || Box::new(plan.bound(self.caller(), self.claims()));
+        Some((Caller::EVERYBODY, self.0.counted.plan.get_or_init(bound)))
+    }
+
+    /// What limits the callers of the API, where it is the one of this session.
+    pub(crate) fn limited_with_others<'s>(&'s self, api: &'s ApiLimits) -> &'s ApiLimits {
+        if api.by().is_none() || !self.0.has_token {
+            return api;
+        }
+        self.0.counted.api.get_or_init(|| Box::new(api.bound(self.caller(), self.claims())))
+    }
+
+    /// What limits the caller on this API, whoever is counted.
     pub(crate) fn plan(&self, api: &str) -> Option<&Plan> {
         self.0.grant.plans.get(api)
     }

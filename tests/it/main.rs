@@ -29,6 +29,7 @@ mod journeys;
 mod key_fetching;
 mod key_sources;
 mod layer;
+mod limit_keys;
 mod limits;
 mod metrics;
 mod middleware;
