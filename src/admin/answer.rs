@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::Admin;
 use crate::{
     document::{Document, Finding, Severity},
+    gateway::Untold,
     refusal::Profile,
 };
 
@@ -62,6 +63,11 @@ pub(super) fn in_body(finding: &Finding) -> String {
         Some(field) if !field.is_empty() => format!("{field}: {}", finding.message),
         _ => finding.message.clone(),
     }
+}
+
+/// What was asked of all nodes is done here, and the others do not know of it.
+pub(super) fn only_here(untold: &Untold) -> Response {
+    error(StatusCode::SERVICE_UNAVAILABLE, &format!("this node does it, but {untold}"))
 }
 
 /// The task that worked out the answer ended: a fault of ours.

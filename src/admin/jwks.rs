@@ -10,10 +10,14 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{Admin, answer::status, routes::Routes};
+use super::{
+    Admin,
+    answer::{only_here, status},
+    routes::Routes,
+};
 use crate::{
     config::Role,
-    gateway::KeySourceInUse,
+    gateway::{Errand, KeySourceInUse, Untold},
     jwks::{Source, SourceStatus},
     jwt::{Key, RejectedKey},
 };
@@ -39,23 +43,39 @@ async fn show(State(admin): State<Admin>, Path(api): Path<String>) -> Response {
 }
 
 async fn refresh_all(State(admin): State<Admin>) -> Response {
-    admin.control.refetch_keys(None).await;
-    show_all(State(admin)).await
+    match fetch_again(&admin, None).await {
+        Ok(()) => show_all(State(admin)).await,
+        Err(untold) => only_here(&untold),
+    }
 }
 
 async fn refresh(State(admin): State<Admin>, Path(api): Path<String>) -> Response {
-    admin.control.refetch_keys(Some(&api)).await;
-    show(State(admin), Path(api)).await
+    match fetch_again(&admin, Some(&api)).await {
+        Ok(()) => show(State(admin), Path(api)).await,
+        Err(untold) => only_here(&untold),
+    }
 }
 
 async fn invalidate_all(State(admin): State<Admin>) -> Response {
-    admin.control.refetch_keys(None).await;
-    status(StatusCode::OK, "ok", "cache invalidated")
+    invalidated(&fetch_again(&admin, None).await)
 }
 
 async fn invalidate(State(admin): State<Admin>, Path(api): Path<String>) -> Response {
-    admin.control.refetch_keys(Some(&api)).await;
-    status(StatusCode::OK, "ok", "cache invalidated")
+    invalidated(&fetch_again(&admin, Some(&api)).await)
+}
+
+/// Has all nodes fetch the keys of one API, or of all, again, and waits a moment for them here.
+async fn fetch_again(admin: &Admin, api: Option<&str>) -> Result<(), Untold> {
+    let errand = Errand::Jwks { api: api.map(str::to_owned) };
+    let (told, ()) = tokio::join!(admin.control.ask_others(&errand), admin.control.refetch_keys(api));
+    told
+}
+
+fn invalidated(told: &Result<(), Untold>) -> Response {
+    match told {
+        Ok(()) => status(StatusCode::OK, "ok", "cache invalidated"),
+        Err(untold) => only_here(untold),
+    }
 }
 
 fn report(sources: Option<Vec<KeySourceInUse>>) -> Response {

@@ -18,6 +18,7 @@ use super::{
     explain::{Explanation, Scene},
     key_figures,
     limit::Gate,
+    peers::{Errand, Peers, Untold},
     question::{Question, QuestionError},
     redis_figures,
     references::References,
@@ -50,6 +51,7 @@ pub struct Control {
     redis: Option<Arc<Redis>>,
     /// What leads to Redis from the thread that serves no requests.
     link: Option<Arc<Link>>,
+    pub(super) peers: Option<Peers>,
     api_keys: Arc<ApiKeys>,
     published: Arc<ArcSwap<Snapshot>>,
     metrics: Arc<Metrics>,
@@ -87,6 +89,7 @@ impl Control {
             Arc::new(redis)
         });
         let link = redis.as_ref().map(Redis::link);
+        let peers = link.clone().map(Peers::new);
         let snapshot = Snapshot::compile(parsed, &config, &registry, &verified, &api_keys);
         Registry::prefetch(snapshot.sources(None), PREFETCH).await;
         info!(apis = snapshot.len(), "definitions loaded");
@@ -104,6 +107,7 @@ impl Control {
             ledger,
             redis,
             link,
+            peers,
             api_keys,
             published,
             metrics: Arc::default(),
@@ -153,6 +157,17 @@ impl Control {
         self.redis.as_ref()
     }
 
+    /// Asks all other nodes to do something; there are none without Redis.
+    ///
+    /// # Errors
+    /// [`Untold`].
+    pub async fn ask_others(&self, errand: &Errand) -> Result<(), Untold> {
+        match &self.peers {
+            Some(peers) => peers.ask(errand).await,
+            None => Ok(()),
+        }
+    }
+
     /// The counters of one more worker.
     pub(crate) fn counters(&self) -> Counters {
         Counters::new(Arc::clone(&self.metrics))
@@ -166,6 +181,9 @@ impl Control {
         key_figures::write(&self.published.load().sources(None), &mut exposition);
         if let Some(redis) = &self.redis {
             redis_figures::write(redis, &self.limiter(None).shared_figures(), &mut exposition);
+        }
+        if let Some(peers) = &self.peers {
+            peers.write(&mut exposition);
         }
         exposition.into_text()
     }

@@ -29,7 +29,7 @@ use crate::{
     admin,
     config::Config,
     document::Finding,
-    gateway::{Control, tell},
+    gateway::{Control, follow, tell},
     jwks::{FetchError, HttpFetch, Registry},
     server::Limits,
 };
@@ -175,6 +175,7 @@ fn start_control(
                 let limiter = control.limiter(Some(Arc::clone(&link)));
                 tokio::spawn(async move { link.keep().await });
                 tokio::spawn(async move { limiter.tend().await });
+                tokio::spawn(follow(Arc::clone(&control)));
             }
             if let Some(listener) = listener {
                 // It ends after the last request; nobody waits as long again for it.

@@ -1,9 +1,9 @@
 //! One connection, from the settings to a server that takes writes.
 
 use ::redis::{
-    AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, ConnectionAddr, ConnectionInfo,
-    IntoConnectionInfo as _, ProtocolVersion, PushKind, RedisConnectionInfo, RedisError, RedisResult,
-    TlsCertificates, TlsMode, Value,
+    AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind,
+    IntoConnectionInfo as _, ProtocolVersion, PushInfo, PushKind, RedisConnectionInfo, RedisError,
+    RedisResult, TlsCertificates, TlsMode, Value,
     aio::{ConnectionLike as _, MultiplexedConnection},
     cluster::ClusterClientBuilder,
     cluster_async::ClusterConnection,
@@ -37,20 +37,15 @@ impl Connection {
         attempt: usize,
         lost: impl Fn() + Send + Sync + 'static,
     ) -> RedisResult<Self> {
-        let connection = match &settings.servers {
-            Servers::Single(address) => {
-                let info = info(settings, passwords, address)?;
-                let client = match certificates(settings.tls.as_ref()) {
-                    Some(certificates) => Client::build_with_tls(info, certificates)?,
-                    None => Client::open(info)?,
-                };
-                let config = config(settings, lost);
-                Self::Single(client.get_multiplexed_async_connection_with_config(&config).await?)
+        let config = config(settings, move |push| {
+            if push.kind == PushKind::Disconnection {
+                lost();
             }
+        });
+        let connection = match &settings.servers {
+            Servers::Single(address) => Self::Single(single(settings, passwords, address, &config).await?),
             Servers::Sentinel(sentinel) => {
-                let mut client = sentinels(settings, passwords, sentinel, attempt)?.build()?;
-                let config = config(settings, lost);
-                Self::Single(client.get_async_connection_with_config(&config).await?)
+                Self::Single(primary(settings, passwords, sentinel, attempt, &config).await?)
             }
             Servers::Cluster(nodes) => {
                 let client = cluster(settings, passwords, nodes)?.build()?;
@@ -59,6 +54,29 @@ impl Connection {
         };
         connection.check(&settings.prefix).await?;
         Ok(connection)
+    }
+
+    /// Connects to one server, and subscribes to a channel there: of a cluster any node hears what is said at
+    /// another one. What comes goes to `pushed`, which must not wait.
+    pub(super) async fn subscribe(
+        settings: &Settings,
+        passwords: &Passwords,
+        attempt: usize,
+        channel: &str,
+        pushed: impl Fn(PushInfo) + Send + Sync + 'static,
+    ) -> RedisResult<Self> {
+        let config = config(settings, pushed);
+        let mut connection = match &settings.servers {
+            Servers::Single(address) => single(settings, passwords, address, &config).await?,
+            Servers::Sentinel(sentinel) => primary(settings, passwords, sentinel, attempt, &config).await?,
+            Servers::Cluster(nodes) => {
+                let turn = attempt.checked_rem(nodes.len()).and_then(|turn| nodes.get(turn));
+                let node = turn.ok_or((ErrorKind::InvalidClientConfig, "the cluster has no nodes"))?;
+                single(settings, passwords, node, &config).await?
+            }
+        };
+        connection.subscribe(channel).await?;
+        Ok(Self::Single(connection))
     }
 
     /// Whether every server answers, and one takes writes.
@@ -103,16 +121,39 @@ fn tcp() -> TcpSettings {
 }
 
 /// Without time limits: whoever calls has one for the whole.
-fn config(settings: &Settings, lost: impl Fn() + Send + Sync + 'static) -> AsyncConnectionConfig {
+fn config(settings: &Settings, pushed: impl Fn(PushInfo) + Send + Sync + 'static) -> AsyncConnectionConfig {
     AsyncConnectionConfig::new()
         .set_connection_timeout(Some(settings.connect_timeout))
         .set_response_timeout(None)
-        .set_push_sender(move |push: ::redis::PushInfo| {
-            if push.kind == PushKind::Disconnection {
-                lost();
-            }
+        .set_push_sender(move |push: PushInfo| {
+            pushed(push);
             Ok::<(), ()>(())
         })
+}
+
+async fn single(
+    settings: &Settings,
+    passwords: &Passwords,
+    address: &Address,
+    config: &AsyncConnectionConfig,
+) -> RedisResult<MultiplexedConnection> {
+    let info = info(settings, passwords, address)?;
+    let client = match certificates(settings.tls.as_ref()) {
+        Some(certificates) => Client::build_with_tls(info, certificates)?,
+        None => Client::open(info)?,
+    };
+    client.get_multiplexed_async_connection_with_config(config).await
+}
+
+async fn primary(
+    settings: &Settings,
+    passwords: &Passwords,
+    sentinel: &Sentinel,
+    attempt: usize,
+    config: &AsyncConnectionConfig,
+) -> RedisResult<MultiplexedConnection> {
+    let mut client = sentinels(settings, passwords, sentinel, attempt)?.build()?;
+    client.get_async_connection_with_config(config).await
 }
 
 fn address(Address { host, port }: &Address, tls: Option<&Tls>) -> ConnectionAddr {

@@ -23,7 +23,7 @@ use super::{
 };
 
 /// How often an idle connection is tried.
-const HEARTBEAT: Duration = Duration::from_secs(1);
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
 /// So many calls without an answer within [`STRIKES_WITHIN`] mean that the server hangs.
 const STRIKES: u64 = 3;
 const STRIKES_WITHIN: Duration = Duration::from_secs(1);
@@ -97,9 +97,17 @@ impl Link {
     /// # Errors
     /// [`Failure`], at once if there is no connection, else after [`super::Settings::timeout`] at most.
     pub async fn call(&self, command: &Cmd) -> Result<Value, Failure> {
+        self.call_within(command, self.redis.settings.timeout).await
+    }
+
+    /// The same for what is no request's: it may take longer.
+    ///
+    /// # Errors
+    /// [`Failure`], at once if there is no connection, else after `limit` at most.
+    pub async fn call_within(&self, command: &Cmd, limit: Duration) -> Result<Value, Failure> {
         let Some(connection) = self.connection.load_full() else { return Err(Failure::Down) };
         let start = Instant::now();
-        let answered = timeout(self.redis.settings.timeout, connection.send(command)).await;
+        let answered = timeout(limit, connection.send(command)).await;
         let outcome = match &answered {
             Ok(Ok(_)) => Outcome::Answered,
             Ok(Err(error)) if is_script_unknown(error) => Outcome::Answered,
@@ -246,7 +254,7 @@ pub(super) fn is_script_unknown(error: &RedisError) -> bool {
 }
 
 /// How long to wait after so many failures: twice as long each time, and not all workers at once.
-fn pause(failures: u32, random: f64) -> Duration {
+pub(super) fn pause(failures: u32, random: f64) -> Duration {
     let doubled =
         FIRST_PAUSE.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
     doubled.min(LONGEST_PAUSE).mul_f64(0.5 + random / 2.0)

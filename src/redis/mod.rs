@@ -7,6 +7,7 @@
 //!
 //! **Invariant:** a password is in no log line, error message or `Debug` output.
 
+mod channel;
 mod connect;
 mod figures;
 mod link;
@@ -25,6 +26,7 @@ use self::connect::{Connection, reason};
 
 pub(crate) use self::script::Script;
 pub use self::{
+    channel::{Channel, Heard, Message},
     figures::Totals,
     link::{Failure, Link},
     settings::{Address, Passwords, Sentinel, Servers, Settings, Tls},
@@ -112,12 +114,16 @@ impl Redis {
         totals
     }
 
+    fn passwords(&self) -> Passwords {
+        self.passwords.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     async fn connect(
         &self,
         attempt: usize,
         lost: impl Fn() + Send + Sync + 'static,
     ) -> Result<Connection, String> {
-        let passwords = self.passwords.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let passwords = self.passwords();
         let connecting = Connection::open(&self.settings, &passwords, attempt, lost);
         match timeout(self.settings.connect_timeout, connecting).await {
             Ok(Ok(connection)) => Ok(connection),

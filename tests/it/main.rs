@@ -33,6 +33,7 @@ mod limit_keys;
 mod limits;
 mod metrics;
 mod middleware;
+mod nodes;
 mod operations;
 mod outage;
 mod policies;
