@@ -109,8 +109,9 @@ impl Connection {
 
 /// What is told when a connection cannot be used.
 pub(super) fn reason(error: &RedisError) -> String {
+    let code = error.code().unwrap_or_else(|| error.category());
     match error.detail() {
-        Some(detail) => format!("{}: {detail}", error.category()),
+        Some(detail) => format!("{code}: {detail}"),
         None => error.to_string(),
     }
 }

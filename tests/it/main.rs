@@ -39,6 +39,7 @@ mod outage;
 mod policies;
 mod providers;
 mod proxying;
+mod real_redis;
 mod real_stores;
 mod redis;
 mod refusals;

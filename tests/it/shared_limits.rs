@@ -12,12 +12,22 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, Gateway, RedisServer, Request, Server, Setup, api, claims, key, merge, scheme};
 
-fn token(subject: &str) -> String {
+pub(crate) fn token(subject: &str) -> String {
     key(Algorithm::HS256).sign(&json!({}), &claims(json!({ "sub": subject, "pol": "p" }))).unwrap()
 }
 
+/// The section `redis`, or its URL, with time enough for a machine that is busy with other tests: an answer that
+/// comes late is decided otherwise.
+fn patient(redis: &Value) -> Value {
+    let mut section = if redis.is_string() { json!({ "url": redis }) } else { redis.clone() };
+    let members = section.as_object_mut().unwrap();
+    members.entry("timeout").or_insert_with(|| json!("5s"));
+    members.entry("connectTimeout").or_insert_with(|| json!("5s"));
+    section
+}
+
 /// An API `a` whose callers have the policy `p` with these fields.
-fn setup(redis: &Value, policy: &Value, definition: Value) -> Setup {
+pub(crate) fn setup(redis: &Value, policy: &Value, definition: Value) -> Setup {
     let selecting =
         scheme(json!({ "source": "env://SECRET", "signingMethod": "hmac", "policyFieldName": "pol" }));
     let mut a = api("a", &Server::up(), selecting);
@@ -25,24 +35,40 @@ fn setup(redis: &Value, policy: &Value, definition: Value) -> Setup {
     let mut fields = json!({ "id": "p", "access_rights": { "a": { "api_id": "a" } } });
     merge(&mut fields, policy.clone());
     Setup::new()
-        .config(&json!({ "redis": redis, "workers": 2 }))
+        .config(&json!({ "redis": patient(redis), "workers": 2 }))
         .env("SECRET", key(Algorithm::HS256).to_text().unwrap().trim())
         .api(&a)
         .policy(&fields)
 }
 
-fn nodes(count: usize, redis: &Value, policy: &Value, definition: &Value) -> Vec<Gateway> {
+pub(crate) fn nodes(count: usize, redis: &Value, policy: &Value, definition: &Value) -> Vec<Gateway> {
     (0..count).map(|_| setup(redis, policy, definition.clone()).start()).collect()
 }
 
-fn send(gateway: &Gateway, subject: &str) -> Answer {
+pub(crate) fn send(gateway: &Gateway, subject: &str) -> Answer {
     gateway.send(&Request::get("/a/").bearer(&token(subject)))
 }
 
-/// How many of so many requests pass, sent to all nodes at once. All others are refused by a limit.
-fn passing(nodes: &[Gateway], subject: &str, requests: usize) -> usize {
+/// What became of requests.
+#[derive(Debug, Default)]
+pub(crate) struct Fate {
+    pub(crate) passed: AtomicUsize,
+    /// They were over a limit.
+    pub(crate) refused: AtomicUsize,
+    /// The limit could not be asked.
+    pub(crate) unavailable: AtomicUsize,
+}
+
+impl Fate {
+    pub(crate) fn numbers(self) -> [usize; 3] {
+        [self.passed, self.refused, self.unavailable].map(AtomicUsize::into_inner)
+    }
+}
+
+/// Sends so many requests to all nodes at once.
+pub(crate) fn flood(nodes: &[Gateway], subject: &str, requests: usize) -> Fate {
     const CLIENTS: usize = 2;
-    let (left, passed) = (AtomicUsize::new(requests), AtomicUsize::new(0));
+    let (left, fate) = (AtomicUsize::new(requests), Fate::default());
     let request = Request::get("/a/").bearer(&token(subject));
     thread::scope(|scope| {
         for node in nodes {
@@ -52,20 +78,29 @@ fn passing(nodes: &[Gateway], subject: &str, requests: usize) -> usize {
                         .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
                         .is_ok()
                     {
-                        match node.send(&request).status {
-                            200 => passed.fetch_add(1, Ordering::SeqCst),
-                            429 => 0,
+                        let counter = match node.send(&request).status {
+                            200 => &fate.passed,
+                            429 => &fate.refused,
+                            503 => &fate.unavailable,
                             status => panic!("{status}"),
                         };
+                        counter.fetch_add(1, Ordering::SeqCst);
                     }
                 });
             }
         }
     });
-    passed.into_inner()
+    fate
 }
 
-fn hour(requests: usize) -> Value {
+/// How many of so many requests pass. All others are refused by a limit.
+fn passing(nodes: &[Gateway], subject: &str, requests: usize) -> usize {
+    let [passed, refused, _] = flood(nodes, subject, requests).numbers();
+    assert_eq!(passed + refused, requests);
+    passed
+}
+
+pub(crate) fn hour(requests: usize) -> Value {
     json!({ "rate": requests, "per": 3600 })
 }
 
@@ -167,7 +202,8 @@ fn what_each_limit_does_without_redis() {
 #[test]
 fn a_hanging_redis_costs_the_first_requests_a_moment() {
     let Some(redis) = RedisServer::start() else { return };
-    let gateway = setup(&json!(redis.url()), &hour(999), json!({})).start();
+    let section = json!({ "url": redis.url(), "timeout": "50ms" });
+    let gateway = setup(&section, &hour(999), json!({})).start();
     assert_eq!(send(&gateway, "alice").status, 200);
     let signal = |signal| kill_process(Pid::from_raw(redis.pid().cast_signed()).unwrap(), signal).unwrap();
     signal(Signal::STOP);

@@ -13,18 +13,26 @@ use super::shared;
 pub(crate) struct RealServer {
     name: &'static str,
     scripts: PathBuf,
+    /// What tells its scripts which kind of it.
+    env: Vec<(&'static str, &'static str)>,
     pub(crate) port: u16,
     pub(crate) tls_port: u16,
 }
 
 impl RealServer {
     pub(crate) fn start(name: &'static str) -> Self {
+        Self::start_with(name, &[])
+    }
+
+    /// The same, with these variables for its scripts.
+    pub(crate) fn start_with(name: &'static str, env: &[(&'static str, &'static str)]) -> Self {
         // One after the other, so that two servers do not choose one port.
         static STARTING: Mutex<()> = Mutex::new(());
         let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
         let servers = shared("servers").expect("the scripts are in ../shared/servers, beside the checkout");
         let port = free_ports();
-        let server = Self { name, scripts: servers.join(name), port, tls_port: port + 3 };
+        let scripts = servers.join(name);
+        let server = Self { name, scripts, env: env.to_vec(), port, tls_port: port + 3 };
         server.run("start.sh", &[]);
         server
     }
@@ -40,7 +48,7 @@ impl RealServer {
         let mut command = Command::new("bash");
         command.arg(self.script(script));
         command.env("PORT", self.port.to_string()).env("TLS_PORT", self.tls_port.to_string());
-        command.envs(env.iter().copied()).output().unwrap()
+        command.envs(self.env.iter().copied()).envs(env.iter().copied()).output().unwrap()
     }
 
     /// Where one of its scripts is.
@@ -69,15 +77,15 @@ impl Drop for RealServer {
     }
 }
 
-/// A port that is free, as are the four that follow: Consul takes two more, Vault one for itself, one for
-/// TLS, and one for itself again.
+/// A port that is free, as are the five that follow: Consul takes two more, Vault one for itself, one for
+/// TLS, and one for itself again, three nodes of Redis two each.
 fn free_ports() -> u16 {
     loop {
         let first = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = first.local_addr().unwrap().port();
         let is_free =
             |n: u16| port.checked_add(n).is_some_and(|port| TcpListener::bind(("127.0.0.1", port)).is_ok());
-        if (1..=4).all(is_free) {
+        if (1..=5).all(is_free) {
             return port;
         }
     }
