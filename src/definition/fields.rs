@@ -376,7 +376,14 @@ static MOCK_RESPONSE: Section = section(&[
     Field::honour("code", Shape::Count),
     Field::honour("body", Shape::Text),
     Field::honour("headers", Shape::List(&Shape::Object(&HEADER))),
-    Field::refuse("fromOASExamples", "examples of the document are not served yet; write the answer here"),
+    Field::honour("fromOASExamples", Shape::Object(&FROM_OAS_EXAMPLES)),
+]);
+
+static FROM_OAS_EXAMPLES: Section = section(&[
+    Field::honour("enabled", Shape::Bool),
+    Field::honour("code", Shape::Count),
+    Field::honour("contentType", Shape::Text),
+    Field::honour("exampleName", Shape::Text),
 ]);
 
 static CLAIMGATE: Section = guarded(&[

@@ -17,6 +17,7 @@ mod fetching;
 mod fields;
 mod limits;
 mod load;
+mod mock;
 mod operations;
 mod overrides;
 mod parse;

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use http::Method;
 use serde_json::{Map, Value};
 
-use super::{context::Context, raw, scopes::Demands, security::not_declared, transform};
+use super::{context::Context, mock, raw, scopes::Demands, security::not_declared, transform};
 use crate::{
     document::FieldPath,
     middleware::{HeaderRules, NeedsToken, Operation, Operations, PathTemplate},
@@ -18,6 +18,8 @@ pub(super) struct Declared<'d> {
     id: Option<&'d str>,
     /// The requirements of its own.
     pub(super) security: Option<&'d Value>,
+    /// What it answers.
+    responses: Option<&'d Value>,
     /// Where it stands.
     pub(super) at: FieldPath,
 }
@@ -36,6 +38,7 @@ pub(super) fn declared(paths: &Map<String, Value>) -> Vec<Declared<'_>> {
                 path,
                 id: operation.get("operationId").and_then(Value::as_str),
                 security: operation.get("security"),
+                responses: operation.get("responses"),
                 at: FieldPath::top().members(&["paths", path, name]),
             })
         })
@@ -256,7 +259,8 @@ impl OperationsParser<'_, '_> {
             let at_method = at.member("transformRequestMethod");
             operation.to_method =
                 transform::method(self.context, &at_method, &block.transform_request_method);
-            operation.mock = transform::mock(self.context, &at.member("mockResponse"), &block.mock_response);
+            let at_mock = at.member("mockResponse");
+            operation.mock = mock::mock(self.context, &at_mock, &block.mock_response, declared.responses);
         }
         Some(operation)
     }

@@ -317,6 +317,15 @@ mirrors! {
         code: Option<u64>,
         body: String,
         headers: Vec<Header>,
+        #[serde(rename = "fromOASExamples")]
+        from_oas_examples: FromOasExamples,
+    }
+
+    struct FromOasExamples {
+        enabled: bool,
+        code: Option<u64>,
+        content_type: String,
+        example_name: String,
     }
 
     struct Claimgate {

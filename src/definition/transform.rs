@@ -1,13 +1,9 @@
-//! Headers, methods and mocked answers.
+//! Headers and methods.
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
+use http::Method;
 
 use super::{context::Context, raw};
-use crate::{
-    document::FieldPath,
-    middleware::{HeaderRules, MockResponse, header_field},
-};
+use crate::{document::FieldPath, middleware::HeaderRules};
 
 /// Reads header rules; `context_variables` says whether `$tyk_context` has values.
 pub(super) fn headers(
@@ -69,33 +65,4 @@ pub(super) fn method(
         context.error(&at.member("toMethod"), message);
     }
     method
-}
-
-pub(super) fn mock(
-    context: &mut Context<'_>,
-    at: &FieldPath,
-    raw: &raw::MockResponse,
-) -> Option<MockResponse> {
-    if !raw.enabled {
-        return None;
-    }
-    let code = raw.code.unwrap_or(200);
-    let status = u16::try_from(code).ok().and_then(|code| StatusCode::from_u16(code).ok());
-    if status.is_none_or(|status| status.as_u16() < 200) {
-        context.error(&at.member("code"), "an answer has a status from 200 to 999; correct it");
-    }
-    let mut headers = HeaderMap::new();
-    for (n, header) in raw.headers.iter().enumerate() {
-        match header_field(&header.name, &header.value) {
-            Ok((name, value)) => {
-                headers.append(name, value);
-            }
-            Err(reason) => context.error(&at.member("headers").element(n), reason.to_string()),
-        }
-    }
-    if !raw.body.is_empty() && !headers.contains_key(CONTENT_TYPE) {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    }
-    let body = Bytes::from(raw.body.clone().into_bytes());
-    Some(MockResponse { status: status?, headers, body })
 }

@@ -24,7 +24,9 @@ use crate::{
     auth::Authentication,
     explain::Observer,
     limits::{Asking, Counted, Pass},
-    middleware::{Exempt, NeedsToken, Operation, Place, ResourceMetadata, Verdict, check_announced_size},
+    middleware::{
+        Exempt, NeedsToken, NoExample, Operation, Place, ResourceMetadata, Verdict, check_announced_size,
+    },
     refusal::{Asked, Manner, Profile, Reason, Refusal},
     session::Session,
 };
@@ -110,6 +112,8 @@ pub(super) struct Asker {
 pub(super) enum Admitted<'r> {
     /// It is answered here.
     Answer(Response<Bytes>),
+    /// The operation answers itself, instead of its upstream.
+    Mocked(Response<Bytes>, Forward<'r>),
     /// It goes to the upstream.
     Forward(Forward<'r>),
 }
@@ -240,14 +244,18 @@ impl<'r> Admission<'r> {
         };
         let asking = self.asking(method, session.as_ref(), counted);
         let pass = self.limit(&asking, session.as_ref(), gate, observer).await?;
+        let forward = Forward { session, operation, body_limit, pass: None };
         match operation.and_then(|operation| operation.mock.as_ref()) {
             Some(mock) => {
-                observer.note(explained::mock);
-                let mut response = mock.response();
+                let made = mock.response(headers, self.profile);
+                observer.note(|| explained::mock(&made));
+                let unmatched =
+                    |none: NoExample| Refusal::with_detail(Reason::MockUnmatched, none.to_string());
+                let mut response = made.map_err(unmatched)?;
                 limit::tell(&pass, self.profile, response.headers_mut());
-                Ok(Admitted::Answer(response))
+                Ok(Admitted::Mocked(response, forward))
             }
-            None => Ok(Admitted::Forward(Forward { session, operation, body_limit, pass: Some(pass) })),
+            None => Ok(Admitted::Forward(Forward { pass: Some(pass), ..forward })),
         }
     }
 

@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, header::CONTENT_LENGTH};
+use bytes::Bytes;
+use http::{HeaderMap, Response, header::CONTENT_LENGTH};
 
 use super::{
     admission::Found,
@@ -14,7 +15,7 @@ use crate::{
     access::{MissingScopes, Wanted},
     explain::{Outcome, Step},
     limits::{CountKey, Pass, Plan, Standing},
-    middleware::{Closed, Denied, Forbidden, NeedsToken, Operation, Verdict},
+    middleware::{Closed, Denied, Forbidden, NeedsToken, NoExample, Operation, Verdict},
     policy::Policy,
     refusal::{Reason, Refusal},
     session::{ScopeCheck, Session},
@@ -209,8 +210,12 @@ pub(super) fn limits(seen: &Result<Pass, Refusal>, counted: &str) -> Step {
 }
 
 /// The operation has an answer of its own.
-pub(super) fn mock() -> Step {
-    Step::new("mock", Outcome::Passed, "the operation is answered here, as it is mocked")
+pub(super) fn mock(made: &Result<Response<Bytes>, NoExample>) -> Step {
+    let (outcome, found) = match made {
+        Ok(_) => (Outcome::Passed, "the operation is answered here, as it is mocked".to_owned()),
+        Err(none) => (Outcome::Failed(Reason::MockUnmatched), none.to_string()),
+    };
+    Step::new("mock", outcome, found).expecting("an example of the document that the request accepts")
 }
 
 /// Which API the request goes on at.

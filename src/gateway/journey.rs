@@ -150,6 +150,7 @@ impl<'s> Guide<'s> {
         's: 'f,
     {
         let admission = self.admission(found, journey);
+        let outgoing = Outgoing { admission, from: self.from, trusted_proxies: self.trusted_proxies };
         let forward = match admission.preflight(&parts.method, &parts.headers, self.has_body, observer) {
             Verdict::Answer(response) => return Ok(Turn::Preflight(response)),
             Verdict::PassThrough => {
@@ -160,11 +161,14 @@ impl<'s> Guide<'s> {
                 let counted = &journey.counted;
                 match admission.run(&parts.method, &parts.headers, counted, self.gate, observer).await? {
                     Admitted::Answer(response) => return Ok(Turn::Answer(response)),
+                    Admitted::Mocked(mut response, forward) => {
+                        outgoing.answer_changes(&parts.headers, &forward)?.apply(response.headers_mut());
+                        return Ok(Turn::Answer(response));
+                    }
                     Admitted::Forward(forward) => forward,
                 }
             }
         };
-        let outgoing = Outgoing { admission, from: self.from, trusted_proxies: self.trusted_proxies };
         match outgoing.lead()? {
             Lead::Upstreams(upstreams) => Ok(Turn::Upstream(outgoing, forward, upstreams)),
             Lead::Api(onward) => {

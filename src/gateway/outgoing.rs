@@ -88,11 +88,28 @@ impl<'o> Outgoing<'o> {
         upstream.aim(&asked, parts).ok_or(Reason::BadRequest)?;
         parts.version = Version::HTTP_11;
         parts.extensions.clear();
-        let render = |rules: &'o HeaderRules| rules.render(&facts).map_err(not_forwardable(&facts));
+        let changes = self.rendered_changes(&facts, forward)?;
+        Ok(Prepared { asked, limit, changes })
+    }
+
+    /// What the answer to a request with these headers is changed to, where no upstream gives it.
+    pub(super) fn answer_changes(
+        &self,
+        headers: &HeaderMap,
+        forward: &Forward<'o>,
+    ) -> Result<AnswerChanges<'o>, Refusal> {
+        self.rendered_changes(&self.facts(headers, forward.session.as_ref()), forward)
+    }
+
+    fn rendered_changes(
+        &self,
+        facts: &Facts<'_>,
+        forward: &Forward<'o>,
+    ) -> Result<AnswerChanges<'o>, Refusal> {
+        let render = |rules: &'o HeaderRules| rules.render(facts).map_err(not_forwardable(facts));
         let of_operation =
             forward.operation.map(|operation| render(&operation.response_headers)).transpose()?;
-        let changes = AnswerChanges { of_operation, of_api: render(&api.response_headers)? };
-        Ok(Prepared { asked, limit, changes })
+        Ok(AnswerChanges { of_operation, of_api: render(&self.admission.api.response_headers)? })
     }
 
     /// Makes the head the one that another API gets. It asks for the credentials that the client sent;

@@ -22,7 +22,9 @@ pub use claim_headers::{ClaimHeader, ClaimHeaders, Form, PayloadHeader};
 pub use cors::{Cors, CorsPolicy, Verdict};
 pub use headers::{HeaderRules, NameError, Rendered, field as header_field};
 pub use metadata::ResourceMetadata;
-pub use mock::MockResponse;
+pub use mock::{
+    ExampleBodies, ExampleBody, ExampleMedia, ExampleResponse, Examples, Mock, MockResponse, NoExample,
+};
 pub use operation::{NeedsToken, Operation, Operations};
 pub use path_lists::{Allowed, Beginnings, Closed, Exempt, Forbidden, PathLists};
 pub use path_template::{PathTemplate, TemplateError};

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, iter};
 use http::Method;
 
 use super::{
-    HeaderRules, MockResponse,
+    HeaderRules, Mock,
     path_template::{PathTemplate, Reading},
     path_tree::PathTree,
     wide_paths::{WidePath, WidePaths},
@@ -32,7 +32,7 @@ pub struct Operation {
     /// The method that the upstream gets.
     pub to_method: Option<Method>,
     /// The answer instead of the upstream's.
-    pub mock: Option<MockResponse>,
+    pub mock: Option<Mock>,
 }
 
 /// Whether requests of an operation need a token.

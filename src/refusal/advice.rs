@@ -229,6 +229,10 @@ impl Reason {
             Self::LimitsUnavailable => {
                 "Redis cannot be asked, and `redis.onFailure` closes a limit of this request until it can. The log and `claimgate_redis_up` say since when."
             }
+            Self::MockUnmatched => {
+                "`mockResponse` takes its answer from the examples of the document, and none has the status, media type or name that the request asks for with \
+                 `X-Tyk-Accept-Example-Code`, `Accept` or `X-Tyk-Accept-Example-Name`. Add it to the document, or let the client ask for another."
+            }
             Self::ClaimNotForwardable => {
                 "A header rule, `claimHeaders` or `payloadHeader` would put a claim into a header that cannot hold it. `encoding: percent` or `json` can hold any text."
             }

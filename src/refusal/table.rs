@@ -206,6 +206,8 @@ reasons! {
     ApiRateExceeded,
     /// The limits of the request cannot be asked, and are closed then.
     LimitsUnavailable,
+    /// The operation is mocked, and has no example that the request asks for.
+    MockUnmatched,
     /// A claim cannot be put into a header.
     ClaimNotForwardable,
     /// The request was led from API to API too often.
@@ -645,6 +647,16 @@ impl Reason {
                     "limits_unavailable",
                     "Whether this request is within its limits cannot be told at the moment.",
                     Self::QuotaExceeded.row().tyk_message,
+                )
+            },
+            Self::MockUnmatched => Row {
+                status: 406,
+                error: "not_acceptable",
+                tyk_status: 500,
+                ..forbidden(
+                    "mock_unmatched",
+                    "There is no example like the one that is asked for.",
+                    "failed to mock response: mock: {}",
                 )
             },
             Self::ClaimNotForwardable => Row {

@@ -100,6 +100,9 @@ const WAYS: &[Way] = &[
         stage.send(Request::new("POST", "/sized/"))
     }),
     way("operation_forbidden", |stage| stage.send(Request::get("/sized/blocked"))),
+    way("mock_unmatched", |stage| {
+        stage.send(Request::get("/sized/example").header("X-Tyk-Accept-Example-Code", "404"))
+    }),
     way("token_missing", |stage| stage.send(Request::get("/orders/"))),
     way_in_rfc("token_ambiguous", "the first place in Tyk's order counts", |stage| {
         let (one, other) = (good(json!({})), good(json!({ "jti": "other" })));
@@ -287,10 +290,17 @@ impl Stage {
             .api(&merged(
                 &keyless("sized", &up),
                 json!({
-                "paths": { "/blocked": { "get": { "operationId": "blocked", "responses": {} } } },
+                "paths": {
+                    "/blocked": { "get": { "operationId": "blocked", "responses": {} } },
+                    "/example": { "get": { "operationId": "example", "responses": {
+                        "200": { "content": { "application/json": { "example": 1 } } } } } },
+                },
                 "x-tyk-api-gateway": { "middleware": {
                     "global": { "requestSizeLimit": { "enabled": true, "value": 10 } },
-                    "operations": { "blocked": { "block": { "enabled": true } } } } } }),
+                    "operations": {
+                        "blocked": { "block": { "enabled": true } },
+                        "example": { "mockResponse": { "enabled": true, "fromOASExamples": { "enabled": true } } },
+                    } } } }),
             ))
             .api(&to("busy", json!({ "rateLimit": { "enabled": true, "rate": 1, "per": "1h" } })))
             .api(&to("circle", json!({ "url": "tyk://circle" })))

@@ -67,6 +67,66 @@ fn operations() {
 }
 
 #[test]
+fn examples_of_the_document() {
+    let upstream = Server::up();
+    let named = json!({ "e1": { "value": { "a": 1 } }, "e2": { "$ref": "#/components/examples/two" } });
+    let responses = json!({
+        "200": {
+            "headers": { "X-Total": { "schema": { "type": "integer", "example": 7 } } },
+            "content": { "application/json": { "examples": named }, "text/plain": { "example": "a text" } },
+        },
+        "404": { "$ref": "#/components/responses/none" },
+    });
+    let mut document =
+        api("a", &upstream, scheme(json!({ "source": "env://SECRET", "signingMethod": "hmac" })));
+    let set = json!({ "enabled": true, "add": [{ "name": "X-By", "value": "gateway" }], "remove": [] });
+    merge(
+        &mut document,
+        json!({
+            "paths": { "/pets": { "get": { "operationId": "pets", "responses": responses } } },
+            "components": {
+                "examples": { "two": { "value": { "a": 2 } } },
+                "responses": { "none": { "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } } } },
+                "schemas": { "Error": { "type": "object", "properties": { "message": { "type": "string" } } } },
+            },
+            "x-tyk-api-gateway": { "middleware": {
+                "global": { "transformResponseHeaders": set },
+                "operations": { "pets": { "mockResponse": { "enabled": true,
+                    "fromOASExamples": { "enabled": true, "exampleName": "e2" } } } },
+            } },
+        }),
+    );
+    let gateway = Setup::new()
+        .config(&json!({ "errors": "rfc" }))
+        .env("SECRET", key(Algorithm::HS256).to_text().unwrap().trim())
+        .api(&document)
+        .start();
+    let token = key(Algorithm::HS256).sign(&json!({}), &claims(json!({}))).unwrap();
+    let pets = || Request::get("/a/pets").bearer(&token);
+    let (code, name) = ("X-Tyk-Accept-Example-Code", "X-Tyk-Accept-Example-Name");
+    for (request, status, body) in [
+        (pets(), 200, r#"{"a":2}"#),
+        (pets().header(name, "e1"), 200, r#"{"a":1}"#),
+        (pets().header(code, "404"), 404, r#"{"message":"string"}"#),
+        (pets().header("Accept", "text/plain"), 200, "a text"),
+    ] {
+        let answer = gateway.send(&request);
+        assert_eq!((answer.status, &*answer.text()), (status, body));
+        assert_eq!(answer.header("x-by"), Some("gateway"));
+        assert_eq!(answer.header("x-total"), if status == 200 { Some("7") } else { None });
+    }
+    for request in
+        [pets().header(name, "e3"), pets().header(code, "500"), pets().header("Accept", "image/png")]
+    {
+        let foretold = gateway.explain(&request.described());
+        let answer = gateway.send(&request);
+        assert_eq!((answer.status, &foretold["answer"]["reason"]), (406, &json!("mock_unmatched")));
+    }
+    assert_eq!(gateway.send(&Request::get("/a/pets")).status, 401);
+    assert!(upstream.recorded().is_empty());
+}
+
+#[test]
 fn cors() {
     let upstream = Server::up();
     let cors = json!({ "global": { "cors": {
