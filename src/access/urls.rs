@@ -18,7 +18,13 @@ impl UrlRule {
     /// # Errors
     /// [`PatternError`] when the pattern does not compile.
     pub fn new(pattern: &str, methods: impl IntoIterator<Item = Method>) -> Result<Self, PatternError> {
-        Ok(Self { pattern: PathPattern::new(pattern)?, methods: methods.into_iter().collect() })
+        Ok(Self::of(PathPattern::new(pattern)?, methods))
+    }
+
+    /// A rule for a pattern that was read before.
+    #[must_use]
+    pub fn of(pattern: PathPattern, methods: impl IntoIterator<Item = Method>) -> Self {
+        Self { pattern, methods: methods.into_iter().collect() }
     }
 
     /// Whether the rule grants what is wanted on this decoded path.

@@ -1,7 +1,8 @@
 //! A request before its limits: held while it is over a rate with a throttle, refused if it stays so.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -9,30 +10,59 @@ use http::HeaderMap;
 use tokio::time::sleep;
 
 use crate::{
-    limits::{Asking, Denied, Exceeded, Limiter, Pass, Which, rate_limit_fields, tyk_fields},
+    limits::{Asking, Caller, Denied, Exceeded, Limiter, Pass, Scope, Which, rate_limit_fields, tyk_fields},
     refusal::{Profile, Reason, Refusal},
 };
 
 /// How many requests a thread holds at most; one more is refused at once.
 const MAX_HELD: usize = 1024;
 
-/// How many requests a thread holds.
+/// And how many of them are counted by one counter: one caller must not take the places of all others.
+const MAX_HELD_OF_ONE: usize = 64;
+
+/// What a held request is over: the counter of a caller, or of all who share it.
+type Over = (Caller, Scope);
+
+/// The requests that a thread holds.
 #[derive(Default)]
-struct Held(AtomicUsize);
+struct Held(Mutex<Places>);
+
+#[derive(Default)]
+struct Places {
+    taken: usize,
+    by_counter: HashMap<Over, usize>,
+}
 
 /// One of them. Dropped when it is held no longer, be it that its client has left.
-struct Place<'h>(&'h Held);
+struct Place<'h>(&'h Held, Over);
 
 impl Held {
-    fn enter(&self) -> Option<Place<'_>> {
-        let place = Place(self);
-        (self.0.fetch_add(1, Ordering::Relaxed) < MAX_HELD).then_some(place)
+    fn enter(&self, over: Over) -> Option<Place<'_>> {
+        let mut places = self.places();
+        let of_one = places.by_counter.get(&over).copied().unwrap_or_default();
+        if places.taken >= MAX_HELD || of_one >= MAX_HELD_OF_ONE {
+            return None;
+        }
+        places.taken = places.taken.saturating_add(1);
+        places.by_counter.insert(over, of_one.saturating_add(1));
+        Some(Place(self, over))
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        let mut places = self.0.places();
+        places.taken = places.taken.saturating_sub(1);
+        if let Some(of_one) = places.by_counter.get_mut(&self.1) {
+            *of_one = of_one.saturating_sub(1);
+            if *of_one == 0 {
+                places.by_counter.remove(&self.1);
+            }
+        }
     }
 }
 
@@ -43,8 +73,8 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    pub(super) const fn new(limiter: Limiter) -> Self {
-        Self { limiter, held: Held(AtomicUsize::new(0)) }
+    pub(super) fn new(limiter: Limiter) -> Self {
+        Self { limiter, held: Held::default() }
     }
 
     /// Counts a request that is within its limits.
@@ -54,9 +84,11 @@ impl Gate {
             Err(Denied::Exceeded(exceeded)) => exceeded,
             Err(denied) => return Err(refused(&denied)),
         };
-        let (Some(throttle), Some(_place)) = (exceeded.throttle, self.held.enter()) else {
+        let over = asking.caller.map(|(caller, plan)| (caller, plan.rate_scope()));
+        let (Some(throttle), Some(over)) = (exceeded.throttle, over) else {
             return Err(refusal(&exceeded));
         };
+        let Some(_place) = self.held.enter(over) else { return Err(refusal(&exceeded)) };
         for _ in 0..throttle.retries {
             sleep(throttle.interval).await;
             exceeded = match self.limiter.admit(asking, Instant::now).await {
@@ -108,5 +140,36 @@ fn refusal(exceeded: &Exceeded) -> Refusal {
     match exceeded.renewed_in {
         Some(time) => refusal.retry_after(time),
         None => refusal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_caller_does_not_take_the_places_of_all() {
+        let held = Held::default();
+        let over = |name: &str| (Caller::new(None, name), Scope::new(&["rate"]));
+        let mut places: Vec<Place<'_>> =
+            (0..MAX_HELD_OF_ONE).map(|_| held.enter(over("a")).unwrap()).collect();
+        assert!(held.enter(over("a")).is_none());
+        let other = held.enter(over("b")).unwrap();
+        places.pop();
+        let again = held.enter(over("a")).unwrap();
+        assert!(held.enter(over("a")).is_none());
+        drop((places, other, again));
+        let places = held.places();
+        assert_eq!((places.taken, places.by_counter.len()), (0, 0), "who leaves leaves nothing");
+    }
+
+    #[test]
+    fn a_thread_holds_so_many() {
+        let held = Held::default();
+        let of = |n: usize| held.enter((Caller::new(None, &n.to_string()), Scope::new(&["rate"])));
+        let places: Vec<_> = (0..MAX_HELD).map(|n| of(n).unwrap()).collect();
+        assert!(of(MAX_HELD).is_none());
+        drop(places);
+        assert!(of(MAX_HELD).is_some());
     }
 }

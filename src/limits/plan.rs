@@ -155,6 +155,12 @@ impl Plan {
         self.limits.rate.allowance.map(|allowance| ("rate", allowance, self.rate_scope))
     }
 
+    /// What the counter of the rate is about.
+    #[must_use]
+    pub const fn rate_scope(&self) -> Scope {
+        self.rate_scope
+    }
+
     pub(super) const fn throttle(&self) -> Option<Throttle> {
         self.limits.rate.throttle
     }

@@ -16,6 +16,7 @@ use crate::{
     document::{Document, FieldPath, Findings},
     jwt::Locator,
     limits::{Allowance, CountKey, Endpoints, Limits, Quota, Rate, Throttle},
+    path_pattern::{PathPattern, PatternError},
     secrets::Values,
 };
 
@@ -40,7 +41,7 @@ pub fn parse_nameless(
     let limit =
         |right: &Value| right.get("limit").and_then(Value::as_object).is_some_and(|limit| !limit.is_empty());
     raw.partitions.per_api = raw.access_rights.values().any(limit);
-    Reader { document, at, findings }.policy(raw, Some("nameless"))
+    Reader { document, at, findings, patterns: &mut Patterns::default() }.policy(raw, Some("nameless"))
 }
 
 #[derive(Default)]
@@ -49,6 +50,23 @@ struct Loader {
     /// Where each policy came from, by organisation and id.
     origins: HashMap<(Box<str>, Arc<str>), PathBuf>,
     findings: Findings,
+    patterns: Patterns,
+}
+
+/// The patterns of URLs that were read before. Thousands of policies name the same few, and to compile one
+/// is most of what it takes to read a policy.
+#[derive(Default)]
+struct Patterns(HashMap<String, Result<PathPattern, PatternError>>);
+
+impl Patterns {
+    fn read(&mut self, text: &str) -> Result<PathPattern, PatternError> {
+        if let Some(known) = self.0.get(text) {
+            return known.clone();
+        }
+        let pattern = PathPattern::new(text);
+        self.0.insert(text.to_owned(), pattern.clone());
+        pattern
+    }
 }
 
 impl Loader {
@@ -83,7 +101,7 @@ impl Loader {
         }
         // The table took out what the mirror cannot read.
         let raw: RawPolicy = serde_json::from_value(value).unwrap_or_default();
-        let mut reader = Reader { document, at, findings: &mut self.findings };
+        let mut reader = Reader { document, at, findings: &mut self.findings, patterns: &mut self.patterns };
         let is_only_a_limit = raw.partitions.are_limits_alone();
         let Some(policy) = reader.policy(raw, key) else { return };
         if policy.limits.apis.is_empty() && !is_only_a_limit {
@@ -112,6 +130,7 @@ struct Reader<'r> {
     document: &'r Document,
     at: &'r FieldPath,
     findings: &'r mut Findings,
+    patterns: &'r mut Patterns,
 }
 
 impl Reader<'_> {
@@ -364,8 +383,8 @@ impl Reader<'_> {
         for (n, url) in urls.iter().enumerate() {
             let at = at.member("allowed_urls").element(n);
             let methods = self.methods(&at.member("methods"), &url.methods);
-            match UrlRule::new(&url.url, methods) {
-                Ok(rule) => rules.push(rule),
+            match self.patterns.read(&url.url) {
+                Ok(pattern) => rules.push(UrlRule::of(pattern, methods)),
                 Err(reason) => {
                     let message =
                         format!("the pattern cannot be used, so this entry grants nothing: {reason}");
