@@ -17,7 +17,7 @@
 //!  session    who it is, and what is known of them
 //!  access     may they use this API, path and method               403
 //!  limits     are they within their rate and quota, and the API    429
-//!  proxy      new head, pooled connection, bodies streamed         502, 504
+//!  proxy      new URL and head, pooled connection, bodies streamed 502, 504
 //!  telemetry  one line in the access log
 //! ```
 //!

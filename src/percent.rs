@@ -18,6 +18,11 @@ pub(crate) fn encode(text: &str) -> String {
     encoded
 }
 
+/// The same for a name or value of a query, where a space is a plus.
+pub(crate) fn encode_form(text: &str) -> String {
+    encode(text).replace("%20", "+")
+}
+
 /// The octets of a path.
 pub(crate) fn decode_path(text: &str) -> Option<Vec<u8>> {
     decode(text, b'+')

@@ -345,7 +345,7 @@ static OPERATION: Section = section(&[
     Field::honour("internal", Shape::Object(&GUARDED_SWITCH)),
     Field::honour("transformRequestHeaders", Shape::Object(&TRANSFORM_HEADERS)),
     Field::honour("transformResponseHeaders", Shape::Object(&TRANSFORM_HEADERS)),
-    Field::refuse("urlRewrite", ELSEWHERE),
+    Field::honour("urlRewrite", Shape::Object(&URL_REWRITE)),
     Field::honour("transformRequestMethod", Shape::Object(&TRANSFORM_METHOD)),
     Field::honour("rateLimit", Shape::Object(&RATE_LIMIT)),
     Field::honour("requestSizeLimit", Shape::Object(&REQUEST_SIZE_LIMIT)),
@@ -360,6 +360,26 @@ static OPERATION: Section = section(&[
     Field::refuse("postPlugins", CODE),
     Field::ignore("trackEndpoint"),
     Field::ignore("doNotTrackEndpoint"),
+]);
+
+static URL_REWRITE: Section = guarded(&[
+    Field::honour("enabled", Shape::Bool),
+    Field::honour("pattern", Shape::Text),
+    Field::honour("rewriteTo", Shape::Text),
+    Field::honour("triggers", Shape::List(&Shape::Object(&REWRITE_TRIGGER))),
+]);
+
+static REWRITE_TRIGGER: Section = guarded(&[
+    Field::honour("condition", Shape::Text),
+    Field::honour("rules", Shape::List(&Shape::Object(&REWRITE_RULE))),
+    Field::honour("rewriteTo", Shape::Text),
+]);
+
+static REWRITE_RULE: Section = guarded(&[
+    Field::honour("in", Shape::Text),
+    Field::honour("name", Shape::Text),
+    Field::honour("pattern", Shape::Text),
+    Field::honour("negate", Shape::Bool),
 ]);
 
 static ENFORCE_TIMEOUT: Section =

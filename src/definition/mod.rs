@@ -24,6 +24,7 @@ mod parse;
 mod places;
 mod raw;
 mod restrictions;
+mod rewrite;
 mod scheme;
 mod scopes;
 mod security;
@@ -44,7 +45,10 @@ use crate::{
     jwks::{Binding, FetchOptions, RemoteSource},
     jwt::{KeySet, Rules, ScopeClaims, jwe::Decryption},
     limits::ApiLimits,
-    middleware::{ByPath, ClaimHeaders, CorsPolicy, HeaderRules, Operations, ResourceMetadata, Restrictions},
+    middleware::{
+        ByPath, ClaimHeaders, CorsPolicy, HeaderRules, Operations, ResourceMetadata, Restrictions,
+        rewrite::UrlRewrite,
+    },
     policy::Selection,
     proxy::Upstreams,
     refusal::Overrides,
@@ -77,6 +81,8 @@ pub struct Definition {
     pub leads_to: Vec<(ApiName, FieldPath)>,
     /// How long that may take, for operations that have a limit of their own.
     pub time_limits: ByPath<Duration>,
+    /// The other URLs of operations that have one.
+    pub rewrites: ByPath<UrlRewrite>,
     /// Who may come in; nothing for everybody.
     pub security: Option<Security<Arc<SecurityScheme>>>,
     /// The credentials do not reach the upstream.

@@ -11,6 +11,7 @@ use super::{
     overrides::{self, RuleParser},
     raw::{self, OpenApi, Tyk},
     restrictions::RestrictionsParser,
+    rewrite,
     scopes::Demands,
     security::SecurityParser,
     transform, upstream,
@@ -39,7 +40,7 @@ impl Context<'_> {
         let listen_path = self.listen_path(&at, &tyk.server.listen_path);
         let domain = self.domain(&at, &tyk.server.custom_domain);
         let destination = upstream::destination(&mut self, &at.member("upstream"), &tyk.upstream);
-        let leads_to = addressed(&at, destination.as_ref());
+        let mut leads_to = addressed(&at, destination.as_ref());
         let authentication = &tyk.server.authentication;
         let admission = SecurityParser {
             context: &mut self,
@@ -87,6 +88,8 @@ impl Context<'_> {
         let at_operations = at_middleware.member("operations");
         let time_limits =
             upstream::time_limits(&mut self, &at_operations, &tyk.middleware.operations, &declared);
+        let (rewrites, led) = rewrite::rewrites(&mut self, &at_operations, &tyk, &declared);
+        leads_to.extend(led);
         let at_claimgate = FieldPath::top().member("x-claimgate");
         let claim_headers =
             ClaimHeadersParser { context: &mut self, at: at_claimgate.members(&["middleware", "global"]) }
@@ -108,6 +111,7 @@ impl Context<'_> {
             destination: destination?,
             leads_to,
             time_limits,
+            rewrites,
             security: admission.security,
             strip_authorization_data: authentication.strip_authorization_data,
             unused_places: admission.unused_places,
@@ -255,7 +259,7 @@ fn cors(cors: &raw::Cors) -> CorsPolicy {
     }
 }
 
-fn context_variables(tyk: &Tyk) -> bool {
+pub(super) fn context_variables(tyk: &Tyk) -> bool {
     let global = tyk.middleware.global.context_variables.as_ref();
     global.map_or(tyk.server.context_variables.enabled, |switch| switch.enabled)
 }

@@ -295,6 +295,27 @@ mirrors! {
         mock_response: MockResponse,
         rate_limit: RateLimit,
         enforce_timeout: EnforceTimeout,
+        url_rewrite: UrlRewrite,
+    }
+
+    struct UrlRewrite {
+        enabled: bool,
+        pattern: String,
+        rewrite_to: String,
+        triggers: Vec<RewriteTrigger>,
+    }
+
+    struct RewriteTrigger {
+        condition: String,
+        rules: Vec<RewriteRule>,
+        rewrite_to: String,
+    }
+
+    struct RewriteRule {
+        r#in: String,
+        name: String,
+        pattern: String,
+        negate: bool,
     }
 
     struct EnforceTimeout {

@@ -67,8 +67,7 @@ fn upstreams(context: &mut Context<'_>, at: &FieldPath, raw: &raw::Upstream) -> 
 fn upstream(context: &mut Context<'_>, at: &FieldPath, url: &str, raw: &raw::Upstream) -> Option<Upstream> {
     match Upstream::new(url) {
         Ok(mut parsed) => {
-            parsed.preserve_host = raw.preserve_host_header.enabled;
-            parsed.preserve_trailing_slash = raw.preserve_trailing_slash.enabled;
+            configure(&mut parsed, raw);
             Some(parsed)
         }
         Err(reason) => {
@@ -76,6 +75,12 @@ fn upstream(context: &mut Context<'_>, at: &FieldPath, url: &str, raw: &raw::Ups
             None
         }
     }
+}
+
+/// What the block says of every upstream.
+pub(super) const fn configure(upstream: &mut Upstream, raw: &raw::Upstream) {
+    upstream.preserve_host = raw.preserve_host_header.enabled;
+    upstream.preserve_trailing_slash = raw.preserve_trailing_slash.enabled;
 }
 
 /// Reads how long operations may take (`enforceTimeout`), which stand at `at`; `declared` has method and path

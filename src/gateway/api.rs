@@ -17,7 +17,7 @@ use crate::{
     limits::ApiLimits,
     middleware::{
         ByPath, ClaimHeaders, Cors, HeaderRules, NeedsToken, Operation, Operations, ResourceMetadata,
-        Restrictions,
+        Restrictions, rewrite::UrlRewrite,
     },
     policy::PolicySet,
     refusal::{Overrides, Profile, Reason, Refusal},
@@ -59,6 +59,8 @@ pub(super) struct Api {
     pub(super) destination: Destination,
     /// How long operations may take that have a limit of their own.
     pub(super) time_limits: ByPath<Duration>,
+    /// The other URLs of operations that have one.
+    pub(super) rewrites: ByPath<UrlRewrite>,
 }
 
 /// What APIs are compiled with.
@@ -113,6 +115,7 @@ impl Api {
             limits: definition.limits,
             destination: definition.destination,
             time_limits: definition.time_limits,
+            rewrites: definition.rewrites,
         }
     }
 

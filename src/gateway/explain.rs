@@ -15,7 +15,7 @@ use super::{
     admission::{self, Admission, Asker, Elsewhere, Found},
     compile::Snapshot,
     explained,
-    journey::{Guide, Journey, Turn},
+    journey::{Guide, Journey, Turn, Way},
     limit::Gate,
     outgoing::Origin,
     question::{About, Question, QuestionError},
@@ -167,10 +167,10 @@ impl Scene<'_> {
                     continue;
                 }
                 Ok(Turn::Preflight(answer) | Turn::Answer(answer)) => Ok(Some(answer)),
-                Ok(Turn::Upstream(outgoing, forward, upstreams)) => {
+                Ok(Turn::Upstream(outgoing, forward, Way { upstreams, url })) => {
                     let pick = upstreams.next_turn();
-                    let prepared = outgoing.prepare(&mut parts, pick, &forward, &mut journey);
-                    recorder.note(|| explained::forwarded(&prepared));
+                    let prepared = outgoing.prepare(&mut parts, pick, url, &forward, &mut journey);
+                    recorder.note(|| explained::forwarded(&prepared, &parts));
                     prepared.map(|_| None)
                 }
                 Err(refusal) => Err(refusal),

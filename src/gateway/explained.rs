@@ -3,7 +3,11 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, header::CONTENT_LENGTH};
+use http::{
+    HeaderMap, Response,
+    header::{CONTENT_LENGTH, HOST},
+    request::Parts,
+};
 
 use super::{
     admission::Found,
@@ -15,7 +19,10 @@ use crate::{
     access::{MissingScopes, Wanted},
     explain::{Outcome, Step},
     limits::{CountKey, Pass, Plan, Standing},
-    middleware::{Closed, Denied, Forbidden, NeedsToken, NoExample, Operation, Verdict},
+    middleware::{
+        Closed, Denied, Forbidden, NeedsToken, NoExample, Operation, Verdict,
+        rewrite::{Rewritten, Server},
+    },
     policy::Policy,
     refusal::{Reason, Refusal},
     session::{ScopeCheck, Session},
@@ -227,13 +234,44 @@ pub(super) fn led_on(next: &Result<Found<'_>, Refusal>) -> Step {
     Step::new("api", outcome, found).expecting("another API, to which this one leads")
 }
 
+/// Which URL the request gets, where the operation has a rewrite. Neither query is shown: there may be a
+/// secret of the definition in it.
+pub(super) fn rewritten(rewritten: Option<&Rewritten<'_>>, reason: Option<Reason>) -> Step {
+    let found = match rewritten {
+        None => "the pattern is not found, so the URL stays as it is".to_owned(),
+        Some(Rewritten { to, path, query, .. }) => {
+            let whose = match to {
+                Server::Same => String::new(),
+                Server::Other(upstreams) => {
+                    let host = upstreams.next_turn().next().map(|upstream| &upstream.host);
+                    let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
+                    format!(" at {host}")
+                }
+                Server::Api(address) => match address.api.name() {
+                    Some(name) => format!(" at the API {name}"),
+                    None => " at this API".to_owned(),
+                },
+            };
+            let with_query = if query.is_some() { ", with a query" } else { "" };
+            format!("{path}{whose}{with_query}")
+        }
+    };
+    Step::new("rewrite", Outcome::of(reason), found)
+        .expecting("a path without dot segments, and no empty variable")
+}
+
 /// What the upstream would get.
-pub(super) fn forwarded<T>(prepared: &Result<T, Refusal>) -> Step {
+pub(super) fn forwarded<T>(prepared: &Result<T, Refusal>, head: &Parts) -> Step {
     let reason = prepared.as_ref().err().map(Refusal::reason);
     let found = match reason {
-        None => "nothing stands in the way",
-        Some(Reason::ClaimNotForwardable) => "a claim that a header field would carry cannot stand in one",
-        Some(_) => "the request cannot be made one for the upstream",
+        None => {
+            let host = head.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+            format!("nothing stands in the way: {} {} at {host}", head.method, head.uri.path())
+        }
+        Some(Reason::ClaimNotForwardable) => {
+            "a claim that a header field would carry cannot stand in one".to_owned()
+        }
+        Some(_) => "the request cannot be made one for the upstream".to_owned(),
     };
     Step::new("upstream", Outcome::of(reason), found)
         .expecting("a request that can go to the upstream; none is sent")

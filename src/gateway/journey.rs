@@ -49,8 +49,21 @@ pub(super) struct Journey<'s> {
 
 /// Where an API leads a request that it let through.
 pub(super) enum Lead<'s> {
-    Upstreams(&'s Upstreams),
+    Upstreams(Way<'s>),
     Api(Onward<'s>),
+}
+
+/// Out of the gateway.
+pub(super) struct Way<'s> {
+    pub(super) upstreams: &'s Upstreams,
+    /// The URL that the request got; nothing if it keeps its own.
+    pub(super) url: Option<Url>,
+}
+
+/// A raw path and query that a request got on its way.
+pub(super) struct Url {
+    pub(super) path: String,
+    pub(super) query: Option<String>,
 }
 
 /// On to an API of the gateway, with this raw path below its listen path, and this query.
@@ -126,7 +139,7 @@ pub(super) enum Turn<'f, 's> {
     /// It is answered here.
     Answer(Response<Bytes>),
     /// It goes to the upstream.
-    Upstream(Outgoing<'f>, Forward<'f>, &'f Upstreams),
+    Upstream(Outgoing<'f>, Forward<'f>, Way<'f>),
     /// It goes on at an API.
     Api(Found<'s>),
 }
@@ -169,8 +182,9 @@ impl<'s> Guide<'s> {
                 }
             }
         };
-        match outgoing.lead()? {
-            Lead::Upstreams(upstreams) => Ok(Turn::Upstream(outgoing, forward, upstreams)),
+        let rewritten = outgoing.rewrite(parts, &forward, journey, observer)?;
+        match outgoing.lead(rewritten)? {
+            Lead::Upstreams(way) => Ok(Turn::Upstream(outgoing, forward, way)),
             Lead::Api(onward) => {
                 let next = journey.go_on(self.snapshot, found, (&outgoing, &forward), onward, parts);
                 observer.note(|| explained::led_on(&next));
@@ -204,7 +218,7 @@ impl Api {
     /// Where the API leads a request, whose raw path below the listen path and whose query these are.
     pub(super) fn lead(&self, path: &str, query: Option<&str>) -> Lead<'_> {
         match &self.destination {
-            Destination::Upstreams(upstreams) => Lead::Upstreams(upstreams),
+            Destination::Upstreams(upstreams) => Lead::Upstreams(Way { upstreams, url: None }),
             Destination::Api(api) => {
                 let (path, query) = api.target(path, query);
                 Lead::Api(Onward { address: &api.address, path, query })

@@ -7,12 +7,18 @@ use http::{HeaderMap, Version, request::Parts};
 use super::{
     admission::{Admission, Forward},
     api::Api,
-    journey::{Journey, Lead},
+    explained,
+    journey::{Journey, Lead, Onward, Url, Way},
+    target,
 };
 use crate::{
     auth::Authentication,
+    explain::Observer,
     lookalikes,
-    middleware::{Facts, HeaderRules, NotForwardable, Operation, Rendered},
+    middleware::{
+        Facts, HeaderRules, NotForwardable, Operation, Rendered,
+        rewrite::{Rewritten, Server, Subject},
+    },
     proxy::{AskedFor, Forwarding, Pick, TrustedProxies},
     refusal::{Profile, Reason, Refusal},
     session::Session,
@@ -66,6 +72,7 @@ impl<'o> Outgoing<'o> {
         &self,
         parts: &mut Parts,
         mut pick: Pick<'_>,
+        url: Option<Url>,
         forward: &Forward<'o>,
         journey: &mut Journey<'_>,
     ) -> Result<Prepared<'o>, Refusal> {
@@ -79,8 +86,11 @@ impl<'o> Outgoing<'o> {
         let facts = self.facts(&asked_headers, forward.session.as_ref());
         self.strip_credentials(&mut parts.headers);
         self.change(&mut parts.headers, &facts, forward.operation)?;
-        let query = self.query_without_credentials(journey);
-        let asked = AskedFor { path: self.path_onward()?.into(), query, host: target.host.as_ref() };
+        let (path, query) = match url {
+            Some(Url { path, query }) => (path.into(), query.map(Cow::from)),
+            None => (self.path_onward()?.into(), self.query_without_credentials(journey)),
+        };
+        let asked = AskedFor { path, query, host: target.host.as_ref() };
         if let Some(method) = forward.to_method(&parts.method) {
             parts.method = method.clone();
         }
@@ -134,9 +144,77 @@ impl<'o> Outgoing<'o> {
     }
 
     /// Where an admitted request goes on.
-    pub(super) fn lead(&self) -> Result<Lead<'o>, Refusal> {
+    pub(super) fn lead(&self, rewritten: Option<Rewritten<'o>>) -> Result<Lead<'o>, Refusal> {
         let Admission { api, target, .. } = self.admission;
-        Ok(api.lead(self.path_onward()?, target.query()))
+        let Some(Rewritten { to, path, query, .. }) = rewritten else {
+            return Ok(api.lead(self.path_onward()?, target.query()));
+        };
+        Ok(match to {
+            Server::Api(address) => Lead::Api(Onward { address, path, query }),
+            Server::Other(upstreams) => Lead::Upstreams(Way { upstreams, url: Some(Url { path, query }) }),
+            Server::Same => match api.lead(&path, query.as_deref()) {
+                Lead::Upstreams(way) => Lead::Upstreams(Way { url: Some(Url { path, query }), ..way }),
+                onward @ Lead::Api(_) => onward,
+            },
+        })
+    }
+
+    /// The URL that the request gets, if it gets another one.
+    pub(super) fn rewrite(
+        &self,
+        parts: &mut Parts,
+        forward: &Forward<'o>,
+        journey: &mut Journey<'_>,
+        observer: impl Observer,
+    ) -> Result<Option<Rewritten<'o>>, Refusal> {
+        let Admission { api, target, taken, profile, .. } = self.admission;
+        let Some(rewrite) = api.rewrites.find(&parts.method, target.path_below(taken)) else {
+            return Ok(None);
+        };
+        self.leave_client(&mut parts.headers, journey);
+        let facts = self.facts(&parts.headers, forward.session.as_ref());
+        let mut headers = Cow::Borrowed(&parts.headers);
+        if rewrite.reads_headers() {
+            self.strip_credentials(headers.to_mut());
+            self.change(headers.to_mut(), &facts, forward.operation)?;
+        }
+        let query = self.query_without_credentials(journey);
+        let subject = Subject {
+            path: &target.raw,
+            below: target.raw_below(taken),
+            decoded: (!target.ambiguous).then(|| [&*target.path, target.path_below(taken)]),
+            query: query.as_deref(),
+            headers: &headers,
+        };
+        let mut rewritten = rewrite.rewrite(&subject, &facts);
+        if let Some(Rewritten { to: Server::Same, path, .. }) = &mut rewritten {
+            self.take_listen_path(path);
+        }
+        let is_acceptable = |url: &Rewritten<'_>| match profile {
+            Profile::Rfc => target::is_safe(&url.path) && !url.has_empty_segment,
+            // An escaped slash in a claim is sent as such, dots around it or not.
+            Profile::Tyk => target::has_no_dot_segment(&url.path),
+        };
+        let reason = match &rewritten {
+            Some(url) if !is_acceptable(url) && url.has_variables => Some(Reason::ClaimNotForwardable),
+            Some(url) if !is_acceptable(url) => Some(Reason::BadRequest),
+            _ => None,
+        };
+        observer.note(|| explained::rewritten(rewritten.as_ref(), reason));
+        reason.map_or(Ok(rewritten), |reason| Err(reason.into()))
+    }
+
+    /// Takes the listen path off a new path, as off every other one: in Tyk it may be written there, or be
+    /// a part of what the pattern has found.
+    fn take_listen_path(&self, path: &mut String) {
+        let Admission { api, target, taken, .. } = self.admission;
+        let own = target.raw.strip_suffix(target.raw_below(taken)).unwrap_or(&target.raw);
+        let below = path.strip_prefix(own).filter(|_| api.listen_path.strip);
+        match below {
+            Some("") => "/".clone_into(path),
+            Some(below) if below.starts_with('/') => *path = below.to_owned(),
+            _ => {}
+        }
     }
 
     /// The raw path behind what the API takes of it.

@@ -349,6 +349,17 @@ fn decoded_throughout(path: &str) -> Option<Cow<'_, [u8]>> {
     Some(read.into_iter().map(|(octet, _)| octet).collect())
 }
 
+/// Whether no server finds a dot segment in a raw path that was made here, and every escape is one.
+pub(super) fn is_safe(raw: &str) -> bool {
+    is_plain(raw) || decode(raw).is_some_and(|(path, valid)| !climbs(&path) && (valid || !has_overlong(raw)))
+}
+
+/// The same as far as the RFC goes: for servers that split a path before they decode it (RFC 3986 section
+/// 3.3).
+pub(super) fn has_no_dot_segment(raw: &str) -> bool {
+    decode(raw).is_some() && !raw.split('/').any(|segment| dots(segment).is_some_and(|count| count > 0))
+}
+
 /// Reads a text as the target of a request, for `fuzzing`: a path that is taken has nothing to clean, a
 /// clean one is not cleaned again, and every place of it can be asked for.
 #[cfg(any(fuzzing, test))]

@@ -1,20 +1,27 @@
 //! One request, from its head to the head of its answer.
 
-use std::{cell::RefCell, net::SocketAddr, rc::Rc, sync::Arc};
+use std::{
+    cell::RefCell,
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, Response, Version,
+    HeaderValue, Method, Request, Response, StatusCode, Version,
     header::{CONTENT_LENGTH, ORIGIN},
     request::Parts,
 };
 use hyper::body::{Body as _, Incoming};
+use tokio::time::Instant;
 
 use super::{
     admission::{self, Admission, Elsewhere, Forward, Found},
     compile::Snapshot,
-    journey::{Guide, Journey, Turn},
+    journey::{Guide, Journey, Turn, Way},
     limit::{self, Gate},
     outgoing::{Origin, Outgoing, Prepared},
 };
@@ -23,13 +30,21 @@ use crate::{
     explain::{Observer, Unobserved},
     limits::Limiter,
     middleware::{Cors, ResourceMetadata},
-    proxy::{Body, BodyError, ClientBody, Forwarding, Sender, TrustedProxies, Upstreams},
-    refusal::{Asked, Manner, Reason, Refusal, Space},
+    proxy::{
+        Answer, Body, BodyError, ClientBody, Forwarding, Handshake, Sender, Sending, TrustedProxies, Tunnel,
+        Tunnels,
+    },
+    refusal::{Asked, Manner, Profile, Reason, Refusal, Space},
+    session::Session,
     telemetry::{Counters, Line, Lines},
 };
 
 /// How much of an upstream's error rules of `errorOverrides` look at, in octets.
 const READ_AHEAD: usize = 64 * 1024;
+
+/// How long a WebSocket outlives the token or key that opened it: it need not end in the midst of a word, and
+/// clients whose clocks go differently are let in for as long.
+const AFTER_TOKEN: Duration = Duration::from_secs(60);
 
 /// A snapshot, counted by one thread.
 type Local = Rc<Arc<Snapshot>>;
@@ -43,6 +58,7 @@ pub(crate) struct Worker {
     current: RefCell<Local>,
     gate: Gate,
     sender: Sender,
+    tunnels: Tunnels,
     trusted_proxies: Arc<TrustedProxies>,
     lines: Lines,
     counters: Counters,
@@ -52,13 +68,22 @@ impl Worker {
     pub(crate) fn new(
         published: Arc<ArcSwap<Snapshot>>,
         limiter: Limiter,
-        sender: Sender,
+        (sender, tunnels): (Sender, Tunnels),
         trusted_proxies: Arc<TrustedProxies>,
         lines: Lines,
         counters: Counters,
     ) -> Self {
         let current = RefCell::new(Rc::new(published.load_full()));
-        Self { published, current, gate: Gate::new(limiter), sender, trusted_proxies, lines, counters }
+        Self {
+            published,
+            current,
+            gate: Gate::new(limiter),
+            sender,
+            tunnels,
+            trusted_proxies,
+            lines,
+            counters,
+        }
     }
 
     fn snapshot(&self) -> Local {
@@ -79,6 +104,10 @@ impl Worker {
         &self.sender
     }
 
+    pub(crate) fn tunnels(&self) -> &Tunnels {
+        &self.tunnels
+    }
+
     /// Answers one request of a peer.
     pub(crate) fn serve(
         self: Rc<Self>,
@@ -94,7 +123,7 @@ impl Worker {
         let mut line = self.lines.begin(client, &parts.method, parts.uri.path());
         async move {
             let from = Origin { peer, client };
-            let (response, refused) = self.route(from, parts, body, line.as_mut()).await;
+            let (response, refused) = self.route(from, parts, body, &mut line).await;
             if let Some(line) = &mut line {
                 line.is_answered(response.status(), refused);
             }
@@ -108,7 +137,7 @@ impl Worker {
         from: Origin,
         mut parts: Parts,
         body: Incoming,
-        line: Option<&mut Line>,
+        line: &mut Option<Line>,
     ) -> (Response<Body>, Option<Reason>) {
         let snapshot = self.snapshot();
         let asked = Asked::new(&parts.method, &parts.headers);
@@ -155,6 +184,22 @@ struct Exchange<'e> {
     asked: Asked,
 }
 
+/// How long a WebSocket may last that was opened with something that expires in this second.
+fn life(expires: i64, now: SystemTime) -> Duration {
+    let end = Duration::from_secs(u64::try_from(expires).unwrap_or_default()).saturating_add(AFTER_TOKEN);
+    end.saturating_sub(now.duration_since(UNIX_EPOCH).unwrap_or_default()).max(AFTER_TOKEN)
+}
+
+/// A request that may go to an upstream.
+struct Admitted<'a> {
+    outgoing: Outgoing<'a>,
+    forward: Forward<'a>,
+    way: Way<'a>,
+    /// It asks for a WebSocket.
+    handshake: Option<Handshake>,
+    line: &'a mut Option<Line>,
+}
+
 /// What CORS adds to the answer: that of the first API on the way that has it, for the page sees no other.
 type Sharing<'e> = (&'e Cors, Method, Option<HeaderValue>);
 
@@ -164,8 +209,9 @@ impl<'e> Exchange<'e> {
         mut found: Found<'e>,
         mut parts: Parts,
         body: Incoming,
-        mut line: Option<&mut Line>,
+        line: &mut Option<Line>,
     ) -> (Response<Body>, Option<Reason>) {
+        let handshake = Handshake::take(&mut parts);
         let mut journey = Journey::default();
         let mut sharing: Option<Sharing<'e>> = None;
         let (mut response, refused) = loop {
@@ -182,9 +228,9 @@ impl<'e> Exchange<'e> {
             let result = match self.guide.turn(&found, &mut parts, &mut journey, told).await {
                 Ok(Turn::Preflight(response)) => return (response.map(Body::from), None),
                 Ok(Turn::Answer(response)) => Ok(response.map(Body::from)),
-                Ok(Turn::Upstream(outgoing, forward, upstreams)) => {
-                    let request = (parts, body);
-                    self.forward(request, (outgoing, forward), upstreams, &mut journey).await
+                Ok(Turn::Upstream(outgoing, forward, way)) => {
+                    let admitted = Admitted { outgoing, forward, way, handshake, line };
+                    self.forward((parts, body), admitted, &mut journey).await
                 }
                 Ok(Turn::Api(next)) => {
                     found = next;
@@ -211,19 +257,31 @@ impl<'e> Exchange<'e> {
     async fn forward(
         &self,
         (mut parts, body): (Parts, Incoming),
-        (outgoing, forward): (Outgoing<'_>, Forward<'_>),
-        upstreams: &Upstreams,
+        Admitted { outgoing, forward, way: Way { upstreams, url }, handshake, line }: Admitted<'_>,
         journey: &mut Journey<'_>,
     ) -> Result<Response<Body>, Refusal> {
         let Admission { api, profile, .. } = outgoing.admission;
         let pick = upstreams.take_turn();
         let Prepared { asked, limit, changes } =
-            outgoing.prepare(&mut parts, pick.clone(), &forward, journey)?;
+            outgoing.prepare(&mut parts, pick.clone(), url, &forward, journey)?;
+        let handshake = handshake.filter(|_| parts.method == Method::GET);
+        if handshake.is_some() {
+            Handshake::ask(&mut parts.headers);
+        }
         let body = ClientBody::new(body, journey.body_limit(forward.body_limit));
         let request = Request::from_parts(parts, body);
         let is_made_head = *request.method() == Method::HEAD && !self.asked.is_head();
-        let sending = self.worker.sender.send(pick, &asked, limit, request);
-        let mut response = sending.await.map_err(Reason::from)?;
+        let sending = Sending { pick, asked: &asked, limit, handshake };
+        let mut response = match self.worker.sender.send(sending, request).await.map_err(Reason::from)? {
+            Answer::Plain(response) => response,
+            Answer::Switched(mut response, tunnel) => {
+                Forwarding::prepare_response(response.headers_mut());
+                changes.apply(response.headers_mut());
+                Handshake::ask(response.headers_mut());
+                self.open(tunnel, forward.session.as_ref(), line.take());
+                return Ok(response);
+            }
+        };
         // What the upstream speaks is between it and us (RFC 9110 section 6.2).
         *response.version_mut() = Version::HTTP_11;
         let headers = response.headers_mut();
@@ -240,6 +298,22 @@ impl<'e> Exchange<'e> {
             return self.override_answer(outgoing.admission, response).await;
         }
         Ok(response)
+    }
+
+    /// Joins both sides of a WebSocket. The line of the request is written when it ends.
+    fn open(&self, tunnel: Tunnel, session: Option<&Session>, mut line: Option<Line>) {
+        if let Some(line) = &mut line {
+            line.is_answered(StatusCode::SWITCHING_PROTOCOLS, None);
+        }
+        // In Tyk it may last for ever.
+        let expires =
+            session.and_then(Session::expires).filter(|_| self.guide.snapshot.profile == Profile::Rfc);
+        let end = expires.and_then(|expires| Instant::now().checked_add(life(expires, SystemTime::now())));
+        self.worker.tunnels.open(tunnel, end, move |traffic| {
+            if let Some(line) = &mut line {
+                line.has_carried(traffic.received, traffic.sent);
+            }
+        });
     }
 
     /// Changes an error of the upstream as the rules of the API say.
@@ -264,5 +338,20 @@ impl<'e> Exchange<'e> {
             body = if self.asked.is_head() { Bytes::new() } else { new }.into();
         }
         Ok(Response::from_parts(head, body))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_websocket_ends_a_minute_after_its_token() {
+        let now = UNIX_EPOCH + Duration::from_secs(1000);
+        // One that has expired already was forgiven the difference of two clocks.
+        for (expires, seconds) in [(1600, 660), (1000, 60), (900, 60), (-5, 60)] {
+            assert_eq!(life(expires, now).as_secs(), seconds, "{expires}");
+        }
+        assert!(life(i64::MAX, now) > Duration::from_secs(1 << 40));
     }
 }

@@ -12,6 +12,7 @@ mod operation;
 mod path_lists;
 mod path_template;
 mod path_tree;
+pub mod rewrite;
 mod size_limits;
 mod template;
 mod wide_paths;

@@ -108,6 +108,14 @@ impl Template {
         self.0.iter().any(|part| matches!(part, Part::Header(_) | Part::Cookie(_)))
     }
 
+    /// The text for one request, whatever is in it.
+    #[must_use]
+    pub fn text(&self, facts: &Facts<'_>) -> String {
+        let mut text = String::new();
+        self.0.iter().for_each(|part| part.render(facts, &mut text));
+        text
+    }
+
     /// The value for one request.
     ///
     /// # Errors
@@ -221,7 +229,7 @@ fn render_claim(claim: &json::Value, value: &mut String) {
             let element = |element: &json::Value| {
                 let mut text = String::new();
                 render_claim(element, &mut text);
-                query_escaped(&text)
+                percent::encode_form(&text)
             };
             value.push_str(&elements.iter().map(element).collect::<Vec<_>>().join(","));
         }
@@ -239,17 +247,12 @@ fn render_meta(meta: &serde_json::Value, value: &mut String) {
             let element = |element: &serde_json::Value| {
                 let mut text = String::new();
                 render_meta(element, &mut text);
-                query_escaped(&text)
+                percent::encode_form(&text)
             };
             value.push_str(&elements.iter().map(element).collect::<Vec<_>>().join(","));
         }
         serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Object(_) => {}
     }
-}
-
-/// As in a query, where a space is a plus.
-fn query_escaped(text: &str) -> String {
-    percent::encode(text).replace("%20", "+")
 }
 
 fn cookie<'r>(headers: &'r HeaderMap, name: &str) -> Cow<'r, str> {

@@ -20,7 +20,7 @@ use super::StartError;
 use crate::{
     config::Config,
     gateway::{Control, Worker},
-    proxy::{Connector, Sender},
+    proxy::{Connector, Sender, Tunnels},
     redis::{Link, Redis},
     server::{self, Limits},
     telemetry::{AccessLog, Lines, Writer},
@@ -93,8 +93,8 @@ pub(super) fn start(control: &Arc<Control>, stopped: &watch::Receiver<bool>) -> 
         let (timeouts, counters) = (config.upstream_timeouts, control.counters());
         links.extend(link.clone());
         let run = move || {
-            let sender = Sender::new(connector, timeouts);
-            let worker = Rc::new(Worker::new(published, limiter, sender, trusted, Lines::new(log), counters));
+            let proxy = (Sender::new(connector, timeouts), Tunnels::new(stopped.clone(), timeouts.idle));
+            let worker = Rc::new(Worker::new(published, limiter, proxy, trusted, Lines::new(log), counters));
             run_worker(&worker, link, sockets, limits, &stopped);
         };
         threads.push(thread::Builder::new().name(format!("claimgate-{n}")).spawn(run)?);
@@ -144,6 +144,7 @@ fn run_worker(
             }
         }
         while listeners.join_next().await.is_some() {}
+        worker.tunnels().closed().await;
         sweeper.abort();
         flusher.abort();
     });

@@ -131,13 +131,13 @@ fn unreachable(error: &io::Error) -> ProxyError {
 
 async fn handshake<T>(stream: T) -> Result<Connection, ProxyError>
 where
-    T: AsyncRead + AsyncWrite + Unpin + 'static,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let handshake = http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream));
     let (sender, connection) = handshake.await.map_err(|_| ProxyError::Unreachable)?;
     let task = spawn_local(async move {
         // Its end is seen by whoever holds the sender.
-        if let Err(error) = connection.await {
+        if let Err(error) = connection.with_upgrades().await {
             debug!(%error, "upstream connection ended");
         }
     });

@@ -9,12 +9,16 @@ mod connect;
 mod forward;
 mod pool;
 mod send;
+mod tunnel;
 mod upstream;
+mod websocket;
 
 pub use balance::{Pick, Upstreams};
 pub use body::{Body, BodyError};
 pub use client_body::{ClientBody, ClientBodyError};
 pub use connect::Connector;
 pub use forward::{Forwarding, TrustedProxies, is_claim_of_proxies};
-pub use send::{ProxyError, Sender, Timeouts};
+pub use send::{Answer, ProxyError, Sender, Sending, Timeouts};
+pub use tunnel::{Traffic, Tunnel, Tunnels};
 pub use upstream::{AskedFor, Endpoint, Scheme, Upstream, UpstreamError};
+pub use websocket::Handshake;

@@ -2,18 +2,21 @@
 
 use std::{error::Error as _, pin::pin, rc::Rc, time::Duration};
 
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Request, Response, StatusCode,
     header::{CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 use http_body::Body as _;
+use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use super::{
-    AskedFor, Body, Connector, Endpoint, Pick,
+    AskedFor, Body, Connector, Endpoint, Handshake, Pick, Tunnel,
     body::Silence,
     client_body::{ClientBody, Progress, State},
+    connect::Connection,
     pool::{Lease, Pool},
 };
 use crate::refusal::Reason;
@@ -47,6 +50,28 @@ pub struct Sender {
     timeouts: Timeouts,
 }
 
+/// A request, besides itself.
+#[derive(Debug)]
+pub struct Sending<'s> {
+    /// Who may get it. Its head is that for the first one.
+    pub pick: Pick<'s>,
+    /// What they are asked for.
+    pub asked: &'s AskedFor<'s>,
+    /// How long everything may take, if there is a limit of its own.
+    pub limit: Option<Duration>,
+    /// What opens a WebSocket, if it asks for one.
+    pub handshake: Option<Handshake>,
+}
+
+/// What an upstream has answered.
+#[derive(Debug)]
+pub enum Answer {
+    /// The beginning of an answer; the rest is streamed.
+    Plain(Response<Body>),
+    /// It speaks WebSocket from here on, once the client has this answer.
+    Switched(Response<Body>, Tunnel),
+}
+
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyError {
@@ -66,7 +91,13 @@ pub enum ProxyError {
     ClientBodyTooLarge,
 }
 
-/// What became of a request at one upstream.
+/// An answer as it comes over its connection.
+struct Answered {
+    response: Response<Incoming>,
+    connection: Connection,
+}
+
+/// Why there is no answer of one upstream.
 struct Failure {
     error: ProxyError,
     /// The request, if it may be sent to another upstream.
@@ -100,8 +131,7 @@ impl Sender {
         Self { connector, pool: Rc::default(), timeouts }
     }
 
-    /// Sends a request and gives the beginning of its answer; the rest is streamed. The head of the request
-    /// is that for the first upstream of `pick`. With a `limit`, everything must be done in that time.
+    /// Sends a request and gives the beginning of its answer.
     ///
     /// Where an upstream cannot be reached the next one is tried, and so it is where one took the request
     /// and did not answer, if that cannot do anything twice (RFC 9110 section 9.2.2).
@@ -110,17 +140,16 @@ impl Sender {
     /// [`ProxyError`] when no answer begins.
     pub async fn send(
         &self,
-        mut pick: Pick<'_>,
-        asked: &AskedFor<'_>,
-        limit: Option<Duration>,
+        Sending { mut pick, asked, limit, handshake }: Sending<'_>,
         mut request: Request<ClientBody>,
-    ) -> Result<Response<Body>, ProxyError> {
+    ) -> Result<Answer, ProxyError> {
+        let progress = request.body().progress();
         let end = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut upstream = pick.next().ok_or(ProxyError::Unreachable)?;
         loop {
             let next = pick.next();
             let failure = match self.send_to(&upstream.endpoint, request, end, next.is_some()).await {
-                Ok(response) => return Ok(response),
+                Ok(answered) => return self.answer(&upstream.endpoint, answered, progress, end, handshake),
                 Err(failure) => failure,
             };
             let (Some(next), Some(unsent)) = (next, failure.unsent) else { return Err(failure.error) };
@@ -132,19 +161,44 @@ impl Sender {
         }
     }
 
+    /// Makes an answer ready for the client.
+    fn answer(
+        &self,
+        endpoint: &Endpoint,
+        Answered { mut response, connection }: Answered,
+        request: Rc<Progress>,
+        end: Option<Instant>,
+        handshake: Option<Handshake>,
+    ) -> Result<Answer, ProxyError> {
+        if !has_one_length(response.headers()) || !is_plain(response.headers()) {
+            return Err(ProxyError::Broken);
+        }
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let accepted = handshake.filter(|handshake| handshake.is_accepted(response.headers()));
+            let upstream = response.extensions_mut().remove();
+            let (handshake, upstream) = accepted.zip(upstream).ok_or(ProxyError::Broken)?;
+            let tunnel = Tunnel::new(handshake, upstream, connection);
+            return Ok(Answer::Switched(response.map(|_| Bytes::new().into()), tunnel));
+        }
+        let pool = Rc::clone(&self.pool);
+        let lease = Lease::new(pool, endpoint.clone(), connection, request, response.headers());
+        let silence = Silence::new(self.timeouts.idle, end);
+        Ok(Answer::Plain(response.map(|body| Body::streamed(body, lease, silence))))
+    }
+
     async fn send_to(
         &self,
         endpoint: &Endpoint,
         mut request: Request<ClientBody>,
         end: Option<Instant>,
         has_others: bool,
-    ) -> Result<Response<Body>, Failure> {
+    ) -> Result<Answered, Failure> {
         if request.body().is_of_unknown_length() {
             // Without it a body would be taken for none where a method usually has none.
             request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         let progress = request.body().progress();
-        let mut exchange = pin!(self.exchange(endpoint, request, end, has_others));
+        let mut exchange = pin!(self.exchange(endpoint, request, has_others));
         loop {
             let Ok(result) = timeout(self.patience(&progress, end), exchange.as_mut()).await else {
                 if !self.patience(&progress, end).is_zero() {
@@ -178,10 +232,8 @@ impl Sender {
         &self,
         endpoint: &Endpoint,
         mut request: Request<ClientBody>,
-        end: Option<Instant>,
         has_others: bool,
-    ) -> Result<Response<Body>, Failure> {
-        let progress = request.body().progress();
+    ) -> Result<Answered, Failure> {
         let mut only_new = false;
         loop {
             let kept = if only_new { None } else { self.pool.take(endpoint, is_repeatable(&request)) };
@@ -201,24 +253,7 @@ impl Sender {
             }
             let spare = if is_kept || has_others { copy(&request) } else { None };
             match connection.sender.try_send_request(request).await {
-                Ok(response)
-                    if response.status() == StatusCode::SWITCHING_PROTOCOLS
-                        || !has_one_length(response.headers())
-                        || !is_plain(response.headers()) =>
-                {
-                    return Err(ProxyError::Broken.into());
-                }
-                Ok(response) => {
-                    let lease = Lease::new(
-                        Rc::clone(&self.pool),
-                        endpoint.clone(),
-                        connection,
-                        progress,
-                        response.headers(),
-                    );
-                    let silence = Silence::new(self.timeouts.idle, end);
-                    return Ok(response.map(|body| Body::streamed(body, lease, silence)));
-                }
+                Ok(response) => return Ok(Answered { response, connection }),
                 Err(mut error) => {
                     let untaken = error.take_message();
                     let was_taken = untaken.is_none();

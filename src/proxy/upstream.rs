@@ -68,7 +68,7 @@ impl fmt::Display for UpstreamError {
             Self::NotAUrl => {
                 "an upstream is an absolute URL such as http://orders.internal:8080/base; correct it"
             }
-            Self::SchemeNotSupported => "this scheme is not supported yet; use http or https",
+            Self::SchemeNotSupported => "this scheme is not supported yet; use http, https, ws or wss",
             Self::Credentials => "an upstream URL must not hold a user name or password; remove it",
         })
     }
@@ -83,9 +83,9 @@ impl Upstream {
         let uri: Uri = url.parse().map_err(|_| UpstreamError::NotAUrl)?;
         let authority = uri.authority().ok_or(UpstreamError::NotAUrl)?;
         let (scheme, port) = match uri.scheme_str().map(str::to_ascii_lowercase).as_deref() {
-            Some("http") => (Scheme::Http, 80),
-            Some("https") => (Scheme::Https, 443),
-            Some("h2c" | "ws" | "wss") => return Err(UpstreamError::SchemeNotSupported),
+            Some("http" | "ws") => (Scheme::Http, 80),
+            Some("https" | "wss") => (Scheme::Https, 443),
+            Some("h2c") => return Err(UpstreamError::SchemeNotSupported),
             _ => return Err(UpstreamError::NotAUrl),
         };
         if authority.as_str().contains('@') {
@@ -147,6 +147,9 @@ mod tests {
             Endpoint { scheme: Scheme::Http, host: "Orders.internal".into(), port: 8080 }
         );
         assert_eq!(upstream.host, "Orders.internal:8080");
+        // A WebSocket begins as a request.
+        assert_eq!(Upstream::new("ws://x").unwrap().endpoint, Upstream::new("http://x").unwrap().endpoint);
+        assert_eq!(Upstream::new("wss://x").unwrap().endpoint.port, 443);
         let v6 = Upstream::new("https://[::1]").unwrap();
         assert_eq!(v6.endpoint, Endpoint { scheme: Scheme::Https, host: "::1".into(), port: 443 });
         for (url, error) in [

@@ -158,8 +158,11 @@ fn name_of(mark: Mark, after: &str) -> Result<(&str, &str), Unresolved> {
         Mark::Inline => {
             after.split_once('}').ok_or_else(|| Unresolved::new("$kv{ has no end; write $kv{STORE:KEY}"))
         }
-        Mark::Label(_) => {
-            let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '.');
+        Mark::Label(kind) => {
+            // A variable and a member have no path: a slash behind them belongs to the text, as in a URL.
+            let has_path = !matches!(kind, Kind::Prefixed | Kind::Secrets);
+            let in_name =
+                |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.') || (c == '/' && has_path);
             Ok(after.split_at(after.find(|c| !in_name(c)).unwrap_or(after.len())))
         }
     }

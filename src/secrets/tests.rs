@@ -39,6 +39,7 @@ fn values_on_this_machine() {
         ("env://longer", "longer"),
         ("kv://env/longer", "longer"),
         ("$secret_env.longer", "longer"),
+        ("$secret_env.longer/x/$secret_conf.a/y", "longer/x/1st/y"),
         ("file://key", "from file"),
         (&absolute, "from file"),
         ("kv://file/key", "from file"),

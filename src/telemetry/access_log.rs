@@ -73,8 +73,10 @@ struct Record {
     status: u16,
     /// Why it was refused.
     refused: Option<Reason>,
-    /// From the head of the request to the head of the answer.
+    /// From the head of the request to the head of the answer; to its end, if it became a WebSocket.
     duration: Duration,
+    /// What has gone through it then, in octets: from the client, and to it.
+    carried: Option<(u64, u64)>,
 }
 
 impl AccessLog {
@@ -173,6 +175,7 @@ impl Lines {
                 status: Reason::ClientClosed.row().status,
                 refused: Some(Reason::ClientClosed),
                 duration: Duration::ZERO,
+                carried: None,
             },
             began: Instant::now(),
         })
@@ -217,6 +220,12 @@ impl Line {
         self.record.status = status.as_u16();
         self.record.refused = refused;
     }
+
+    /// The request became a WebSocket, through which so many octets have come from the client and gone to
+    /// it.
+    pub const fn has_carried(&mut self, received: u64, sent: u64) {
+        self.record.carried = Some((received, sent));
+    }
 }
 
 impl Drop for Line {
@@ -243,7 +252,11 @@ impl Record {
         if let Some(reason) = self.refused {
             let _ = write!(line, ",\"reason\":\"{}\"", reason.code());
         }
-        let _ = writeln!(line, ",\"duration_us\":{}}}", self.duration.as_micros());
+        let _ = write!(line, ",\"duration_us\":{}", self.duration.as_micros());
+        if let Some((received, sent)) = self.carried {
+            let _ = write!(line, ",\"bytes_received\":{received},\"bytes_sent\":{sent}");
+        }
+        line.push_str("}\n");
     }
 }
 
@@ -302,6 +315,7 @@ mod tests {
             status: 401,
             refused: Some(Reason::TokenExpired),
             duration: Duration::from_micros(1234),
+            carried: Some((5, 6)),
         };
         let mut line = String::new();
         record.write(&mut line);
@@ -309,7 +323,7 @@ mod tests {
             line,
             "{\"time\":\"2026-11-21T00:00:00.007Z\",\"client\":\"127.0.0.1\",\"method\":\"GET\",\
              \"path\":\"/a\\\"b\\\\\\u000a\\u001b[31m\\u00e9\\ud83d\\ude00\",\"api\":\"orders\",\"status\":401,\
-             \"reason\":\"token_expired\",\"duration_us\":1234}\n"
+             \"reason\":\"token_expired\",\"duration_us\":1234,\"bytes_received\":5,\"bytes_sent\":6}\n"
         );
         let parsed: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(parsed["path"], record.path);

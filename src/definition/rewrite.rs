@@ -1,0 +1,190 @@
+//! Other URLs for requests (`urlRewrite`).
+
+use http::HeaderName;
+use regex::{Regex, RegexBuilder};
+
+use super::{
+    context::Context,
+    operations::DeclaredById,
+    parse::context_variables,
+    raw::{self, RewriteRule, RewriteTrigger},
+    upstream,
+};
+use crate::{
+    api_address::ApiName,
+    document::FieldPath,
+    middleware::{
+        ByPath,
+        rewrite::{Condition, Input, RewriteTarget, Rule, Server, Trigger, UrlRewrite},
+    },
+};
+
+/// The size of a compiled pattern, in octets.
+const MAX_PATTERN: usize = 1 << 20;
+
+/// Other APIs that requests are led to, each with its place in the document.
+type LeadsTo = Vec<(ApiName, FieldPath)>;
+
+/// Reads the rewrites of operations, which stand at `at`, and where they lead; `declared` has method and path
+/// of each operation of the document.
+pub(super) fn rewrites(
+    context: &mut Context<'_>,
+    at: &FieldPath,
+    tyk: &raw::Tyk,
+    declared: &DeclaredById<'_>,
+) -> (ByPath<UrlRewrite>, LeadsTo) {
+    let context_variables = context_variables(tyk);
+    let mut parser =
+        RewriteParser { context, upstream: &tyk.upstream, context_variables, leads_to: Vec::new() };
+    let rewrites = parser.parse(at, &tyk.middleware.operations, declared);
+    (rewrites, parser.leads_to)
+}
+
+struct RewriteParser<'r, 'p> {
+    context: &'r mut Context<'p>,
+    /// How other servers are spoken to: as those of the API.
+    upstream: &'r raw::Upstream,
+    context_variables: bool,
+    leads_to: LeadsTo,
+}
+
+impl RewriteParser<'_, '_> {
+    fn parse(
+        &mut self,
+        at: &FieldPath,
+        operations: &[(String, raw::Operation)],
+        declared: &DeclaredById<'_>,
+    ) -> ByPath<UrlRewrite> {
+        let mut rewrites = ByPath::default();
+        for (id, operation) in operations.iter().filter(|(_, operation)| operation.url_rewrite.enabled) {
+            let at = at.members(&[id, "urlRewrite"]);
+            // An id without a path has been told of with the operation.
+            let rewrite = self.rewrite(&at, &operation.url_rewrite);
+            let (Some(rewrite), Some((method, path))) = (rewrite, declared.get(&**id)) else {
+                continue;
+            };
+            if let Err(reason) = rewrites.add(method.clone(), path, rewrite) {
+                self.context.error(&at, reason.to_string());
+            }
+        }
+        rewrites
+    }
+
+    fn rewrite(&mut self, at: &FieldPath, raw: &raw::UrlRewrite) -> Option<UrlRewrite> {
+        let pattern = self.pattern(&at.member("pattern"), &raw.pattern);
+        let groups = pattern.as_ref().map(Regex::captures_len);
+        let target = self.target(&at.member("rewriteTo"), &raw.rewrite_to, groups);
+        let mut triggers = Vec::with_capacity(raw.triggers.len());
+        for (n, raw) in raw.triggers.iter().enumerate() {
+            triggers.push(self.trigger(&at.member("triggers").element(n), raw, groups));
+        }
+        // Without one of them requests would go where another trigger, or none, leads them.
+        let triggers = triggers.into_iter().collect::<Option<_>>()?;
+        Some(UrlRewrite::new(pattern?, target?, triggers))
+    }
+
+    fn trigger(&mut self, at: &FieldPath, raw: &RewriteTrigger, groups: Option<usize>) -> Option<Trigger> {
+        let condition = match &*raw.condition {
+            "any" => Some(Condition::Any),
+            "all" => Some(Condition::All),
+            _ => {
+                self.context.error(&at.member("condition"), "a condition is any or all; write one of them");
+                None
+            }
+        };
+        if raw.rules.is_empty() {
+            let message = "a trigger without rules fires always with the condition all, and never with any; write its rules";
+            self.context.warning(&at.member("rules"), message);
+        }
+        let target = self.target(&at.member("rewriteTo"), &raw.rewrite_to, groups);
+        let mut rules = Vec::with_capacity(raw.rules.len());
+        for (n, raw) in raw.rules.iter().enumerate() {
+            rules.push(self.rule(&at.member("rules").element(n), raw));
+        }
+        let rules = rules.into_iter().collect::<Option<_>>()?;
+        Some(Trigger { condition: condition?, rules, target: target? })
+    }
+
+    fn rule(&mut self, at: &FieldPath, raw: &RewriteRule) -> Option<Rule> {
+        let pattern = self.pattern(&at.member("pattern"), &raw.pattern);
+        let input = self.input(at, raw);
+        Some(Rule { input: input?, pattern: pattern?, negate: raw.negate })
+    }
+
+    fn input(&mut self, at: &FieldPath, raw: &RewriteRule) -> Option<Input> {
+        let name = &*raw.name;
+        if name.is_empty() && matches!(&*raw.r#in, "header" | "query" | "sessionMetadata" | "requestContext")
+        {
+            self.context.error(&at.member("name"), "a rule needs the name of what it looks at; write it");
+            return None;
+        }
+        let message = match &*raw.r#in {
+            "header" => match name.parse::<HeaderName>() {
+                Ok(name) => return Some(Input::Header(name)),
+                Err(_) => {
+                    let message = "this is not a header name (RFC 9110 section 5.1); correct it";
+                    self.context.error(&at.member("name"), message);
+                    return None;
+                }
+            },
+            "query" => return Some(Input::Query(name.to_owned())),
+            "path" => return Some(Input::Path(name.to_owned())),
+            "sessionMetadata" => return Some(Input::SessionMetadata(name.to_owned())),
+            "requestContext" => {
+                if !self.context_variables {
+                    let message =
+                        "contextVariables is off, so nothing is there and the rule never holds; switch it on";
+                    self.context.warning(&at.member("in"), message);
+                }
+                return Some(Input::request_context(name));
+            }
+            "requestBody" => {
+                "bodies are not looked at, and without this rule requests would go elsewhere; choose by another part of the request"
+            }
+            _ => "a rule looks at header, query, path, sessionMetadata or requestContext; write one of them",
+        };
+        self.context.error(&at.member("in"), message);
+        None
+    }
+
+    fn pattern(&mut self, at: &FieldPath, text: &str) -> Option<Regex> {
+        match RegexBuilder::new(text).size_limit(MAX_PATTERN).build() {
+            Ok(pattern) => Some(pattern),
+            Err(error) => {
+                let error = error.to_string();
+                let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
+                self.context.error(at, format!("this is no regular expression: {reason}; correct it"));
+                None
+            }
+        }
+    }
+
+    /// Reads a target; the pattern has so many groups, the whole match among them.
+    fn target(&mut self, at: &FieldPath, text: &str, groups: Option<usize>) -> Option<RewriteTarget> {
+        let target = match RewriteTarget::new(text, |server| upstream::configure(server, self.upstream)) {
+            Ok(target) => target,
+            Err(reason) => {
+                self.context.error(at, reason.to_string());
+                return None;
+            }
+        };
+        if let Server::Api(address) = target.server() {
+            self.leads_to.extend(address.api.name().map(|name| (name.clone(), at.clone())));
+        }
+        if groups.is_some_and(|groups| target.highest_group() >= groups) {
+            let message = format!(
+                "the pattern has no group {}, so it stands for nothing; correct the number",
+                target.highest_group()
+            );
+            self.context.warning(at, message);
+        }
+        if target.variables().any(|variable| variable.has_unknown_variables()) {
+            let message = "a variable in it is not known, so it stands for nothing; correct its name";
+            self.context.warning(at, message);
+        } else if !self.context_variables && target.variables().any(|variable| variable.needs_context()) {
+            let message = "contextVariables is off, so $tyk_context in it stands for nothing; switch it on";
+            self.context.warning(at, message);
+        }
+        Some(target)
+    }
+}
