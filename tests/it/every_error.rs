@@ -210,6 +210,9 @@ const WAYS: &[Way] = &[
         stage.policies(json!({ "pol": "spent" }));
         stage.policies(json!({ "pol": "spent" }))
     }),
+    way("limits_unavailable", |stage| {
+        Met::answered(&stage.lonely, stage.lonely.send(&Request::get("/busy/")))
+    }),
     way("api_rate_exceeded", |stage| {
         stage.send(Request::get("/busy/"));
         stage.send(Request::get("/busy/"))
@@ -244,6 +247,8 @@ struct Stage {
     gateway: Gateway,
     /// One that waits for nobody for long.
     hasty: Gateway,
+    /// One whose Redis cannot be reached.
+    lonely: Gateway,
     /// What the API of encrypted tokens decrypts with.
     secret_key: String,
     /// A request has reached the silent upstream.
@@ -273,6 +278,9 @@ impl Stage {
             .api(&keyless("open", &up))
             .api(&keyless("silent", &silent))
             .start();
+        let nowhere = closed().replacen("http", "redis", 1);
+        let redis = json!({ "url": nowhere, "onFailure": { "apiRate": "closed" } });
+        let lonely = merged(&config, json!({ "redis": redis }));
         let to = |id: &str, upstream: Value| {
             merged(&keyless(id, &up), json!({ "x-tyk-api-gateway": { "upstream": upstream } }))
         };
@@ -308,9 +316,14 @@ impl Stage {
             .api(&to("unknown", json!({ "url": "http://upstream.invalid" })))
             .api(&to("closed", json!({ "url": closed() })))
             .start();
+        let lonely = Setup::new()
+            .config(&lonely)
+            .api(&to("busy", json!({ "rateLimit": { "enabled": true, "rate": 1, "per": "1h" } })))
+            .start();
         Self {
             gateway,
             hasty,
+            lonely,
             secret_key,
             arrived: Mutex::new(arrived),
             _peers: vec![silent, broken, up, idp],
