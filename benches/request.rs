@@ -16,6 +16,7 @@ use std::{
 };
 
 use claimgate::{
+    access::SchemeScopes,
     auth::Authenticator,
     gateway::Router,
     jwks::{Fetch, FetchError, Fetched, Registry, Wanted},
@@ -31,6 +32,7 @@ use claimgate::{
     limits::{
         Allowance, ApiLimits, Asking, Caller, Counted, Endpoints, Limiter, Limits, Pass, Plan, Quota, Rate,
     },
+    middleware::{Operation, Operations, PathTemplate},
 };
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderValue, Method, header::AUTHORIZATION};
@@ -210,9 +212,35 @@ fn route(c: &mut Criterion) {
     group.finish();
 }
 
+/// What finding the operation of a request costs, by how many an API has.
+fn operations(c: &mut Criterion) {
+    let mut group = c.benchmark_group("operation");
+    for count in [5, 50, 500] {
+        let declared: Vec<PathTemplate> = (0..count)
+            .flat_map(|n| [format!("/v1/service-{n}/things"), format!("/v1/service-{n}/things/{{id}}/parts")])
+            .map(|path| PathTemplate::new(&path).unwrap())
+            .collect();
+        let operation = |path: &PathTemplate| Operation::new(Method::GET, path.clone());
+        let operations =
+            Operations::new(declared.iter().map(operation).collect(), &declared, SchemeScopes::default());
+        for (name, path) in [
+            ("plain", format!("/v1/service-{}/things", count - 1)),
+            ("template", format!("/v1/service-{}/things/42/parts", count - 1)),
+        ] {
+            group.bench_function(format!("{name}, {} operations", count * 2), |b| {
+                b.iter(|| operations.find(&Method::GET, black_box(&path)).unwrap());
+            });
+        }
+        group.bench_function(format!("none of {} operations", count * 2), |b| {
+            b.iter(|| operations.find(&Method::GET, black_box("/v2/elsewhere")).is_none());
+        });
+    }
+    group.finish();
+}
+
 criterion_group! {
     name = request;
     config = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
-    targets = verify, decrypt, authenticate, route, limits
+    targets = verify, decrypt, authenticate, route, operations, limits
 }
 criterion_main!(request);

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{context::Context, mock, raw, scopes::Demands, security::not_declared, transform};
 use crate::{
     document::FieldPath,
-    middleware::{HeaderRules, NeedsToken, Operation, Operations, PathTemplate},
+    middleware::{NeedsToken, Operation, Operations, PathTemplate},
 };
 
 /// An operation as the OpenAPI part declares it.
@@ -236,19 +236,11 @@ impl OperationsParser<'_, '_> {
                 return None;
             }
         };
-        let mut operation = Operation {
-            method: declared.method.clone(),
-            path,
-            authentication,
-            authentication_ignores_case: tyk.is_some_and(|(_, block)| {
-                block.ignore_authentication.enabled && block.ignore_authentication.ignore_case
-            }),
-            scopes,
-            request_headers: HeaderRules::default(),
-            response_headers: HeaderRules::default(),
-            to_method: None,
-            mock: None,
-        };
+        let mut operation =
+            Operation { authentication, scopes, ..Operation::new(declared.method.clone(), path) };
+        operation.authentication_ignores_case = tyk.is_some_and(|(_, block)| {
+            block.ignore_authentication.enabled && block.ignore_authentication.ignore_case
+        });
         if let Some((at, block)) = tyk {
             let mut headers = |field: &str, raw| {
                 transform::headers(self.context, &at.member(field), raw, self.context_variables)

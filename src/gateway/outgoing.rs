@@ -250,6 +250,8 @@ impl<'o> Outgoing<'o> {
             path: &self.admission.target.path,
             client: self.from.client,
             headers,
+            query: self.admission.target.query(),
+            request_id: fastrand::u128(..),
             context: self.admission.api.context_variables,
             claims_hide_header: self.admission.profile == Profile::Tyk,
         }

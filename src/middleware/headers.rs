@@ -184,6 +184,8 @@ mod tests {
             path: "/",
             client,
             headers: &before,
+            query: None,
+            request_id: 0,
             context: true,
             claims_hide_header: false,
         };

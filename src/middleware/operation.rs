@@ -77,6 +77,22 @@ struct PathItem {
 }
 
 impl Operation {
+    /// An operation of which nothing is said.
+    #[must_use]
+    pub fn new(method: Method, path: PathTemplate) -> Self {
+        Self {
+            method,
+            path,
+            authentication: NeedsToken::Always,
+            authentication_ignores_case: false,
+            scopes: None,
+            request_headers: HeaderRules::default(),
+            response_headers: HeaderRules::default(),
+            to_method: None,
+            mock: None,
+        }
+    }
+
     /// The method that the upstream gets for this one, if it is another: HEAD, for which an operation of GET
     /// is found as well, stays what it is.
     #[must_use]
@@ -266,17 +282,8 @@ mod tests {
     use crate::access::RequiredScopes;
 
     fn operation(method: Method, path: &str, is_open: bool) -> Operation {
-        Operation {
-            method,
-            path: PathTemplate::new(path).unwrap(),
-            authentication: if is_open { NeedsToken::Never } else { NeedsToken::Always },
-            scopes: None,
-            authentication_ignores_case: false,
-            request_headers: HeaderRules::default(),
-            response_headers: HeaderRules::default(),
-            to_method: None,
-            mock: None,
-        }
+        let authentication = if is_open { NeedsToken::Never } else { NeedsToken::Always };
+        Operation { authentication, ..Operation::new(method, PathTemplate::new(path).unwrap()) }
     }
 
     fn is_open(operations: &Operations, method: &Method, path: &str) -> bool {

@@ -24,6 +24,10 @@ pub struct Facts<'r> {
     pub client: IpAddr,
     /// The request's headers.
     pub headers: &'r HeaderMap,
+    /// Its query.
+    pub query: Option<&'r str>,
+    /// What tells this request from all others: a random number.
+    pub request_id: u128,
     /// Whether `$tyk_context` has values (`contextVariables`).
     pub context: bool,
     /// As in Tyk, a claim hides the member of the JOSE header of its name.
@@ -51,7 +55,10 @@ enum Part {
     Claim(String),
     Meta(String),
     Path,
+    PathParts,
     RemoteAddress,
+    RequestId,
+    RequestData(String),
     Header(String),
     Cookie(String),
     /// A variable that nothing stands behind: an empty text, as in Tyk.
@@ -166,8 +173,13 @@ fn context_variable(name: &str) -> Part {
     if let Some(cookie) = name.strip_prefix("cookies_") {
         return Part::Cookie(cookie.into());
     }
+    if let Some(parameter) = name.strip_prefix("request_data_") {
+        return Part::RequestData(parameter.into());
+    }
     match name {
         "path" => Part::Path,
+        "path_parts" => Part::PathParts,
+        "request_id" => Part::RequestId,
         "remote_addr" => Part::RemoteAddress,
         _ => Part::Empty,
     }
@@ -191,6 +203,9 @@ impl Part {
                 }
             }
             Self::Path => value.push_str(facts.path),
+            Self::PathParts => value.push_str(&facts.path.replace('/', ",")),
+            Self::RequestId => value.push_str(&uuid(facts.request_id)),
+            Self::RequestData(name) => value.push_str(&parameter(facts.query.unwrap_or_default(), name)),
             Self::RemoteAddress => {
                 let _ = write!(value, "{}", facts.client);
             }
@@ -260,9 +275,38 @@ fn cookie<'r>(headers: &'r HeaderMap, name: &str) -> Cow<'r, str> {
     fields
         .flat_map(|field| field.split(';'))
         .filter_map(|cookie| cookie.trim().split_once('='))
-        .find(|(own, _)| *own == name)
+        .find(|(own, _)| is_called(own, name))
         .map(|(_, value)| value.into())
         .unwrap_or_default()
+}
+
+/// The first value of a parameter of the query. What is not percent-encoded properly is none.
+fn parameter(query: &str, name: &str) -> String {
+    let decoded = |text: &str| String::from_utf8(percent::decode_form(text)?).ok();
+    let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let mut of_name = pairs.filter(|(own, _)| decoded(own).is_some_and(|own| is_called(&own, name)));
+    of_name.find_map(|(_, value)| decoded(value)).unwrap_or_default()
+}
+
+/// Whether a variable names this: Tyk writes `_` for each `-` of a name.
+fn is_called(own: &str, name: &str) -> bool {
+    own == name || (own.contains('-') && own.replace('-', "_") == name)
+}
+
+/// A random number as a UUID (RFC 9562 section 5.4).
+fn uuid(random: u128) -> String {
+    const VERSION: u128 = 0xF << 76;
+    const VARIANT: u128 = 0b11 << 62;
+    let id = (random & !VERSION & !VARIANT) | (4 << 76) | (0b10 << 62);
+    let digits = format!("{id:032x}");
+    let mut uuid = String::with_capacity(36);
+    for (n, digit) in digits.chars().enumerate() {
+        if matches!(n, 8 | 12 | 16 | 20) {
+            uuid.push('-');
+        }
+        uuid.push(digit);
+    }
+    uuid
 }
 
 #[cfg(test)]
@@ -303,12 +347,22 @@ mod tests {
         claims_hide_header: bool,
     ) -> Result<String, NotForwardable> {
         let session = session(&json!({ "kid": "k1" }), claims);
-        let headers = [("x-real-name", "r"), ("cookie", "a=1; b=2")];
+        let headers = [("x-real-name", "r"), ("cookie", "a=1; b=2; s-id=3")];
         let headers: HeaderMap =
             headers.into_iter().map(|(n, v)| (n.parse().unwrap(), HeaderValue::from_static(v))).collect();
         let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let session = Some(&session);
-        let facts = Facts { session, path: "/p/q", client, headers: &headers, context, claims_hide_header };
+        let query = Some("a-b=x+y&q=%C3%A9&q=2&bad=%zz&bad=3&flag");
+        let facts = Facts {
+            session,
+            path: "/p/q",
+            client,
+            headers: &headers,
+            query,
+            request_id: u128::MAX,
+            context,
+            claims_hide_header,
+        };
         let value = Template::new(template).render(&facts)?;
         Ok(String::from_utf8(value.as_bytes().to_vec()).unwrap())
     }
@@ -333,6 +387,14 @@ mod tests {
             ("$tyk_meta.plan $tyk_meta.n $tyk_meta.l$tyk_meta.o", "gold 5 a+b,c"),
             ("$tyk_context.path $tyk_context.remote_addr", "/p/q 127.0.0.1"),
             ("$tyk_context.headers_X_Real_Name $tyk_context.cookies_b", "r 2"),
+            ("$tyk_context.cookies_s_id$tyk_context.cookies_none", "3"),
+            ("$tyk_context.request_data_a_b/$tyk_context.request_data_q", "x y/é"),
+            (
+                "<$tyk_context.request_data_bad$tyk_context.request_data_flag$tyk_context.request_data_no>",
+                "<3>",
+            ),
+            ("$tyk_context.path_parts", ",p,q"),
+            ("$tyk_context.request_id", "ffffffff-ffff-4fff-bfff-ffffffffffff"),
             ("costs $5 $tyk_other.x", "costs $5 $tyk_other.x"),
             ("", ""),
         ] {

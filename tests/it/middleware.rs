@@ -171,6 +171,42 @@ fn headers_of_answers() {
 }
 
 #[test]
+fn what_the_request_says_in_headers() {
+    let upstream = Server::up();
+    let add = |name: &str, value: &str| json!({ "name": name, "value": format!("$tyk_context.{value}") });
+    for (place, is_on) in [("server", true), ("middleware", true), ("none", false)] {
+        let mut document = keyless("a", &upstream);
+        let on = json!({ "contextVariables": { "enabled": true } });
+        let rules = json!({ "global": {
+            "transformRequestHeaders": { "enabled": true, "remove": [], "add": [
+                add("X-Query", "request_data_the_name"), add("X-Cookie", "cookies_s_id"), add("X-Id", "request_id") ] },
+            "transformResponseHeaders": { "enabled": true, "remove": [], "add": [add("X-Id", "request_id")] },
+        } });
+        merge(&mut document, json!({ "x-tyk-api-gateway": { "middleware": rules } }));
+        match place {
+            "server" => merge(&mut document, json!({ "x-tyk-api-gateway": { "server": on } })),
+            "middleware" => {
+                merge(&mut document, json!({ "x-tyk-api-gateway": { "middleware": { "global": on } } }));
+            }
+            _ => {}
+        }
+        let gateway = Setup::new().api(&document).start();
+        let request = Request::get("/a/x?the-name=a%20b&the-name=c").header("Cookie", "x=1; s-id=7");
+        let (answer, seen) = (gateway.send(&request), upstream.take_one());
+        let expected = if is_on { ["a b", "7"] } else { ["", ""] };
+        assert_eq!([seen.values("x-query")[0], seen.values("x-cookie")[0]], expected, "{place}");
+        let id = seen.values("x-id")[0];
+        assert_eq!((id.len(), answer.header("x-id")), (if is_on { 36 } else { 0 }, Some(id)), "{place}");
+        gateway.send(&request);
+        assert_eq!(upstream.take_one().values("x-id")[0] == id, !is_on);
+        // What cannot stand in a header goes nowhere.
+        let broken = gateway.send(&Request::get("/a/x?the-name=a%0d%0aX-Admin:%201"));
+        assert_eq!(broken.status, if is_on { 400 } else { 200 });
+        upstream.recorded().iter().for_each(|_| drop(upstream.take_one()));
+    }
+}
+
+#[test]
 fn nobody_else_speaks_of_the_caller_on_any_path() {
     let upstream = Server::up();
     let gateway = start(
