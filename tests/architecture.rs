@@ -137,6 +137,7 @@ fn libraries_stay_at_home() {
         ("use ::redis", &["limits", "redis"]),
         ("moka", &["auth", "policy"]),
         ("clap", &["cli"]),
+        ("notify", &["node/watching.rs"]),
         ("rustls_platform_verifier", &["tls.rs"]),
     ] {
         for file in sources(&src()) {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     document::Finding,
-    gateway::{Change, ChangeError, Changed},
+    gateway::{Cause, Change, ChangeError, Changed},
     refusal::Profile,
 };
 
@@ -79,7 +79,8 @@ pub(super) async fn make(
     let profile = admin.control.config().errors;
     let run = move || -> Outcome {
         let changed = admin.control.change(change, &admin.tasks);
-        let reloaded = (changed.is_ok() && asked.reload).then(|| admin.control.reload(&admin.tasks));
+        let reloaded =
+            (changed.is_ok() && asked.reload).then(|| admin.control.reload(Cause::Request, &admin.tasks));
         (changed, reloaded)
     };
     let Ok((changed, reloaded)) = spawn_blocking(run).await else { return ended() };

@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    AdminKey, Config, admin,
+    AdminKey, Config, Origin, admin,
     fields::{CONFIG, REDIS},
     kv::Kv,
     redis, stores,
@@ -66,6 +66,7 @@ const SETTERS: &[(&str, Setter)] = &[
     ("jwks.maxBytes", |draft, text| draft.fetching.set("maxBytes", text)),
     ("jwks.maxKeys", |draft, text| draft.fetching.set("maxKeys", text)),
     ("jwks.maxStale", |draft, text| draft.fetching.set("maxStale", text)),
+    ("watch", Draft::set_watch),
     ("kv.refresh_interval", Draft::set_refresh_interval),
     ("kv.file.base_path", |draft, path| draft.path(path).map(|path| draft.base_path = path)),
 ];
@@ -100,6 +101,7 @@ pub(super) struct Draft {
     kv: Kv,
     redis: redis::Draft,
     refresh_interval: Option<Duration>,
+    watch: Option<Duration>,
 }
 
 impl Draft {
@@ -132,6 +134,7 @@ impl Draft {
             kv: Kv::default(),
             redis: redis::Draft::default(),
             refresh_interval: Some(Duration::from_secs(300)),
+            watch: Some(Duration::from_secs(10)),
         }
     }
 
@@ -206,7 +209,7 @@ impl Draft {
         }
     }
 
-    pub(super) fn finish(self, findings: &mut Findings) -> Option<Config> {
+    pub(super) fn finish(self, origin: Origin, findings: &mut Findings) -> Option<Config> {
         let secrets = self.kv.open(self.base_path, findings);
         let (redis, on_redis_failure) = self.redis.finish(findings);
         if self.admin_secret.as_ref().is_some_and(|secret| secret.is_empty()) {
@@ -269,6 +272,8 @@ impl Draft {
             redis,
             on_redis_failure,
             refresh_interval: self.refresh_interval,
+            watch: self.watch,
+            origin,
         })
     }
 
@@ -319,6 +324,16 @@ impl Draft {
         self.refresh_interval = Some(time).filter(|time| !time.is_zero());
         let is_good = |time: Duration| time >= Duration::from_secs(1) && time <= MAX_TIME;
         if self.refresh_interval.is_none_or(is_good) { Ok(()) } else { Err(SHAPE.into()) }
+    }
+
+    fn set_watch(&mut self, text: &str) -> Result<(), String> {
+        const SHAPE: &str = "files are looked at every so often, such as 10s, at least 1s and at most 24h, or off; write one of these";
+        self.watch = match text {
+            "off" => None,
+            text => Some(definition::parse_duration(text).ok_or(SHAPE)?),
+        };
+        let is_good = |time: Duration| time >= Duration::from_secs(1) && time <= MAX_TIME;
+        if self.watch.is_none_or(is_good) { Ok(()) } else { Err(SHAPE.into()) }
     }
 
     fn set_errors(&mut self, profile: &str) -> Result<(), String> {

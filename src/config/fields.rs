@@ -17,6 +17,7 @@ pub(super) static CONFIG: Section = Section {
         Field::honour("error_overrides", Shape::Map(&Shape::List(&Shape::Object(&ERROR_OVERRIDE)))),
         Field::honour("template_path", Shape::Text),
         Field::honour("access_log", Shape::Text),
+        Field::honour("watch", Shape::Text),
         Field::honour("timeouts", Shape::Object(&TIMEOUTS)),
         Field::honour("jwks", Shape::Object(&JWKS)),
         Field::honour("kv", Shape::Object(&KV)),

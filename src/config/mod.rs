@@ -9,10 +9,12 @@ mod draft;
 mod fields;
 mod kv;
 mod redis;
+mod restart;
 mod stores;
 
 use std::{
     ffi::OsString,
+    fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -79,6 +81,26 @@ pub struct Config {
     pub on_redis_failure: OnFailure,
     /// How often references are resolved again; never, if nothing is said.
     pub refresh_interval: Option<Duration>,
+    /// Files are watched, and looked at this often where the system does not tell of their changes; nothing for
+    /// not at all.
+    pub watch: Option<Duration>,
+    /// What all this was read from.
+    origin: Origin,
+}
+
+/// What a configuration is read from, so that it can be read again.
+#[derive(Clone)]
+struct Origin {
+    file: PathBuf,
+    flags: Flags,
+    env: Vec<(OsString, OsString)>,
+}
+
+/// Without the environment, which has secrets.
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Origin").field("file", &self.file).finish_non_exhaustive()
+    }
 }
 
 /// What was said on the command line, by field.
@@ -99,9 +121,22 @@ impl Config {
         findings: &mut Findings,
     ) -> Option<Self> {
         let file = flags.config.clone().unwrap_or_else(|| PathBuf::from("claimgate.yaml"));
-        let mut draft = Draft::new(folder_of(&file));
+        let is_ours = |(name, _): &(OsString, OsString)| name.as_encoded_bytes().starts_with(b"CLAIMGATE_");
+        let env = env.into_iter().filter(is_ours).collect();
+        Self::of(Origin { file, flags: flags.clone(), env }, findings)
+    }
+
+    /// Where its file is, or would be.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.origin.file
+    }
+
+    fn of(origin: Origin, findings: &mut Findings) -> Option<Self> {
+        let Origin { file, flags, env } = &origin;
+        let mut draft = Draft::new(folder_of(file));
         if flags.config.is_some() || file.exists() {
-            match Document::read(&file) {
+            match Document::read(file) {
                 Ok(document) => draft.apply_file(document, findings),
                 Err(finding) => findings.push(finding),
             }
@@ -109,12 +144,12 @@ impl Config {
         // What is not in the file is relative to where the program was started.
         draft.leave_file();
         for (name, value) in env {
-            draft.apply_env(&name, value, findings);
+            draft.apply_env(name, value.clone(), findings);
         }
         for (field, value) in &flags.fields {
             draft.apply_flag(field, value, findings);
         }
-        draft.finish(findings)
+        draft.finish(origin, findings)
     }
 }
 

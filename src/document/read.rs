@@ -99,8 +99,7 @@ impl Document {
 #[must_use]
 pub fn read_all(path: &Path) -> (Vec<Document>, Findings) {
     let mut findings = Findings::default();
-    let files = if path.is_file() { Ok(vec![path.to_owned()]) } else { list_folder(path) };
-    let files = files.unwrap_or_else(|finding| {
+    let files = list(path).unwrap_or_else(|finding| {
         findings.push(finding);
         Vec::new()
     });
@@ -112,6 +111,16 @@ pub fn read_all(path: &Path) -> (Vec<Document>, Findings) {
         }
     }
     (documents, findings)
+}
+
+/// The files that [`read_all`] would read; none if it could not.
+#[must_use]
+pub fn files(path: &Path) -> Vec<PathBuf> {
+    list(path).unwrap_or_default()
+}
+
+fn list(path: &Path) -> Result<Vec<PathBuf>, Finding> {
+    if path.is_file() { Ok(vec![path.to_owned()]) } else { list_folder(path) }
 }
 
 /// The files of a folder that are documents by their name, sorted.

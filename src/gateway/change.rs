@@ -138,15 +138,21 @@ impl Control {
     pub fn change(&self, change: Change, tasks: &Handle) -> Result<Changed, ChangeError> {
         // Nobody else changes anything meanwhile, and nothing is loaded.
         let mut loaded = self.loaded();
-        let mut documents = Documents::read(&self.config);
-        let (step, after) = documents.step(change, &self.config)?;
-        let values = self.config.secrets.values();
-        let (parsed, findings) = tasks.block_on(documents.resolve(&self.config, &values));
+        let config = self.config();
+        let mut documents = Documents::read(&config);
+        let (step, after) = documents.step(change, &config)?;
+        let values = config.secrets.values();
+        let (parsed, findings) = tasks.block_on(documents.resolve(&config, &values));
         let findings = findings.sorted();
         let Some(parsed) = parsed else { return Err(ChangeError::Refused { file: step.file, findings }) };
         step.write
             .run(&step.file)
             .map_err(|source| ChangeError::Unwritten { file: step.file.clone(), source })?;
+        // What the gateway writes itself acts when somebody says so.
+        match step.write {
+            Write::Remove => self.watched().forget(&step.file),
+            Write::Create(_) | Write::Replace { .. } | Write::Nothing => self.watched().note(&step.file),
+        }
         loaded.is_meant_empty = !parsed.serves_any();
         let warnings = findings.into_iter().filter(|finding| finding.file == step.file).collect();
         Ok(Changed { before: step.before, after, warnings })

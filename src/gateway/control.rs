@@ -1,11 +1,13 @@
 //! What can be done to a running gateway.
 
 use std::{
+    collections::BTreeSet,
+    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use arc_swap::ArcSwap;
@@ -22,6 +24,8 @@ use super::{
     question::{Question, QuestionError},
     redis_figures,
     references::References,
+    reload::Told,
+    watched::Files,
 };
 use crate::{
     api_keys::ApiKeys,
@@ -43,7 +47,7 @@ const REFETCH: Duration = Duration::from_secs(10);
 /// The shared state of a gateway.
 #[derive(Debug)]
 pub struct Control {
-    pub(super) config: Config,
+    config: ArcSwap<Config>,
     registry: Registry,
     verified: Arc<VerifiedTokens>,
     /// What has been counted; it does not change with the documents.
@@ -61,6 +65,9 @@ pub struct Control {
     pub(super) references: References,
     /// What is served, as it is written.
     served: ArcSwap<Documents>,
+    pub(super) reloads: Told,
+    /// The files that were read last.
+    watched: Mutex<Files>,
 }
 
 /// What the snapshot that is served was compiled from.
@@ -79,6 +86,8 @@ impl Control {
     pub(crate) async fn new(config: Config, registry: Registry) -> (Option<Self>, Findings) {
         let verified = Arc::new(VerifiedTokens::default());
         let ledger = Arc::new(Ledger::new(Instant::now(), config.on_redis_failure));
+        let (time, began) = (SystemTime::now(), Instant::now());
+        let files = Files::now(&config, &[]);
         let documents = Documents::read(&config);
         let values = config.secrets.values();
         let (parsed, mut findings) = documents.resolve(&config, &values).await;
@@ -96,12 +105,15 @@ impl Control {
         let published = Arc::new(ArcSwap::from_pointee(snapshot));
         let references = References::default();
         references.replace(values.written());
+        let values_files = values.files();
         let documents = Arc::new(documents);
         let served = ArcSwap::new(Arc::clone(&documents));
         let loaded = Mutex::new(Loaded { documents, values, refused: None, is_meant_empty: false });
         let ready = AtomicBool::new(false);
+        let watched = Mutex::new(files.with_references(&values_files));
+        let reloads = Told::started(time, began.elapsed(), findings.clone().sorted());
         let control = Self {
-            config,
+            config: ArcSwap::from_pointee(config),
             registry,
             verified,
             ledger,
@@ -115,14 +127,20 @@ impl Control {
             loaded,
             references,
             served,
+            reloads,
+            watched,
         };
         (Some(control), findings)
     }
 
     /// The configuration.
     #[must_use]
-    pub const fn config(&self) -> &Config {
-        &self.config
+    pub fn config(&self) -> Arc<Config> {
+        self.config.load_full()
+    }
+
+    pub(super) fn configure(&self, config: Arc<Config>) {
+        self.config.store(config);
     }
 
     /// The API keys that are stored.
@@ -135,6 +153,19 @@ impl Control {
     #[must_use]
     pub fn served(&self) -> Arc<Documents> {
         self.served.load_full()
+    }
+
+    pub(super) fn serve_documents(&self, documents: Arc<Documents>) {
+        self.served.store(documents);
+    }
+
+    pub(super) fn watched(&self) -> MutexGuard<'_, Files> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The folders in which something happens when a file becomes another one that was loaded.
+    pub(crate) fn watched_folders(&self) -> BTreeSet<PathBuf> {
+        self.watched().folders(&self.config())
     }
 
     pub(crate) fn published(&self) -> Arc<ArcSwap<Snapshot>> {
@@ -178,6 +209,7 @@ impl Control {
     pub fn exposition(&self) -> String {
         let mut exposition = Exposition::default();
         self.metrics.write(&mut exposition);
+        self.reloads.write(&mut exposition);
         key_figures::write(&self.published.load().sources(None), &mut exposition);
         if let Some(redis) = &self.redis {
             redis_figures::write(redis, &self.limiter(None).shared_figures(), &mut exposition);
@@ -194,7 +226,8 @@ impl Control {
     /// [`QuestionError`] when the question is about no API that is served.
     pub async fn explain(&self, question: &Question) -> Result<Explanation, QuestionError> {
         let snapshot = self.published.load_full();
-        let (gate, trusted_proxies) = (Gate::new(self.limiter(self.link())), &self.config.trusted_proxies);
+        let (gate, config) = (Gate::new(self.limiter(self.link())), self.config());
+        let trusted_proxies = &config.trusted_proxies;
         Scene { snapshot: &snapshot, gate, trusted_proxies }.explain(question).await
     }
 
@@ -208,37 +241,6 @@ impl Control {
         self.ready.store(ready, Ordering::Release);
     }
 
-    /// Reads the documents again. The new snapshot serves when this returns; after an error the old
-    /// one goes on. Must be called on a thread that may block.
-    ///
-    /// # Errors
-    /// The problems of the documents, when one is an error.
-    pub fn reload(&self, tasks: &Handle) -> Result<(), Vec<Finding>> {
-        let mut loaded = self.loaded();
-        let documents = Documents::read(&self.config);
-        let values = self.config.secrets.values();
-        let (parsed, findings) = tasks.block_on(documents.resolve(&self.config, &values));
-        let findings = findings.sorted();
-        tell(&findings);
-        let Some(parsed) = parsed else {
-            error!("the documents have errors; what was loaded before goes on");
-            return Err(findings);
-        };
-        if !parsed.serves_any() && !self.published.load().is_empty() && !loaded.is_meant_empty {
-            // A folder that could not be mounted looks like this. Whoever means it starts anew.
-            let message = "there are no definitions here any more; what was loaded before goes on";
-            error!("{}: {message}", self.config.definitions.display());
-            return Err(vec![Finding::of_file(&self.config.definitions, message)]);
-        }
-        let apis = self.publish(parsed, tasks);
-        self.references.replace(values.written());
-        let documents = Arc::new(documents);
-        self.served.store(Arc::clone(&documents));
-        *loaded = Loaded { documents, values, refused: None, is_meant_empty: loaded.is_meant_empty };
-        info!(apis, "definitions loaded again");
-        Ok(())
-    }
-
     /// Serves what the documents say, once their keys are there or a moment has passed; tells how many
     /// APIs that are.
     pub(super) fn publish(&self, parsed: Parsed, tasks: &Handle) -> usize {
@@ -246,7 +248,7 @@ impl Control {
             redis.set_passwords(parsed.redis_passwords.clone());
         }
         let snapshot =
-            Snapshot::compile(parsed, &self.config, &self.registry, &self.verified, &self.api_keys);
+            Snapshot::compile(parsed, &self.config(), &self.registry, &self.verified, &self.api_keys);
         tasks.block_on(Registry::prefetch(snapshot.sources(None), PREFETCH));
         let apis = snapshot.len();
         self.published.store(Arc::new(snapshot));

@@ -20,9 +20,11 @@ mod peers;
 mod question;
 mod redis_figures;
 mod references;
+mod reload;
 mod rights;
 mod router;
 mod target;
+mod watched;
 mod worker;
 
 pub use change::{Change, ChangeError, Changed};
@@ -35,6 +37,7 @@ pub(crate) use peers::follow;
 pub use peers::{Errand, Untold};
 pub use question::{Asked, Question, QuestionError, parse_time};
 pub use references::ReferenceState;
+pub use reload::{Attempt, Cause, Difference, DryRun, Reloads};
 pub use router::Router;
 #[cfg(any(fuzzing, test))]
 pub(crate) use target::fuzz as fuzz_target;

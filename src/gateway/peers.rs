@@ -22,7 +22,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::control::Control;
+use super::{control::Control, reload::Cause};
 use crate::{
     redis::{Channel, Failure, Heard, Link, Message},
     telemetry::Exposition,
@@ -280,7 +280,7 @@ async fn reload_when_asked(control: Arc<Control>) {
     loop {
         peers.reload.notified().await;
         let (own, tasks) = (Arc::clone(&control), Handle::current());
-        let _ = spawn_blocking(move || own.reload(&tasks)).await;
+        let _ = spawn_blocking(move || own.reload(Cause::Group, &tasks)).await;
         sleep(PAUSE).await;
     }
 }

@@ -79,7 +79,7 @@ impl Control {
         if changed.is_empty() || known {
             return;
         }
-        let (parsed, findings) = tasks.block_on(loaded.documents.resolve(&self.config, &values));
+        let (parsed, findings) = tasks.block_on(loaded.documents.resolve(&self.config(), &values));
         if let Some(parsed) = parsed {
             self.publish(parsed, tasks);
             loaded.values = values;
@@ -112,7 +112,7 @@ impl Control {
         let suspects = if changed.len() > 1 { changed } else { &[] };
         suspects.iter().take(MAX_SUSPECTS).find_map(|bad| {
             let values = values.keeping(bad, &loaded.values);
-            let (parsed, _) = tasks.block_on(loaded.documents.resolve(&self.config, &values));
+            let (parsed, _) = tasks.block_on(loaded.documents.resolve(&self.config(), &values));
             Some(Without { parsed: parsed?, values, bad })
         })
     }

@@ -4,6 +4,7 @@
 //! does everything else: the control API and the refreshing of keys and values.
 
 mod explain;
+mod watching;
 mod workers;
 
 use std::{
@@ -29,7 +30,7 @@ use crate::{
     admin,
     config::Config,
     document::Finding,
-    gateway::{Control, follow, tell},
+    gateway::{Cause, Control, follow, tell},
     jwks::{FetchError, HttpFetch, Registry},
     server::Limits,
 };
@@ -138,7 +139,7 @@ impl Node {
     /// # Errors
     /// The problems of the documents.
     pub fn reload(&self) -> Result<(), Vec<Finding>> {
-        self.control.reload(&self.tasks)
+        self.control.reload(Cause::Signal, &self.tasks)
     }
 
     /// Accepts no more, finishes what is in flight, and ends.
@@ -158,7 +159,8 @@ fn bind_admin(address: SocketAddr) -> Result<TcpListener, StartError> {
     Ok(listener)
 }
 
-/// The thread of everything that is not a request: the control API and the refreshing of keys and values.
+/// The thread of everything that is not a request: the control API, the watching of files, and the refreshing
+/// of keys and values.
 fn start_control(
     runtime: Runtime,
     control: &Arc<Control>,
@@ -177,9 +179,12 @@ fn start_control(
                 tokio::spawn(async move { limiter.tend().await });
                 tokio::spawn(follow(Arc::clone(&control)));
             }
+            if let Some(interval) = control.config().watch {
+                tokio::spawn(watching::files(Arc::clone(&control), interval));
+            }
             if let Some(listener) = listener {
                 // It ends after the last request; nobody waits as long again for it.
-                let limits = Limits { shutdown: CONTROL_SHUTDOWN, ..workers::limits(control.config()) };
+                let limits = Limits { shutdown: CONTROL_SHUTDOWN, ..workers::limits(&control.config()) };
                 admin::serve(listener, Arc::clone(&control), Handle::current(), limits, stopped.clone())
                     .await;
             }

@@ -74,7 +74,7 @@ pub(super) fn start(control: &Arc<Control>, stopped: &watch::Receiver<bool>) -> 
     };
     let connector = Connector::new(config.upstream_timeouts.connect);
     let trusted = Arc::new(config.trusted_proxies.clone());
-    let limits = limits(config);
+    let limits = limits(&config);
     let (mut addresses, mut sockets) = (Vec::new(), Vec::new());
     sockets.resize_with(config.workers, Vec::new);
     for address in &config.listen {

@@ -52,7 +52,7 @@ pub fn is_claim_of_proxies(name: &HeaderName) -> bool {
 }
 
 /// Whose forwarding fields are believed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {

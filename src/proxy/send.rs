@@ -22,7 +22,7 @@ use super::{
 use crate::refusal::Reason;
 
 /// How long the upstream may take.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// To accept a connection, TLS included.
     pub connect: Duration,

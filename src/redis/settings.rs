@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Where Redis is, and how it is spoken to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Where.
     pub servers: Servers,
@@ -71,7 +71,7 @@ pub struct Passwords {
 }
 
 /// The certificates of TLS.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Tls {
     pub(super) authorities: Option<String>,
     pub(super) certificate: Option<(String, Secret)>,

@@ -66,6 +66,17 @@ impl Local {
         }
     }
 
+    /// The file at a place; nothing if there is something else.
+    pub(super) fn file(&self, place: &Place) -> Option<PathBuf> {
+        match place {
+            Place::Stored { store, path } => match self.stores.get(store)? {
+                LocalStore::Files(base) => Some(base.join(path)),
+                LocalStore::Variables { .. } | LocalStore::Inline(_) => None,
+            },
+            Place::Variable(_) => None,
+        }
+    }
+
     /// Tyk reads some fields of a definition under the name as it is, and others under this longer one.
     fn variable(&self, name: &str) -> Result<Secret, Unresolved> {
         let longer = || (self.env)(&format!("TYK_SECRET_{}", name.to_ascii_uppercase()));

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -154,6 +155,13 @@ impl Values {
     #[must_use]
     pub fn written(&self) -> Vec<String> {
         self.state().known.values().map(|known| known.written.clone()).collect()
+    }
+
+    /// The files that references name.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        let state = self.state();
+        state.known.keys().filter_map(|reference| self.secrets.local().file(&reference.place)).collect()
     }
 
     /// A message without values: where one stands in it, the reference does instead.

@@ -43,6 +43,7 @@ mod real_redis;
 mod real_stores;
 mod redis;
 mod refusals;
+mod reloading;
 mod restrictions;
 mod rewrites;
 mod schemes;

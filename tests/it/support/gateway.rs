@@ -61,6 +61,8 @@ impl Setup {
             "admin": { "listen": "127.0.0.1:0", "secret": ADMIN_SECRET },
             "definitions": "api-definitions",
             "policies": "policies",
+            // Tests say when something is read again.
+            "watch": "off",
         });
         super::merge(&mut config, changes.clone());
         self.file("claimgate.yaml", &config.to_string())

@@ -1,0 +1,292 @@
+//! Reading the documents again: aside, as a whole, and in the place of the old ones only without an error.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
+
+use serde_json::Value;
+use tokio::runtime::Handle;
+use tracing::{error, info, warn};
+
+use super::{
+    control::{Control, Loaded, tell},
+    documents::{Documents, Parsed},
+    watched::{Files, Look},
+};
+use crate::{
+    config::Config,
+    definition::view,
+    document::{Finding, Findings},
+    secrets::Values,
+    telemetry::Exposition,
+};
+
+/// Why documents are read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The gateway starts.
+    Start,
+    /// Somebody asked the control API.
+    Request,
+    /// Another node said so.
+    Group,
+    /// The process was told by a signal.
+    Signal,
+    /// A file has changed.
+    Watch,
+}
+
+/// What came of reading the documents.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// When it began.
+    pub time: SystemTime,
+    /// Why.
+    pub cause: Cause,
+    /// How long it took.
+    pub took: Duration,
+    /// Whether what was read is served.
+    pub is_loaded: bool,
+    /// What is wrong, or odd.
+    pub findings: Vec<Finding>,
+}
+
+/// What came of all of them.
+#[derive(Clone, Debug, Default)]
+pub struct Reloads {
+    /// How many were good. The start is none.
+    pub succeeded: u64,
+    /// How many were not.
+    pub failed: u64,
+    /// The last one.
+    pub last: Option<Attempt>,
+    /// When what is served was read.
+    pub loaded: Option<SystemTime>,
+}
+
+/// What a reload would do.
+#[derive(Debug)]
+pub struct DryRun {
+    /// Whether what was read would be served.
+    pub would_load: bool,
+    /// What is wrong, or odd.
+    pub findings: Vec<Finding>,
+    /// Which settings have changed that only a restart takes.
+    pub restart: Vec<&'static str>,
+    /// Which APIs would be others.
+    pub apis: Difference,
+    /// And which policies.
+    pub policies: Difference,
+}
+
+/// How documents differ from those that are served, by their ids.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// These are new.
+    pub added: Vec<String>,
+    /// These are gone.
+    pub removed: Vec<String>,
+    /// Other things are written about these.
+    pub changed: Vec<String>,
+}
+
+/// The documents of one attempt, and what they say.
+struct Read {
+    config: Arc<Config>,
+    restart: Vec<&'static str>,
+    documents: Documents,
+    values: Values,
+    files: Files,
+    parsed: Option<Parsed>,
+    findings: Vec<Finding>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Told(Mutex<Reloads>);
+
+impl Control {
+    /// Reads everything again. The new snapshot serves when this returns; after an error the old one goes on.
+    /// Must be called on a thread that may block.
+    ///
+    /// # Errors
+    /// The problems of the documents, when one is an error.
+    pub fn reload(&self, cause: Cause, tasks: &Handle) -> Result<(), Vec<Finding>> {
+        let (time, began) = (SystemTime::now(), Instant::now());
+        let mut loaded = self.loaded();
+        let read = self.read(&loaded, tasks);
+        tell(&read.findings);
+        if !read.restart.is_empty() {
+            warn!(settings = read.restart.join(", "), "settings have changed that act with a restart");
+        }
+        // Also after an error: what was no good is not tried again until it is something else.
+        self.watched().clone_from(&read.files);
+        let findings = read.findings.clone();
+        let result = match read.parsed {
+            Some(parsed) => {
+                self.configure(read.config);
+                let apis = self.publish(parsed, tasks);
+                self.references.replace(read.values.written());
+                let documents = Arc::new(read.documents);
+                self.serve_documents(Arc::clone(&documents));
+                let is_meant_empty = loaded.is_meant_empty;
+                *loaded = Loaded { documents, values: read.values, refused: None, is_meant_empty };
+                info!(apis, cause = %cause, "definitions loaded again");
+                Ok(())
+            }
+            None => {
+                error!(cause = %cause, "there are errors; what was loaded before goes on");
+                Err(findings.clone())
+            }
+        };
+        let is_loaded = result.is_ok();
+        self.reloads.note(Attempt { time, cause, took: began.elapsed(), is_loaded, findings });
+        result
+    }
+
+    /// What a reload would do now. Nothing changes, and nothing is told in the log. Must be called on a thread
+    /// that may block.
+    #[must_use]
+    pub fn dry_run(&self, tasks: &Handle) -> DryRun {
+        let loaded = self.loaded();
+        let read = self.read(&loaded, tasks);
+        let of_apis = |documents: &Documents| {
+            documents.apis().map(|api| (view::id(api).unwrap_or_default().to_owned(), api.clone())).collect()
+        };
+        let of_policies = |documents: &Documents| {
+            let key = |org_id: &str, id: &str| format!("{org_id}\0{id}");
+            documents.policies().map(|entry| (key(entry.org_id, entry.id), entry.to_value())).collect()
+        };
+        let mut policies = Difference::new(&of_policies(&loaded.documents), &of_policies(&read.documents));
+        policies.each(|key| key.split('\0').next_back().unwrap_or_default().to_owned());
+        DryRun {
+            would_load: read.parsed.is_some(),
+            findings: read.findings,
+            restart: read.restart,
+            apis: Difference::new(&of_apis(&loaded.documents), &of_apis(&read.documents)),
+            policies,
+        }
+    }
+
+    /// What came of reading the documents so far.
+    #[must_use]
+    pub fn reloads(&self) -> Reloads {
+        self.reloads.lock().clone()
+    }
+
+    /// Whether a file that matters is not what it was when it was read last.
+    pub(crate) fn has_changed(&self) -> bool {
+        // While the gateway writes a file itself, what is known of it is not true yet.
+        let _held = self.loaded();
+        let known = self.watched().clone();
+        let now = Files::now(&self.config(), known.references());
+        now != known
+    }
+
+    fn read(&self, loaded: &Loaded, tasks: &Handle) -> Read {
+        let mut findings = Findings::default();
+        let running = self.config();
+        // Before it is read: what changes meanwhile looks different afterwards.
+        let look = Look::of(running.file());
+        let is_same = self.watched().is(running.file(), look);
+        let again = if is_same { None } else { running.again(&mut findings) };
+        let (config, restart) = match again {
+            Some((config, restart)) => (Arc::new(config), restart),
+            None => (running, Vec::new()),
+        };
+        let is_bad = findings.has_errors();
+        let mut files = Files::now(&config, &[]);
+        files.put(config.file(), look);
+        let documents = Documents::read(&config);
+        let values = config.secrets.values();
+        let (parsed, found) = tasks.block_on(documents.resolve(&config, &values));
+        findings.append(found);
+        let mut parsed = parsed.filter(|_| !is_bad);
+        let is_empty = parsed.as_ref().is_some_and(|parsed| !parsed.serves_any());
+        if is_empty && !self.published().load().is_empty() && !loaded.is_meant_empty {
+            // A folder that could not be mounted looks like this. Whoever means it starts anew.
+            let message = "there are no definitions here any more; what was loaded before goes on";
+            findings.push(Finding::of_file(&config.definitions, message));
+            parsed = None;
+        }
+        let files = files.with_references(&values.files());
+        Read { config, restart, documents, values, files, parsed, findings: findings.sorted() }
+    }
+}
+
+impl Difference {
+    fn new(old: &BTreeMap<String, Value>, new: &BTreeMap<String, Value>) -> Self {
+        let of = |documents: &BTreeMap<String, Value>, is_it: &dyn Fn(&str, &Value) -> bool| -> Vec<String> {
+            let ids = documents.iter().filter(|(id, value)| is_it(id, value));
+            ids.map(|(id, _)| id.clone()).collect()
+        };
+        Self {
+            added: of(new, &|id, _| !old.contains_key(id)),
+            removed: of(old, &|id, _| !new.contains_key(id)),
+            changed: of(new, &|id, value| old.get(id).is_some_and(|old| old != value)),
+        }
+    }
+
+    fn each(&mut self, change: impl Fn(&str) -> String) {
+        for id in self.added.iter_mut().chain(&mut self.removed).chain(&mut self.changed) {
+            *id = change(id);
+        }
+    }
+}
+
+impl Told {
+    /// What was loaded at the start.
+    pub(super) fn started(time: SystemTime, took: Duration, findings: Vec<Finding>) -> Self {
+        let last = Attempt { time, cause: Cause::Start, took, is_loaded: true, findings };
+        Self(Mutex::new(Reloads { last: Some(last), loaded: Some(time), ..Reloads::default() }))
+    }
+
+    fn note(&self, attempt: Attempt) {
+        let mut told = self.lock();
+        if attempt.is_loaded {
+            told.succeeded = told.succeeded.saturating_add(1);
+            told.loaded = Some(attempt.time);
+        } else {
+            told.failed = told.failed.saturating_add(1);
+        }
+        told.last = Some(attempt);
+    }
+
+    /// Writes figures for Prometheus.
+    pub(super) fn write(&self, exposition: &mut Exposition) {
+        let told = self.lock();
+        let mut family =
+            exposition.counter("claimgate_reloads_total", "Reloads of the documents, by what came of them.");
+        family.sample(&[("outcome", "success")], told.succeeded);
+        family.sample(&[("outcome", "failure")], told.failed);
+        let is_good = told.last.as_ref().is_some_and(|last| last.is_loaded);
+        exposition
+            .gauge(
+                "claimgate_last_reload_successful",
+                "1 if the last reload was good, or there was none yet.",
+            )
+            .sample(&[], u64::from(is_good));
+        let at = told.loaded.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+        exposition
+            .gauge("claimgate_last_loaded_timestamp_seconds", "When what is served was read, in Unix time.")
+            .sample(&[], at.unwrap_or_default().as_secs());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Reloads> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Start => "start",
+            Self::Request => "request",
+            Self::Group => "group",
+            Self::Signal => "signal",
+            Self::Watch => "watch",
+        })
+    }
+}

@@ -1,0 +1,258 @@
+//! Reading documents again: on demand, by themselves when files change, and while requests come.
+
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::support::{Gateway, Request, Server, Setup, keyless};
+
+/// How long something may take to be seen before a test fails rather than hangs.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[track_caller]
+fn get(gateway: &Gateway, path: &str) -> (u16, Value) {
+    let answer = gateway.admin(Request::get(path));
+    (answer.status, serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("{}", answer.text())))
+}
+
+#[track_caller]
+fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "{what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn serves(gateway: &Gateway, path: &str) -> bool {
+    gateway.send(&Request::get(path)).status == 200
+}
+
+fn failed(gateway: &Gateway) -> u64 {
+    get(gateway, "/tyk/reload/status").1["failed"].as_u64().unwrap()
+}
+
+/// A gateway that watches its files; without hints of the system it would look once an hour.
+fn watching(setup: Setup) -> Gateway {
+    setup.config(&json!({ "watch": "1h" })).start()
+}
+
+#[test]
+fn a_dry_run_tells_and_does_nothing() {
+    let upstream = Server::up();
+    let gateway = Setup::new()
+        .api(&keyless("a", &upstream))
+        .api(&keyless("b", &upstream))
+        .policy(&json!({ "id": "gold", "access_rights": { "a": {} } }))
+        .start();
+    let nothing = json!({ "added": [], "removed": [], "changed": [] });
+    let (status, tried) = get(&gateway, "/tyk/reload?dry_run=true");
+    assert_eq!((status, &tried["status"], &tried["apis"]), (200, &json!("ok"), &nothing));
+    let mut changed = keyless("b", &upstream);
+    changed["info"]["title"] = json!("changed");
+    gateway.setup().write("api-definitions/b.json", &changed.to_string());
+    gateway.setup().write("api-definitions/c.json", &keyless("c", &upstream).to_string());
+    fs::remove_file(gateway.setup().path("api-definitions/a.json")).unwrap();
+    gateway
+        .setup()
+        .write("policies/gold.json", &json!({ "id": "tin", "access_rights": { "b": {} } }).to_string());
+    let (status, tried) = get(&gateway, "/tyk/reload/group/?dry_run=1");
+    assert_eq!(status, 200);
+    assert_eq!(tried["apis"], json!({ "added": ["c"], "removed": ["a"], "changed": ["b"] }));
+    assert_eq!(tried["policies"], json!({ "added": ["tin"], "removed": ["gold"], "changed": [] }));
+    assert!(tried["findings"].as_array().unwrap().iter().any(|f| f["severity"] == "warning"), "{tried}");
+    assert!(serves(&gateway, "/a/x") && !serves(&gateway, "/c/x"));
+    gateway.setup().write("api-definitions/c.json", "{");
+    let (status, tried) = get(&gateway, "/tyk/reload?dry_run=true");
+    assert_eq!((status, &tried["status"], &tried["findings"][0]["line"]), (422, &json!("error"), &json!(1)));
+    let (_, state) = get(&gateway, "/tyk/reload/status");
+    assert_eq!((&state["succeeded"], &state["failed"]), (&json!(0), &json!(0)));
+    assert_eq!(gateway.admin(Request::new("POST", "/tyk/reload")).status, 405);
+}
+
+#[test]
+fn what_came_of_reloads_is_told() {
+    let gateway = Setup::new().api(&keyless("a", &Server::up())).start();
+    let (_, state) = get(&gateway, "/tyk/reload/status");
+    assert_eq!((&state["status"], &state["last"]["cause"]), (&json!("ok"), &json!("start")));
+    assert_eq!(gateway.reload().status, 200);
+    gateway.setup().write("api-definitions/b.json", "{");
+    assert_eq!(gateway.reload().status, 422);
+    let (_, state) = get(&gateway, "/tyk/reload/status/");
+    assert_eq!(
+        (&state["status"], &state["succeeded"], &state["failed"]),
+        (&json!("error"), &json!(1), &json!(1))
+    );
+    let last = &state["last"];
+    assert_eq!((&last["cause"], &last["outcome"]), (&json!("request"), &json!("failure")));
+    assert!(last["findings"][0]["file"].as_str().unwrap().ends_with("b.json"));
+    let metrics = gateway.admin(Request::get("/metrics")).text();
+    for line in [
+        "claimgate_reloads_total{outcome=\"success\"} 1\n",
+        "claimgate_reloads_total{outcome=\"failure\"} 1\n",
+        "claimgate_last_reload_successful 0\n",
+        "claimgate_last_loaded_timestamp_seconds 1",
+    ] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
+}
+
+#[test]
+fn files_that_change_are_read() {
+    let upstream = Server::up();
+    let gateway = watching(Setup::new().api(&keyless("a", &upstream)));
+    gateway.setup().write("api-definitions/b.json", &keyless("b", &upstream).to_string());
+    eventually("a new definition", || serves(&gateway, "/b/x"));
+    // An error keeps what was served, is told once, and is not tried again until something else is written.
+    gateway.setup().write("api-definitions/b.json", "{");
+    eventually("an error", || failed(&gateway) > 0);
+    let tries = failed(&gateway);
+    assert!(serves(&gateway, "/b/x"));
+    // The gateway's own change is not a reason: it acts when somebody says so.
+    gateway.setup().write("api-definitions/b.json", &keyless("c", &upstream).to_string());
+    eventually("the error is mended", || serves(&gateway, "/c/x"));
+    assert!(failed(&gateway) >= tries);
+    let policy = json!({ "id": "gold", "access_rights": { "a": { "api_id": "a" } } });
+    gateway.setup().write("policies/gold.json", &policy.to_string());
+    eventually("a new policy", || get(&gateway, "/tyk/policies/gold").0 == 200);
+    assert_eq!(get(&gateway, "/tyk/reload/status").1["last"]["cause"], "watch");
+}
+
+#[test]
+fn what_the_gateway_writes_waits_for_a_reload() {
+    let upstream = Server::up();
+    let gateway = watching(Setup::new().api(&keyless("a", &upstream)));
+    let new = keyless("new", &upstream);
+    let put = Request::new("POST", "/tyk/apis/oas").body(new.to_string().as_bytes());
+    assert_eq!(gateway.admin(put).status, 200);
+    // Something else that the watcher has seen for certain, after it has seen the new file.
+    gateway.setup().write("policies/gold.json", "{");
+    eventually("another file", || failed(&gateway) > 0);
+    let state = get(&gateway, "/tyk/reload/status").1;
+    assert_eq!(state["succeeded"], 0, "the file of the gateway alone was no reason: {state}");
+    assert!(!serves(&gateway, "/new/x"));
+}
+
+#[test]
+fn a_folder_behind_a_link_is_another_folder() {
+    // As Kubernetes mounts a ConfigMap.
+    let upstream = Server::up();
+    let setup = Setup::new();
+    for (version, id) in [("..v1", "a"), ("..v2", "b")] {
+        fs::create_dir(setup.path(&format!("api-definitions/{version}"))).unwrap();
+        setup.write(&format!("api-definitions/{version}/api.json"), &keyless(id, &upstream).to_string());
+    }
+    symlink("..v1", setup.path("api-definitions/..data")).unwrap();
+    symlink("..data/api.json", setup.path("api-definitions/api.json")).unwrap();
+    let gateway = watching(setup);
+    assert!(serves(&gateway, "/a/x"));
+    symlink("..v2", gateway.setup().path("api-definitions/..new")).unwrap();
+    fs::rename(gateway.setup().path("api-definitions/..new"), gateway.setup().path("api-definitions/..data"))
+        .unwrap();
+    eventually("the new folder", || serves(&gateway, "/b/x"));
+    assert!(!serves(&gateway, "/a/x"));
+}
+
+#[test]
+fn where_nothing_is_told_files_are_looked_at() {
+    let upstream = Server::up();
+    let setup = Setup::new().config(&json!({ "watch": "1s" })).api(&keyless("a", &upstream));
+    // What happens behind a link happens in no folder that is watched.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let real = elsewhere.path().join("b.json");
+    fs::write(&real, keyless("b", &upstream).to_string()).unwrap();
+    symlink(&real, setup.path("api-definitions/b.json")).unwrap();
+    let gateway = setup.start();
+    fs::write(&real, keyless("c", &upstream).to_string()).unwrap();
+    eventually("the file behind the link", || serves(&gateway, "/c/x"));
+}
+
+#[test]
+fn the_configuration_is_read_again_too() {
+    let upstream = Server::up();
+    let gateway = watching(Setup::new().api(&keyless("a", &upstream)).file("key.txt", "first"));
+    let with = |secret: &str, listen: &str| {
+        let config = json!({
+            "listen": listen,
+            "workers": 1,
+            "admin": {
+                "listen": "127.0.0.1:0",
+                "secret": crate::support::ADMIN_SECRET,
+                "keys": [{ "name": "ops", "secret": secret, "roles": ["operate"] }],
+            },
+            "errors": "tyk",
+            "definitions": "api-definitions",
+            "policies": "policies",
+            "watch": "1h",
+        });
+        gateway.setup().write("claimgate.yaml", &config.to_string());
+    };
+    let opens = |secret: &str| {
+        let request = Request::get("/tyk/reload?dry_run=true").header("x-tyk-authorization", secret);
+        gateway.admin_without_secret(&request).status == 200
+    };
+    with("file://key.txt", "127.0.0.1:0");
+    eventually("a key of the control API", || opens("first"));
+    assert_eq!(gateway.send(&Request::get("/none")).text(), "Not Found", "profile tyk");
+    // A file that a reference names.
+    gateway.setup().write("key.txt", "second");
+    eventually("another secret", || opens("second"));
+    assert!(!opens("first"));
+    // What only a start can do is told.
+    with("file://key.txt", "127.0.0.1:1");
+    gateway.log_with("settings have changed that act with a restart");
+    assert!(serves(&gateway, "/a/x"));
+    // An error keeps what there was.
+    gateway.setup().write("claimgate.yaml", "admin: { keys: 1 }");
+    eventually("an error", || failed(&gateway) > 0);
+    assert!(opens("second"));
+}
+
+#[test]
+fn requests_do_not_notice_reloads() {
+    let upstream = Server::up();
+    let gateway = Setup::new().config(&json!({ "workers": 2 })).api(&keyless("a", &upstream)).start();
+    hammer(&gateway, 500, 20);
+}
+
+#[test]
+#[ignore = "takes a minute"]
+fn ten_thousand_requests_do_not_notice_a_hundred_reloads() {
+    let upstream = Server::up();
+    let mut setup = Setup::new().config(&json!({ "workers": 2 })).api(&keyless("a", &upstream));
+    for n in 0..20 {
+        setup = setup.api(&keyless(&format!("other-{n}"), &upstream));
+    }
+    hammer(&setup.start(), 10_000, 100);
+}
+
+/// So many requests from four threads, and at least so many reloads that change something meanwhile.
+fn hammer(gateway: &Gateway, requests: usize, reloads: usize) {
+    let (sent, is_done) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let upstream = Server::up();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !is_done.load(Ordering::SeqCst) {
+                    assert_eq!(gateway.send(&Request::get("/a/x")).status, 200);
+                    sent.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        let mut done = 0;
+        while done < reloads || sent.load(Ordering::SeqCst) < requests {
+            let id = if done % 2 == 0 { "b" } else { "c" };
+            gateway.setup().write("api-definitions/changing.json", &keyless(id, &upstream).to_string());
+            assert_eq!(gateway.reload().status, 200);
+            assert!(serves(gateway, &format!("/{id}/x")));
+            done += 1;
+        }
+        is_done.store(true, Ordering::SeqCst);
+    });
+}
