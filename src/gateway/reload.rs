@@ -137,7 +137,7 @@ impl Control {
                 Ok(())
             }
             None => {
-                error!(cause = %cause, "there are errors; what was loaded before goes on");
+                error!(cause = %cause, "the documents have errors; what was loaded before goes on");
                 Err(findings.clone())
             }
         };
