@@ -118,7 +118,9 @@ fn the_narrow_ones_stay_narrow() {
         ("server", &["server"]),
         ("api_keys", &["api_keys", "document", "jwt", "policy", "refusal", "secrets", "session"]),
         ("explain", &["explain", "refusal"]),
-        ("auth", &["api_keys", "auth", "explain", "jwks", "jwt", "percent", "policy", "refusal", "session"]),
+        ("versioning", &["api_address", "query", "refusal", "versioning"]),
+        ("api_address", &["api_address"]),
+        ("auth", &["api_keys", "auth", "explain", "jwks", "jwt", "policy", "query", "refusal", "session"]),
     ] {
         for file in of_module(module) {
             let used = used(&code(&file));

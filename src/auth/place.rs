@@ -9,7 +9,7 @@ use http::{
 
 use url::form_urlencoded;
 
-use crate::{percent, refusal::Profile};
+use crate::{query, refusal::Profile};
 
 /// One kind of place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl Places {
         for place in &self.places {
             let here = match place {
                 Place::Header(name) => self.in_header(name, headers),
-                Place::Query(name) => self.one(parameters(name, query.unwrap_or_default())),
+                Place::Query(name) => self.one(query::parameters(name, query.unwrap_or_default())),
                 Place::Cookie(name) => self.one(cookies(name, headers)),
             };
             found = match (found, here) {
@@ -197,16 +197,13 @@ impl Places {
     /// order and spelling.
     #[must_use]
     pub fn strip_query(&self, query: &str) -> Option<String> {
-        let mut stripped = None;
-        for place in &self.places {
-            let Place::Query(name) = place else { continue };
-            let query = stripped.as_deref().unwrap_or(query);
-            let kept: Vec<&str> = query.split('&').filter(|part| !is_parameter(part, name)).collect();
-            if kept.len() < query.split('&').count() {
-                stripped = Some(kept.join("&"));
-            }
-        }
-        stripped
+        let names = self.places.iter().filter_map(|place| match place {
+            Place::Query(name) => Some(name),
+            Place::Header(_) | Place::Cookie(_) => None,
+        });
+        names.fold(None, |stripped: Option<String>, name| {
+            query::without(name, stripped.as_deref().unwrap_or(query)).or(stripped)
+        })
     }
 }
 
@@ -215,27 +212,6 @@ impl Places {
 fn is_bearer(value: &str) -> bool {
     let (scheme, rest) = value.split_at_checked(6).unwrap_or_default();
     scheme.eq_ignore_ascii_case("bearer") && (rest.is_empty() || rest.starts_with([' ', '\t']))
-}
-
-/// The values of the parameters with this name; nothing for one that cannot be decoded.
-fn parameters<'r>(name: &str, query: &'r str) -> impl Iterator<Item = Option<Cow<'r, str>>> {
-    query.split('&').filter(|part| is_parameter(part, name)).map(|part| {
-        let (_, value) = part.split_once('=').unwrap_or_default();
-        form_decoded(value)
-    })
-}
-
-fn is_parameter(part: &str, name: &str) -> bool {
-    let (own, _) = part.split_once('=').unwrap_or((part, ""));
-    own == name || (own.contains(['%', '+']) && form_decoded(own).is_some_and(|own| own == name))
-}
-
-/// A name or value of `application/x-www-form-urlencoded`.
-fn form_decoded(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains(['%', '+']) {
-        return Some(text.into());
-    }
-    String::from_utf8(percent::decode_form(text)?).ok().map(Cow::Owned)
 }
 
 /// The values of the cookies with this name, without quotes around them; nothing for one that is no

@@ -105,10 +105,24 @@ static INFO: Section = section(&[
     Field::honour("id", Shape::Text),
     Field::honour("orgId", Shape::Text),
     Field::ignore("dbId"),
-    Field::refuse_content("expiration", NOT_BUILT),
+    Field::honour("expiration", Shape::Text),
     Field::honour("state", Shape::Object(&STATE)),
-    Field::refuse("versioning", ELSEWHERE),
+    Field::honour("versioning", Shape::Object(&VERSIONING)),
 ]);
+
+static VERSIONING: Section = guarded(&[
+    Field::honour("enabled", Shape::Bool),
+    Field::honour("name", Shape::Text),
+    Field::honour("default", Shape::Text),
+    Field::honour("location", Shape::Text),
+    Field::honour("key", Shape::Text),
+    Field::honour("versions", Shape::List(&Shape::Object(&VERSION))),
+    Field::honour("stripVersioningData", Shape::Bool),
+    Field::honour("fallbackToDefault", Shape::Bool),
+    Field::honour("urlVersioningPattern", Shape::Text),
+]);
+
+static VERSION: Section = guarded(&[Field::honour("name", Shape::Text), Field::honour("id", Shape::Text)]);
 
 static STATE: Section =
     section(&[Field::honour("active", Shape::Bool), Field::honour("internal", Shape::Bool)]);

@@ -33,10 +33,15 @@ mod source;
 mod sources;
 mod templates;
 mod transform;
+mod versions;
 mod upstream;
 pub mod view;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use crate::{
     api_address::{ApiName, ApiUpstream},
@@ -52,6 +57,7 @@ use crate::{
     policy::Selection,
     proxy::Upstreams,
     refusal::Overrides,
+    versioning::Versions,
 };
 
 pub use duration::parse as parse_duration;
@@ -71,6 +77,10 @@ pub struct Definition {
     pub name: String,
     /// Who reaches it.
     pub state: State,
+    /// When it ends, if it does.
+    pub expiration: Option<Expiration>,
+    /// Its versions, if it has others.
+    pub versions: Option<Versions>,
     /// The host it answers on; every host, if it has none.
     pub domain: Option<String>,
     /// The path it answers on.
@@ -122,6 +132,15 @@ pub enum State {
     Internal,
     /// Requests from outside as well.
     Public,
+}
+
+/// When an API ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiration {
+    /// Then.
+    At(SystemTime),
+    /// At a time that cannot be read: nobody knows whether it has passed.
+    Unreadable,
 }
 
 /// Where the requests of an API go.
@@ -255,6 +274,13 @@ pub struct NamedPolicy {
 }
 
 impl Definition {
+    /// Where the time stands at which it ends, if nobody can read it.
+    #[must_use]
+    pub fn unreadable_expiration(&self) -> Option<FieldPath> {
+        let is_unreadable = self.expiration == Some(Expiration::Unreadable);
+        is_unreadable.then(|| FieldPath::top().members(&["x-tyk-api-gateway", "info", "expiration"]))
+    }
+
     /// Whether any request reaches it.
     #[must_use]
     pub fn is_active(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Definition, Destination, ListenPath, State,
+    Definition, Destination, Expiration, ListenPath, State,
     claim_headers::ClaimHeadersParser,
     context::Context,
     limits,
@@ -14,10 +14,11 @@ use super::{
     rewrite,
     scopes::Demands,
     security::SecurityParser,
-    transform, upstream,
+    transform, upstream, versions,
 };
 use crate::{
     api_address::{ApiName, ApiUpstream},
+    calendar,
     document::FieldPath,
     middleware::{CorsPolicy, ResourceMetadata},
     refusal::Overrides,
@@ -40,7 +41,9 @@ impl Context<'_> {
         let listen_path = self.listen_path(&at, &tyk.server.listen_path);
         let domain = self.domain(&at, &tyk.server.custom_domain);
         let destination = upstream::destination(&mut self, &at.member("upstream"), &tyk.upstream);
+        let at_versions = at.members(&["info", "versioning"]);
         let mut leads_to = addressed(&at, destination.as_ref());
+        let versions = versions::versions(&mut self, &at_versions, &tyk.info.versioning, &mut leads_to);
         let authentication = &tyk.server.authentication;
         let admission = SecurityParser {
             context: &mut self,
@@ -59,18 +62,10 @@ impl Context<'_> {
         let at_middleware = at.member("middleware");
         let at_global = at_middleware.member("global");
         let global = &tyk.middleware.global;
-        let request_headers = transform::headers(
-            &mut self,
-            &at_global.member("transformRequestHeaders"),
-            &global.transform_request_headers,
-            context_variables,
-        );
-        let response_headers = transform::headers(
-            &mut self,
-            &at_global.member("transformResponseHeaders"),
-            &global.transform_response_headers,
-            context_variables,
-        );
+        let mut headers =
+            |name, raw| transform::headers(&mut self, &at_global.member(name), raw, context_variables);
+        let request_headers = headers("transformRequestHeaders", &global.transform_request_headers);
+        let response_headers = headers("transformResponseHeaders", &global.transform_response_headers);
         let unanchored = self.unanchored_paths(&refined_middleware);
         let operations = OperationsParser {
             context: &mut self,
@@ -106,6 +101,8 @@ impl Context<'_> {
             id: id?,
             name: tyk.info.name,
             state: state(&tyk.info.state),
+            expiration: expiration(&tyk.info.expiration),
+            versions,
             domain,
             listen_path: listen_path?,
             destination: destination?,
@@ -224,6 +221,12 @@ impl Context<'_> {
         }
         Some(domain.name.trim_end_matches('.').to_ascii_lowercase())
     }
+}
+
+/// An unreadable time is told where it is known what becomes of it.
+fn expiration(text: &str) -> Option<Expiration> {
+    let text = Some(text.trim()).filter(|text| !text.is_empty())?;
+    Some(calendar::parse_minute(text).map_or(Expiration::Unreadable, Expiration::At))
 }
 
 fn state(state: &raw::State) -> State {

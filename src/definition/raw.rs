@@ -98,6 +98,25 @@ mirrors! {
         id: String,
         org_id: String,
         state: State,
+        expiration: String,
+        versioning: Versioning,
+    }
+
+    struct Versioning {
+        enabled: bool,
+        name: String,
+        default: String,
+        location: String,
+        key: String,
+        versions: Vec<VersionReference>,
+        strip_versioning_data: bool,
+        fallback_to_default: bool,
+        url_versioning_pattern: String,
+    }
+
+    struct VersionReference {
+        name: String,
+        id: String,
     }
 
     struct State {

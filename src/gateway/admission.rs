@@ -37,6 +37,17 @@ pub(super) struct Found<'r> {
     pub(super) target: Target<'r>,
     /// How much of the decoded path the listen path takes.
     pub(super) taken: usize,
+    /// The upstream sees the path without that.
+    pub(super) strips: bool,
+    /// The version has been chosen.
+    pub(super) is_version: bool,
+}
+
+impl<'r> Found<'r> {
+    /// A request for an API whose listen path takes so much of its path.
+    pub(super) const fn at_listen_path(api: &'r Api, target: Target<'r>, taken: usize) -> Self {
+        Self { api, target, taken, strips: api.listen_path.strip, is_version: false }
+    }
 }
 
 /// A request that leads to no API.
@@ -64,7 +75,7 @@ pub(super) fn find<'r>(
     let route = snapshot.router.find(&target.host_name, &target.path);
     observer.note(|| explained::route(route.map(|(route, _)| route), &target));
     match route {
-        Some((Route::Api(api), taken)) => Ok(Found { api, target, taken }),
+        Some((Route::Api(api), taken)) => Ok(Found::at_listen_path(api, target, taken)),
         Some((Route::Metadata(api), taken)) => {
             let is_it = parts.method == Method::GET && taken == target.path.len();
             let metadata = api.metadata.as_ref().filter(|_| is_it);
@@ -96,6 +107,8 @@ pub(super) struct Admission<'r> {
     pub(super) target: &'r Target<'r>,
     /// How much of the decoded path the listen path takes.
     pub(super) taken: usize,
+    /// The upstream sees the path without that.
+    pub(super) strips: bool,
     pub(super) asker: Asker,
 }
 
@@ -138,7 +151,8 @@ impl Forward<'_> {
 
 impl<'r> Admission<'r> {
     pub(super) fn new(found: &'r Found<'_>, profile: Profile, asker: Asker) -> Self {
-        Self { api: found.api, profile, target: &found.target, taken: found.taken, asker }
+        let Found { api, target, taken, strips, .. } = found;
+        Self { api, profile, target, taken: *taken, strips: *strips, asker }
     }
 
     /// The answer to a request that was refused.

@@ -4,6 +4,7 @@ use std::{borrow::Cow, collections::HashMap, iter, sync::Arc, time::Duration};
 
 use http::HeaderName;
 
+use super::expiry::Expiry;
 use crate::{
     access::MissingScopes,
     api_keys::ApiKeys,
@@ -22,6 +23,7 @@ use crate::{
     policy::PolicySet,
     refusal::{Overrides, Profile, Reason, Refusal},
     session::{ScopeCheck, Session},
+    versioning::Versions,
 };
 
 /// The longest token in profile `tyk`, where only the head of a request bounds it.
@@ -31,6 +33,8 @@ const TYK_TOKEN_SIZE: usize = 64 * 1024;
 pub(super) struct Api {
     pub(super) id: Arc<str>,
     pub(super) listen_path: ListenPath,
+    pub(super) expiry: Option<Expiry>,
+    pub(super) versions: Option<Versions>,
     pub(super) authentication: Option<Authentication>,
     pub(super) strip_credentials: bool,
     pub(super) context_variables: bool,
@@ -98,6 +102,8 @@ impl Api {
                 .map(|all| all.also_strip(Places::bare(definition.unused_places, context.profile))),
             id: definition.id,
             listen_path: definition.listen_path,
+            expiry: definition.expiration.map(|expiration| Expiry::new(expiration, context.profile)),
+            versions: definition.versions,
             strip_credentials: definition.strip_authorization_data,
             context_variables: definition.context_variables,
             nothing_selects_in_tyk,

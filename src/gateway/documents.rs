@@ -138,8 +138,30 @@ impl Documents {
                 findings.push(warning(&config.definitions, message.into()));
             }
         }
+        tell_of_unreadable_ends(&self.definitions, &definitions, config.errors, findings);
         warn_about_client_keys(&definitions, findings);
         (!findings.has_errors()).then_some(Parsed { definitions, policies, admin_keys, redis_passwords })
+    }
+}
+
+/// Tells of APIs whose end cannot be read. Such an API answers nothing; in profile `tyk` that is what its
+/// callers know, else it is mended before anything is served.
+fn tell_of_unreadable_ends(
+    documents: &[Document],
+    definitions: &[Definition],
+    profile: Profile,
+    findings: &mut Findings,
+) {
+    for definition in definitions {
+        let Some(at) = definition.unreadable_expiration() else { continue };
+        let Some(document) = documents.iter().find(|document| *document.path() == *definition.file) else {
+            continue;
+        };
+        let message = "this time cannot be read, so the API counts as ended and refuses everything; write one in UTC such as 2027-01-31 18:00";
+        match profile {
+            Profile::Tyk => findings.warning(document, &at, message),
+            Profile::Rfc => findings.error(document, &at, message),
+        }
     }
 }
 

@@ -15,14 +15,14 @@ use super::{
     admission::{self, Admission, Asker, Elsewhere, Found},
     compile::Snapshot,
     explained,
-    journey::{Guide, Journey, Turn, Way},
+    journey::{self, Guide, Journey, Turn, Way},
     limit::Gate,
     outgoing::Origin,
     question::{About, Question, QuestionError},
     target::Target,
 };
 use crate::{
-    explain::{Observer as _, Recorder, Step},
+    explain::{Observer as _, Recorder, Step, Unobserved},
     middleware::ResourceMetadata,
     proxy::TrustedProxies,
     refusal::{Asked, Reason, Refusal},
@@ -97,7 +97,7 @@ impl Scene<'_> {
             query: query.map(Into::into),
             ambiguous: false,
         };
-        let found = Found { api, target, taken: raw.len() };
+        let found = Found::at_listen_path(api, target, raw.len());
         let admission = Admission::new(&found, snapshot.profile, Asker { client, is_api: false });
         let id = Some(Arc::clone(&api.id));
         let Some(authentication) = authentication else {
@@ -187,16 +187,14 @@ impl Scene<'_> {
         }
     }
 
-    /// Puts a token where the API of a request looks for one, instead of what is there.
+    /// Puts a token where the first API on the way that wants one looks for it, instead of what is there.
     fn put(&self, token: &str, parts: &mut Parts) {
         let uri = parts.uri.clone();
-        let Ok(found) = admission::find(self.snapshot, &uri, parts, crate::explain::Unobserved) else {
-            return;
-        };
-        let Some(authentication) = &found.api.authentication else { return };
+        let Ok(found) = admission::find(self.snapshot, &uri, parts, Unobserved) else { return };
+        let Some(authentication) = journey::first_asking(self.snapshot, found, parts) else { return };
         authentication.strip_headers(&mut parts.headers);
-        let query = found.target.query().and_then(|query| authentication.strip_query(query));
-        let query = query.as_deref().or_else(|| found.target.query());
+        let query = uri.query().and_then(|query| authentication.strip_query(query));
+        let query = query.as_deref().or_else(|| uri.query());
         if let Some(query) =
             authentication.put(token, &mut parts.headers, query).or_else(|| query.map(Into::into))
         {

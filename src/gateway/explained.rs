@@ -1,6 +1,6 @@
 //! The steps of an admission in words, for [`explain`](crate::explain).
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use bytes::Bytes;
 use http::{
@@ -26,6 +26,7 @@ use crate::{
     policy::Policy,
     refusal::{Reason, Refusal},
     session::{ScopeCheck, Session},
+    versioning::{Version, Versions},
 };
 
 /// What is asked for, if it can be read.
@@ -56,6 +57,31 @@ pub(super) fn route(route: Option<&Route>, target: &Target<'_>) -> Step {
         None => (Outcome::Failed(Reason::NotFound), "none".to_owned()),
     };
     Step::new("api", outcome, found).expecting(format!("one that listens for {} on {place}", target.path))
+}
+
+/// Which version of the API is meant.
+pub(super) fn version(
+    named: &Result<Option<Cow<'_, str>>, Reason>,
+    chosen: &Result<Version<'_>, Reason>,
+    versions: &Versions,
+) -> Step {
+    let named = match named {
+        Ok(Some(name)) => format!("{name:?} is named"),
+        Ok(None) => "none is named".to_owned(),
+        Err(_) => "more than one is named".to_owned(),
+    };
+    let found = match chosen {
+        Ok(Version::Itself) => format!("{named}: the API itself"),
+        Ok(Version::Api(api)) => format!("{named}: the API {api}"),
+        Err(_) => named,
+    };
+    Step::new("version", Outcome::of(chosen.as_ref().err().copied()), found)
+        .expecting(format!("one of {}", versions.names().join(", ")))
+}
+
+/// The API has ended.
+pub(super) fn expired() -> Step {
+    Step::new("expiration", Outcome::Failed(Reason::ApiExpired), "it has passed, or cannot be read")
 }
 
 /// What CORS makes of it.

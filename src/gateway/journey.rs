@@ -14,15 +14,18 @@ use super::{
     explained,
     limit::Gate,
     outgoing::{Origin, Outgoing},
+    target::Target,
 };
 use crate::{
-    api_address::{Addressee, ApiAddress},
+    api_address::{Addressee, ApiAddress, ApiName},
+    auth::Authentication,
     definition::Destination,
-    explain::Observer,
+    explain::{Observer, Unobserved},
     limits::{Counted, Pass},
     middleware::Verdict,
     proxy::{TrustedProxies, Upstreams},
     refusal::{Profile, Reason, Refusal},
+    versioning::{Version, Versions},
 };
 
 /// How often a request is led on to an API.
@@ -32,6 +35,8 @@ const MAX_LEVEL: u8 = 5;
 #[derive(Default)]
 pub(super) struct Journey<'s> {
     level: u8,
+    /// Another API has let it through; the base of a version has not.
+    is_led: bool,
     /// What an address on the way has said instead of [`MAX_LEVEL`].
     limit: Option<u8>,
     counted: Counted,
@@ -87,6 +92,16 @@ impl<'s> Journey<'s> {
         limit.into_iter().chain(self.body_limit).min()
     }
 
+    /// One more API.
+    fn step(&mut self) -> Result<(), Refusal> {
+        let limit = self.limit.unwrap_or(MAX_LEVEL);
+        if self.level >= limit {
+            return Err(Refusal::with_detail(Reason::LoopTooDeep, limit.to_string()));
+        }
+        self.level = self.level.saturating_add(1);
+        Ok(())
+    }
+
     /// Leads a request on that an API has let through, which is described by `parts`.
     fn go_on(
         &mut self,
@@ -96,11 +111,8 @@ impl<'s> Journey<'s> {
         onward: Onward<'_>,
         parts: &mut Parts,
     ) -> Result<Found<'s>, Refusal> {
-        let limit = self.limit.unwrap_or(MAX_LEVEL);
-        if self.level >= limit {
-            return Err(Refusal::with_detail(Reason::LoopTooDeep, limit.to_string()));
-        }
-        self.level = self.level.saturating_add(1);
+        self.step()?;
+        self.is_led = true;
         self.limit = onward.address.loop_limit.or(self.limit);
         let api = match &onward.address.api {
             Addressee::Itself => found.api,
@@ -118,8 +130,61 @@ impl<'s> Journey<'s> {
         }
         let target = found.target.led_to(onward.path, onward.query).map_err(|_| Reason::BadRequest)?;
         let taken = listen_path(api, &target.path, outgoing.admission.profile);
-        Ok(Found { api, target, taken })
+        Ok(Found::at_listen_path(api, target, taken))
     }
+
+    /// Finds the version of an API that a request asks for; nothing if it stays as it is.
+    fn choose_version(
+        &mut self,
+        snapshot: &'s Snapshot,
+        found: &Found<'s>,
+        versions: &'s Versions,
+        parts: &mut Parts,
+        observer: impl Observer,
+    ) -> Result<Option<Found<'s>>, Refusal> {
+        let profile = snapshot.profile;
+        let below = found.target.path_below(found.taken);
+        let named = versions.named(&parts.headers, found.target.query(), below, profile);
+        let exists = |api: &ApiName| snapshot.find(api).is_some();
+        let chosen = named.clone().and_then(|named| versions.choose(named.as_deref(), exists));
+        observer.note(|| explained::version(&named, &chosen, versions));
+        let chosen = chosen?;
+        let stripped = strip_version(versions, found, below, profile)?;
+        if let Some(name) = versions.stripped_header() {
+            parts.headers.remove(name);
+            self.stripped.as_mut().and_then(|headers| headers.remove(name));
+        }
+        let (api, target) = match (chosen, stripped) {
+            (Version::Itself, None) => return Ok(None),
+            (Version::Itself, Some(target)) => (found.api, target),
+            (Version::Api(name), target) => {
+                self.step()?;
+                let api = snapshot.find(name).ok_or(Reason::VersionUnknown)?;
+                (api, target.unwrap_or_else(|| found.target.to_owned()))
+            }
+        };
+        let is_version = chosen == Version::Itself;
+        Ok(Some(Found { api, target, is_version, ..*found }))
+    }
+}
+
+/// The target without what names the version in it; nothing if it stays as it is.
+fn strip_version(
+    versions: &Versions,
+    found: &Found<'_>,
+    below: &str,
+    profile: Profile,
+) -> Result<Option<Target<'static>>, Refusal> {
+    let target = &found.target;
+    let length = versions.stripped(below, profile);
+    if length > 0 {
+        return target.without(found.taken, length).ok_or_else(|| Reason::BadRequest.into()).map(Some);
+    }
+    let query = target.query().and_then(|query| versions.stripped_query(query, profile));
+    Ok(query.map(|query| Target {
+        query: Some(query).filter(|query| !query.is_empty()).map(Into::into),
+        ..target.to_owned()
+    }))
 }
 
 /// What every API on the way is asked with.
@@ -147,7 +212,7 @@ pub(super) enum Turn<'f, 's> {
 impl<'s> Guide<'s> {
     /// The request, as the API that it has come to is asked.
     pub(super) fn admission<'f>(&self, found: &'f Found<'s>, journey: &Journey<'_>) -> Admission<'f> {
-        let asker = Asker { client: self.from.client, is_api: journey.level > 0 };
+        let asker = Asker { client: self.from.client, is_api: journey.is_led };
         Admission::new(found, self.snapshot.profile, asker)
     }
 
@@ -164,22 +229,34 @@ impl<'s> Guide<'s> {
     {
         let admission = self.admission(found, journey);
         let outgoing = Outgoing { admission, from: self.from, trusted_proxies: self.trusted_proxies };
-        let forward = match admission.preflight(&parts.method, &parts.headers, self.has_body, observer) {
+        let verdict = admission.preflight(&parts.method, &parts.headers, self.has_body, observer);
+        let is_passing = match verdict {
             Verdict::Answer(response) => return Ok(Turn::Preflight(response)),
-            Verdict::PassThrough => {
-                admission.check_address(observer)?;
-                Forward::default()
+            Verdict::PassThrough => true,
+            Verdict::GoOn => false,
+        };
+        if let Some(versions) = found.api.versions.as_ref().filter(|_| !found.is_version) {
+            let chosen = journey.choose_version(self.snapshot, found, versions, parts, observer)?;
+            if let Some(version) = chosen {
+                return Ok(Turn::Api(version));
             }
-            Verdict::GoOn => {
-                let counted = &journey.counted;
-                match admission.run(&parts.method, &parts.headers, counted, self.gate, observer).await? {
-                    Admitted::Answer(response) => return Ok(Turn::Answer(response)),
-                    Admitted::Mocked(mut response, forward) => {
-                        outgoing.answer_changes(&parts.headers, &forward)?.apply(response.headers_mut());
-                        return Ok(Turn::Answer(response));
-                    }
-                    Admitted::Forward(forward) => forward,
+        }
+        if found.api.expiry.as_ref().is_some_and(|expiry| expiry.has_passed(observer.now())) {
+            observer.note(explained::expired);
+            return Err(Reason::ApiExpired.into());
+        }
+        let forward = if is_passing {
+            admission.check_address(observer)?;
+            Forward::default()
+        } else {
+            let counted = &journey.counted;
+            match admission.run(&parts.method, &parts.headers, counted, self.gate, observer).await? {
+                Admitted::Answer(response) => return Ok(Turn::Answer(response)),
+                Admitted::Mocked(mut response, forward) => {
+                    outgoing.answer_changes(&parts.headers, &forward)?.apply(response.headers_mut());
+                    return Ok(Turn::Answer(response));
                 }
+                Admitted::Forward(forward) => forward,
             }
         };
         let rewritten = outgoing.rewrite(parts, &forward, journey, observer)?;
@@ -192,6 +269,30 @@ impl<'s> Guide<'s> {
             }
         }
     }
+}
+
+/// What the first API asks for that a request comes to and that is not open, as far as its versions and
+/// upstreams tell; the operations on the way may lead elsewhere.
+pub(super) fn first_asking<'s>(
+    snapshot: &'s Snapshot,
+    mut found: Found<'s>,
+    parts: &Parts,
+) -> Option<&'s Authentication> {
+    let (mut journey, mut parts) = (Journey::default(), parts.clone());
+    while let Some(versions) = found.api.versions.as_ref().filter(|_| !found.is_version) {
+        match journey.choose_version(snapshot, &found, versions, &mut parts, Unobserved).ok()? {
+            Some(version) => found = version,
+            None => break,
+        }
+    }
+    let mut api = found.api;
+    while api.authentication.is_none()
+        && let Destination::Api(next) = &api.destination
+    {
+        journey.step().ok()?;
+        api = snapshot.find(next.address.api.name()?)?;
+    }
+    api.authentication.as_ref()
 }
 
 /// Tyk has other words for an address in a rewrite.

@@ -219,8 +219,8 @@ impl<'o> Outgoing<'o> {
 
     /// The raw path behind what the API takes of it.
     fn path_onward(&self) -> Result<&'o str, Refusal> {
-        let Admission { api, target, taken, .. } = self.admission;
-        let path = if api.listen_path.strip { target.raw_below(taken) } else { &target.raw };
+        let Admission { target, taken, strips, .. } = self.admission;
+        let path = if strips { target.raw_below(taken) } else { &target.raw };
         // Where an escaped slash ends the listen path, the path of the upstream would not end with it.
         if path.starts_with('/') { Ok(path) } else { Err(Reason::BadRequest.into()) }
     }

@@ -54,10 +54,36 @@ impl<'r> Target<'r> {
         Ok(Self { host, host_name, ..target })
     }
 
+    /// The same, borrowed from nothing.
+    pub(super) fn to_owned(&self) -> Target<'static> {
+        Target {
+            host: self.host.clone(),
+            host_name: self.host_name.clone(),
+            raw: self.raw.clone().into_owned().into(),
+            path: self.path.clone().into_owned().into(),
+            query: self.query.clone().map(|query| query.into_owned().into()),
+            ambiguous: self.ambiguous,
+        }
+    }
+
     /// A request for the same host that another API made one for this path and query.
     pub(super) fn led_to(&self, raw: String, query: Option<String>) -> Result<Target<'static>, BadTarget> {
         let target = Target::of_path(raw.into(), query.map(Into::into))?;
         Ok(Target { host: self.host.clone(), host_name: self.host_name.clone(), ..target })
+    }
+
+    /// The same without the `length` octets of the decoded path that follow the first `taken`; nothing if no
+    /// plain slash comes first in what was sent of them, for the path would not end there to everybody.
+    pub(super) fn without(&self, taken: usize, length: usize) -> Option<Target<'static>> {
+        let after = taken.saturating_add(length);
+        let (start, end) = (self.raw_offset(taken), self.raw_offset(after));
+        self.raw.get(start..).filter(|raw| raw.starts_with('/'))?;
+        let cut = |path: &str, start, end| Some(format!("{}{}", path.get(..start)?, path.get(end..)?));
+        let rooted = |path: String| if path.is_empty() { "/".to_owned() } else { path };
+        let raw = rooted(cut(&self.raw, start, end)?);
+        raw.starts_with('/').then_some(())?;
+        let path = rooted(cut(&self.path, taken, after)?);
+        Some(Target { raw: raw.into(), path: path.into(), ..self.to_owned() })
     }
 
     fn of_path(raw: Cow<'r, str>, query: Option<Cow<'r, str>>) -> Result<Self, BadTarget> {
@@ -91,15 +117,20 @@ impl<'r> Target<'r> {
 
     /// The raw path behind the first `taken` octets of the decoded one.
     pub(super) fn raw_below(&self, taken: usize) -> &str {
+        match self.raw.get(self.raw_offset(taken)..) {
+            None | Some("") => "/",
+            Some(rest) => rest,
+        }
+    }
+
+    /// Where in the raw path the first `taken` octets of the decoded one end.
+    fn raw_offset(&self, taken: usize) -> usize {
         let mut at = 0_usize;
         for _ in 0..taken {
             let escaped = self.raw.as_bytes().get(at) == Some(&b'%');
             at = at.saturating_add(if escaped { 3 } else { 1 });
         }
-        match self.raw.get(at..) {
-            None | Some("") => "/",
-            Some(rest) => rest,
-        }
+        at
     }
 
     /// The query.

@@ -294,6 +294,9 @@ impl<'e> Exchange<'e> {
             limit::tell(pass, profile, headers);
         }
         changes.apply(headers);
+        if let Some(expiry) = &api.expiry {
+            expiry.announce(headers);
+        }
         if api.overrides.concern(response.status()) {
             return self.override_answer(outgoing.admission, response).await;
         }

@@ -23,6 +23,19 @@ impl Reason {
             Self::NotFound => {
                 "No listen path covers the host and path, or the API is not active. Note that `/orders/` does not answer `/orders`."
             }
+            Self::VersionMissing => {
+                "The API has versions (`info.versioning`) and no `default`. Let the client name one, or write a default."
+            }
+            Self::VersionAmbiguous => {
+                "The header field, or the parameter, that names the version comes twice; in profile `tyk` the first counts. Correct the client."
+            }
+            Self::VersionUnknown => {
+                "No version of `info.versioning` has the name that the client sent (letter case counts), or its API is not there: `check` tells which. \
+                 `fallbackToDefault` gives such requests the default."
+            }
+            Self::ApiExpired => {
+                "The time in `info.expiration` has passed, or cannot be read. Tell the callers where to go, or change it."
+            }
             Self::AddressDenied => {
                 "`ipAccessControl` has the client's address in `block`, or not in `allow`. Behind a proxy it is the address of that, unless \
                  `trustedProxies` names it; `claimgate explain --client` shows the decision for an address."

@@ -67,6 +67,14 @@ reasons! {
     BodyTimeout,
     /// No API answers here.
     NotFound,
+    /// The request names no version of the API.
+    VersionMissing,
+    /// The request names more than one version.
+    VersionAmbiguous,
+    /// The API has no such version.
+    VersionUnknown,
+    /// The API is served no longer.
+    ApiExpired,
     /// The API does not answer the client's address.
     AddressDenied,
     /// The request's body is larger than the API takes.
@@ -302,7 +310,7 @@ impl Reason {
                 status: 400,
                 error: "invalid_request",
                 tyk_status: 400,
-                tyk_message: "Bad Request",
+                tyk_message: "400 Bad Request",
                 ..forbidden("bad_request", "The request cannot be understood.", "")
             },
             Self::BodyBroken => Row {
@@ -323,6 +331,39 @@ impl Reason {
                 tyk_status: 404,
                 tyk_message: "Not Found",
                 ..forbidden("not_found", "There is nothing here.", "")
+            },
+            Self::VersionMissing => Row {
+                status: 400,
+                error: "invalid_request",
+                ..forbidden(
+                    "version_missing",
+                    "The request does not name a version of this API.",
+                    "Version information not found",
+                )
+            },
+            Self::VersionAmbiguous => Row {
+                description: "The request names more than one version of this API.",
+                code: "version_ambiguous",
+                ..Self::VersionMissing.row()
+            },
+            Self::VersionUnknown => Row {
+                status: 404,
+                error: "not_found",
+                tyk_status: 404,
+                ..forbidden(
+                    "version_unknown",
+                    "This API has no such version.",
+                    "This API version does not seem to exist",
+                )
+            },
+            Self::ApiExpired => Row {
+                status: 410,
+                error: "gone",
+                ..forbidden(
+                    "api_expired",
+                    "This API has ended.",
+                    "API has expired, please check documentation or contact administrator",
+                )
             },
             Self::AddressDenied => forbidden(
                 "address_denied",

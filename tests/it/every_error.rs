@@ -94,6 +94,12 @@ const WAYS: &[Way] = &[
         Met::answered(&stage.hasty, exchange(stage.hasty.address(), request))
     }),
     way("not_found", |stage| stage.send(Request::get("/nowhere"))),
+    way("version_missing", |stage| stage.send(Request::get("/versions/"))),
+    way_in_rfc("version_ambiguous", "the first one counts", |stage| {
+        stage.send(Request::get("/versions/").header("X-Version", "v1").header("X-Version", "v2"))
+    }),
+    way("version_unknown", |stage| stage.send(Request::get("/versions/").header("X-Version", "v9"))),
+    way("api_expired", |stage| stage.send(Request::get("/ended/"))),
     way("address_denied", |stage| stage.send(Request::get("/fenced/"))),
     way("request_too_large", |stage| stage.send(Request::new("POST", "/sized/").body(b"more than ten"))),
     way_in_tyk("length_missing", "a body without a length is counted on its way", |stage| {
@@ -284,6 +290,12 @@ impl Stage {
         let to = |id: &str, upstream: Value| {
             merged(&keyless(id, &up), json!({ "x-tyk-api-gateway": { "upstream": upstream } }))
         };
+        let of = |id: &str, info: Value| {
+            merged(&keyless(id, &up), json!({ "x-tyk-api-gateway": { "info": info } }))
+        };
+        let versions = json!({ "versioning": {
+            "enabled": true, "name": "v1", "location": "header", "key": "X-Version", "versions": [],
+        } });
         let gateway = protected(Setup::new().config(&config), &up, &idp)
             .env("SECRET", key(Algorithm::HS256).to_text().unwrap().trim())
             .env("ENCRYPTION", &secret_key)
@@ -311,6 +323,8 @@ impl Stage {
                     } } } }),
             ))
             .api(&to("busy", json!({ "rateLimit": { "enabled": true, "rate": 1, "per": "1h" } })))
+            .api(&of("versions", versions))
+            .api(&of("ended", json!({ "expiration": "2020-01-01 00:00" })))
             .api(&to("circle", json!({ "url": "tyk://circle" })))
             .api(&to("astray", json!({ "url": "tyk://nobody" })))
             .api(&to("unknown", json!({ "url": "http://upstream.invalid" })))

@@ -54,5 +54,6 @@ mod support;
 mod token_places;
 mod token_rules;
 mod upstreams;
+mod versions;
 mod websockets;
 mod weaknesses;
