@@ -60,6 +60,7 @@ impl<T> Each<T> {
 
 impl Demand {
     /// What a request asks; nothing where nothing is limited.
+    #[inline]
     pub(super) fn of(asking: &Asking<'_>) -> Option<Self> {
         let limited = |(_, plan): &(Caller, &Plan)| plan.limits_anything();
         if !asking.caller.as_ref().is_some_and(limited) && !asking.api.limits_everybody() {
@@ -92,6 +93,7 @@ impl Demand {
     }
 
     /// What becomes of the request. A counter that was not asked does not refuse it.
+    #[inline]
     pub(super) fn verdict(&self, tallies: &Each<Option<Tally>>) -> Result<Pass, Box<Exceeded>> {
         let mut pass = Pass { quota: self.quota, ..Pass::default() };
         for which in Which::ALL {

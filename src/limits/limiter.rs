@@ -116,6 +116,11 @@ pub struct Pass {
 }
 
 impl Pass {
+    /// Nothing limits the request.
+    fn unlimited(asking: &Asking<'_>) -> Self {
+        Self { quota: quota(asking), ..Self::default() }
+    }
+
     /// What is left after a request has passed another API before, with this left of its limits.
     #[must_use]
     pub fn after(self, earlier: Self) -> Self {
@@ -261,15 +266,19 @@ impl Limiter {
         now: impl FnOnce() -> Instant,
         mode: Mode,
     ) -> Result<Pass, Denied> {
-        let Some(demand) = Demand::of(asking) else {
-            return Ok(Pass { quota: quota(asking), ..Pass::default() });
-        };
-        let at = At { nanos: self.ledger.nanos(now()), mode };
-        let tallies = match &self.link {
-            None => self.ledger.count(&demand.counters, at),
-            // In a box, so that requests of a single node do not carry it.
-            Some(link) => Box::pin(shared::count(&self.ledger, link, &demand.counters, at)).await?,
-        };
+        match &self.link {
+            None => Ok(self.ledger.decide(asking, now, mode)?),
+            Some(link) => {
+                let Some(demand) = Demand::of(asking) else { return Ok(Pass::unlimited(asking)) };
+                let at = At { nanos: self.ledger.nanos(now()), mode };
+                // In a box, so that requests of a single node do not carry it.
+                Box::pin(self.decide_shared(link, demand, at)).await
+            }
+        }
+    }
+
+    async fn decide_shared(&self, link: &Arc<Link>, demand: Demand, at: At) -> Result<Pass, Denied> {
+        let tallies = shared::count(&self.ledger, link, &demand.counters, at).await?;
         Ok(demand.verdict(&tallies)?)
     }
 }
@@ -285,6 +294,18 @@ impl Ledger {
             figures: shared::Figures::default(),
             origin,
         }
+    }
+
+    /// Decides in memory, at once.
+    fn decide(
+        &self,
+        asking: &Asking<'_>,
+        now: impl FnOnce() -> Instant,
+        mode: Mode,
+    ) -> Result<Pass, Box<Exceeded>> {
+        let Some(demand) = Demand::of(asking) else { return Ok(Pass::unlimited(asking)) };
+        let at = At { nanos: self.nanos(now()), mode };
+        demand.verdict(&self.count(&demand.counters, at))
     }
 
     /// A time as counters measure it.
