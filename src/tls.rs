@@ -8,10 +8,16 @@ use std::{
 
 use ::aws_lc_rs::digest;
 use rustls::{
-    ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier,
-    client::WantsClientCert,
-    crypto::aws_lc_rs,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    SupportedProtocolVersion, WantsVerifier,
+    client::{
+        WantsClientCert,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::{
+        CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
+    },
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
     sign::{CertifiedKey, SingleCertAndKey},
 };
 use rustls_platform_verifier::BuilderVerifierExt as _;
@@ -148,6 +154,65 @@ pub(crate) fn client_config_with(
     }
 }
 
+/// Speaks these versions, with the cipher suites of this provider. Unless it verifies, whoever is on the way can
+/// be the server.
+///
+/// # Errors
+/// When no version is left that has a cipher suite.
+pub(crate) fn client_config_of(
+    provider: CryptoProvider,
+    versions: &[&'static SupportedProtocolVersion],
+    verify: bool,
+) -> Result<ClientConfig, rustls::Error> {
+    let algorithms = provider.signature_verification_algorithms;
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider)).with_protocol_versions(versions)?;
+    Ok(if verify {
+        trusting(builder).with_no_client_auth()
+    } else {
+        let verifier = Arc::new(AnyCertificate(algorithms));
+        builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
+    })
+}
+
+/// Takes every certificate, from whoever has its key.
+#[derive(Debug)]
+struct AnyCertificate(WebPkiSupportedAlgorithms);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
+}
+
 #[expect(clippy::expect_used, reason = "the versions are those of the provider itself")]
 fn builder() -> ConfigBuilder<ClientConfig, WantsVerifier> {
     ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -156,7 +221,14 @@ fn builder() -> ConfigBuilder<ClientConfig, WantsVerifier> {
 }
 
 fn trusting_the_system() -> ConfigBuilder<ClientConfig, WantsClientCert> {
-    match builder().with_platform_verifier() {
+    trusting(builder())
+}
+
+/// With the authorities that the system trusts.
+fn trusting(
+    builder: ConfigBuilder<ClientConfig, WantsVerifier>,
+) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+    match builder.clone().with_platform_verifier() {
         Ok(builder) => builder,
         Err(error) => {
             warn!(
@@ -164,7 +236,7 @@ fn trusting_the_system() -> ConfigBuilder<ClientConfig, WantsClientCert> {
                 "the certificates that this system trusts cannot be read, TLS connections will fail; \
                 install them (ca-certificates), or name them in SSL_CERT_FILE"
             );
-            builder().with_root_certificates(RootCertStore::empty())
+            builder.with_root_certificates(RootCertStore::empty())
         }
     }
 }

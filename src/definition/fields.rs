@@ -163,14 +163,11 @@ static RATE_LIMIT: Section = guarded(&[
 
 static SWITCH: Section = section(&[Field::honour("enabled", Shape::Bool)]);
 
-static TLS_TRANSPORT: Section = section(&[
-    Field::warn(
-        "insecureSkipVerify",
-        "upstream certificates are always checked; requests to an upstream whose certificate is not trusted are answered with 502",
-    ),
-    Field::refuse_content("minVersion", NOT_BUILT),
-    Field::refuse_content("maxVersion", NOT_BUILT),
-    Field::refuse_content("ciphers", NOT_BUILT),
+static TLS_TRANSPORT: Section = guarded(&[
+    Field::honour("insecureSkipVerify", Shape::Bool),
+    Field::honour("minVersion", Shape::Text),
+    Field::honour("maxVersion", Shape::Text),
+    Field::honour("ciphers", Shape::Texts),
     // Host names are always checked, and against the names that count today.
     Field::ignore("forceCommonNameCheck"),
 ]);

@@ -14,7 +14,9 @@ use super::{
     rewrite,
     scopes::Demands,
     security::SecurityParser,
-    transform, upstream, versions,
+    transform,
+    upstream::{self, Servers},
+    versions,
 };
 use crate::{
     api_address::{ApiName, ApiUpstream},
@@ -40,7 +42,8 @@ impl Context<'_> {
         let id = self.id(&at, &tyk.info);
         let listen_path = self.listen_path(&at, &tyk.server.listen_path);
         let domain = self.domain(&at, &tyk.server.custom_domain);
-        let destination = upstream::destination(&mut self, &at.member("upstream"), &tyk.upstream);
+        let servers = Servers::new(&mut self, &at, &tyk.upstream);
+        let destination = upstream::destination(&mut self, &at, &tyk.upstream, &servers);
         let at_versions = at.members(&["info", "versioning"]);
         let mut leads_to = addressed(&at, destination.as_ref());
         let versions = versions::versions(&mut self, &at_versions, &tyk.info.versioning, &mut leads_to);
@@ -80,11 +83,9 @@ impl Context<'_> {
         }
         .parse(&tyk.middleware.operations, &refined_middleware.operations);
         let declared = operations::by_id(&paths);
-        let at_operations = at_middleware.member("operations");
-        let time_limits =
-            upstream::time_limits(&mut self, &at_operations, &tyk.middleware.operations, &declared);
-        let (rewrites, led) = rewrite::rewrites(&mut self, &at_operations, &tyk, &declared);
-        leads_to.extend(led);
+        let time_limits = upstream::time_limits(&mut self, &at_middleware, &tyk.middleware, &declared);
+        let rewrites =
+            rewrite::rewrites(&mut self, &at_middleware, &tyk, (&servers, &mut leads_to), &declared);
         let at_claimgate = FieldPath::top().member("x-claimgate");
         let claim_headers =
             ClaimHeadersParser { context: &mut self, at: at_claimgate.members(&["middleware", "global"]) }

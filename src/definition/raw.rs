@@ -130,6 +130,14 @@ mirrors! {
         preserve_trailing_slash: Switch,
         rate_limit: RateLimit,
         load_balancing: LoadBalancing,
+        tls_transport: TlsTransport,
+    }
+
+    struct TlsTransport {
+        insecure_skip_verify: bool,
+        min_version: String,
+        max_version: String,
+        ciphers: Vec<String>,
     }
 
     struct LoadBalancing {

@@ -8,7 +8,7 @@ use super::{
     operations::DeclaredById,
     parse::context_variables,
     raw::{self, RewriteRule, RewriteTrigger},
-    upstream,
+    upstream::Servers,
 };
 use crate::{
     api_address::ApiName,
@@ -25,39 +25,41 @@ const MAX_PATTERN: usize = 1 << 20;
 /// Other APIs that requests are led to, each with its place in the document.
 type LeadsTo = Vec<(ApiName, FieldPath)>;
 
-/// Reads the rewrites of operations, which stand at `at`, and where they lead; `declared` has method and path
-/// of each operation of the document.
+/// Reads the rewrites of operations of the block `middleware`, which stands at `at`. Other servers are configured as `servers`; other APIs
+/// are put to `leads_to`. `declared` has method and path of each operation of the document.
 pub(super) fn rewrites(
     context: &mut Context<'_>,
     at: &FieldPath,
     tyk: &raw::Tyk,
+    (servers, leads_to): (&Servers, &mut LeadsTo),
     declared: &DeclaredById<'_>,
-) -> (ByPath<UrlRewrite>, LeadsTo) {
+) -> ByPath<UrlRewrite> {
     let context_variables = context_variables(tyk);
-    let mut parser =
-        RewriteParser { context, upstream: &tyk.upstream, context_variables, leads_to: Vec::new() };
-    let rewrites = parser.parse(at, &tyk.middleware.operations, declared);
-    (rewrites, parser.leads_to)
+    RewriteParser { context, servers, context_variables, leads_to }.parse(
+        at,
+        &tyk.middleware.operations,
+        declared,
+    )
 }
 
 struct RewriteParser<'r, 'p> {
     context: &'r mut Context<'p>,
     /// How other servers are spoken to: as those of the API.
-    upstream: &'r raw::Upstream,
+    servers: &'r Servers,
     context_variables: bool,
-    leads_to: LeadsTo,
+    leads_to: &'r mut LeadsTo,
 }
 
 impl RewriteParser<'_, '_> {
     fn parse(
-        &mut self,
+        mut self,
         at: &FieldPath,
         operations: &[(String, raw::Operation)],
         declared: &DeclaredById<'_>,
     ) -> ByPath<UrlRewrite> {
         let mut rewrites = ByPath::default();
         for (id, operation) in operations.iter().filter(|(_, operation)| operation.url_rewrite.enabled) {
-            let at = at.members(&[id, "urlRewrite"]);
+            let at = at.members(&["operations", id, "urlRewrite"]);
             // An id without a path has been told of with the operation.
             let rewrite = self.rewrite(&at, &operation.url_rewrite);
             let (Some(rewrite), Some((method, path))) = (rewrite, declared.get(&**id)) else {
@@ -161,7 +163,7 @@ impl RewriteParser<'_, '_> {
 
     /// Reads a target; the pattern has so many groups, the whole match among them.
     fn target(&mut self, at: &FieldPath, text: &str, groups: Option<usize>) -> Option<RewriteTarget> {
-        let target = match RewriteTarget::new(text, |server| upstream::configure(server, self.upstream)) {
+        let target = match RewriteTarget::new(text, |server| self.servers.configure(server)) {
             Ok(target) => target,
             Err(reason) => {
                 self.context.error(at, reason.to_string());

@@ -7,17 +7,19 @@ use crate::{
     api_address::{ApiUpstream, is_api_address},
     document::FieldPath,
     middleware::ByPath,
-    proxy::{Upstream, Upstreams},
+    proxy::{TlsError, TlsSettings, TlsVersion, Upstream, UpstreamTls, Upstreams},
 };
 
-/// Reads the block `upstream`, which stands at `at`; nothing if requests could not go anywhere.
+/// Reads the block `upstream` of the extension that stands at `at`; nothing if requests could not go anywhere.
 pub(super) fn destination(
     context: &mut Context<'_>,
     at: &FieldPath,
     raw: &raw::Upstream,
+    servers: &Servers,
 ) -> Option<Destination> {
+    let at = &at.member("upstream");
     if !is_api_address(&raw.url) {
-        return upstreams(context, at, raw).map(Destination::Upstreams);
+        return upstreams(context, at, raw, servers).map(Destination::Upstreams);
     }
     if raw.load_balancing.enabled && !raw.load_balancing.targets.is_empty() {
         let message = "requests go to another API (upstream.url), so nothing takes turns; remove this, or write the URL of a server there";
@@ -32,8 +34,13 @@ pub(super) fn destination(
     }
 }
 
-fn upstreams(context: &mut Context<'_>, at: &FieldPath, raw: &raw::Upstream) -> Option<Upstreams> {
-    let only = upstream(context, &at.member("url"), &raw.url, raw);
+fn upstreams(
+    context: &mut Context<'_>,
+    at: &FieldPath,
+    raw: &raw::Upstream,
+    servers: &Servers,
+) -> Option<Upstreams> {
+    let only = upstream(context, &at.member("url"), &raw.url, servers);
     let balancing = &raw.load_balancing;
     if !balancing.enabled {
         return only.map(Upstreams::from);
@@ -49,7 +56,7 @@ fn upstreams(context: &mut Context<'_>, at: &FieldPath, raw: &raw::Upstream) -> 
     let mut weighted = Vec::new();
     for (n, target) in balancing.targets.iter().enumerate() {
         let at = at.element(n);
-        let upstream = upstream(context, &at.member("url"), &target.url, raw);
+        let upstream = upstream(context, &at.member("url"), &target.url, servers);
         match u32::try_from(target.weight) {
             Ok(weight) => weighted.extend(upstream.map(|upstream| (upstream, weight))),
             Err(_) => {
@@ -64,10 +71,10 @@ fn upstreams(context: &mut Context<'_>, at: &FieldPath, raw: &raw::Upstream) -> 
     only.and(Some(balanced).filter(|balanced| !balanced.is_empty()))
 }
 
-fn upstream(context: &mut Context<'_>, at: &FieldPath, url: &str, raw: &raw::Upstream) -> Option<Upstream> {
+fn upstream(context: &mut Context<'_>, at: &FieldPath, url: &str, servers: &Servers) -> Option<Upstream> {
     match Upstream::new(url) {
         Ok(mut parsed) => {
-            configure(&mut parsed, raw);
+            servers.configure(&mut parsed);
             Some(parsed)
         }
         Err(reason) => {
@@ -77,23 +84,88 @@ fn upstream(context: &mut Context<'_>, at: &FieldPath, url: &str, raw: &raw::Ups
     }
 }
 
-/// What the block says of every upstream.
-pub(super) const fn configure(upstream: &mut Upstream, raw: &raw::Upstream) {
-    upstream.preserve_host = raw.preserve_host_header.enabled;
-    upstream.preserve_trailing_slash = raw.preserve_trailing_slash.enabled;
+/// What the block `upstream` says of every server, also of those that rewrites lead to.
+pub(super) struct Servers {
+    preserve_host: bool,
+    preserve_trailing_slash: bool,
+    tls: Option<UpstreamTls>,
 }
 
-/// Reads how long operations may take (`enforceTimeout`), which stand at `at`; `declared` has method and path
-/// of each operation of the document.
+impl Servers {
+    /// Reads what the block says, of the extension that stands at `at`.
+    pub(super) fn new(context: &mut Context<'_>, at: &FieldPath, raw: &raw::Upstream) -> Self {
+        Self {
+            preserve_host: raw.preserve_host_header.enabled,
+            preserve_trailing_slash: raw.preserve_trailing_slash.enabled,
+            tls: tls(context, &at.members(&["upstream", "tlsTransport"]), &raw.tls_transport),
+        }
+    }
+
+    /// Makes a server one of these.
+    pub(super) fn configure(&self, upstream: &mut Upstream) {
+        upstream.preserve_host = self.preserve_host;
+        upstream.preserve_trailing_slash = self.preserve_trailing_slash;
+        upstream.endpoint.tls.clone_from(&self.tls);
+    }
+}
+
+fn tls(context: &mut Context<'_>, at: &FieldPath, raw: &raw::TlsTransport) -> Option<UpstreamTls> {
+    if raw.insecure_skip_verify {
+        let message = "the certificates of upstreams are not checked, so whoever is on the way can read and change what is sent, tokens as well; make the system trust their authority, and remove this";
+        context.warning(&at.member("insecureSkipVerify"), message);
+    }
+    let lowest = match &*raw.min_version {
+        "" | "1.2" => TlsVersion::Tls12,
+        "1.3" => TlsVersion::Tls13,
+        "1.0" | "1.1" => {
+            let message = "TLS 1.0 and 1.1 are not spoken (RFC 8996); the lowest version is 1.2: write that, and update upstreams that have no better";
+            context.warning(&at.member("minVersion"), message);
+            TlsVersion::Tls12
+        }
+        _ => {
+            context.error(&at.member("minVersion"), "a version of TLS is 1.2 or 1.3; write one of them");
+            return None;
+        }
+    };
+    let highest = match &*raw.max_version {
+        "" | "1.3" => TlsVersion::Tls13,
+        "1.2" => TlsVersion::Tls12,
+        "1.0" | "1.1" => {
+            let message =
+                "TLS 1.0 and 1.1 are not spoken (RFC 8996), so nothing would be left; write 1.2 or 1.3";
+            context.error(&at.member("maxVersion"), message);
+            return None;
+        }
+        _ => {
+            context.error(&at.member("maxVersion"), "a version of TLS is 1.2 or 1.3; write one of them");
+            return None;
+        }
+    };
+    let settings =
+        TlsSettings { verify: !raw.insecure_skip_verify, lowest, highest, ciphers: raw.ciphers.clone() };
+    UpstreamTls::new(settings).unwrap_or_else(|reason| {
+        let at = match reason {
+            TlsError::Cipher(n) => at.member("ciphers").element(n),
+            TlsError::Nothing => at.clone(),
+        };
+        context.error(&at, reason.to_string());
+        None
+    })
+}
+
+/// Reads how long operations of the block `middleware` may take (`enforceTimeout`), which stands at `at`;
+/// `declared` has method and path of each operation of the document.
 pub(super) fn time_limits(
     context: &mut Context<'_>,
     at: &FieldPath,
-    operations: &[(String, raw::Operation)],
+    middleware: &raw::Middleware,
     declared: &DeclaredById<'_>,
 ) -> ByPath<Duration> {
     let mut limits = ByPath::default();
-    for (id, operation) in operations.iter().filter(|(_, operation)| operation.enforce_timeout.enabled) {
-        let at = at.members(&[id, "enforceTimeout"]);
+    for (id, operation) in
+        middleware.operations.iter().filter(|(_, operation)| operation.enforce_timeout.enabled)
+    {
+        let at = at.members(&["operations", id, "enforceTimeout"]);
         let seconds = operation.enforce_timeout.value;
         if seconds == 0 {
             let message = "0 seconds is no limit, as in Tyk: the gateway's own time limits apply; write a number of seconds, or switch it off";

@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode, Version,
-    header::{CONTENT_LENGTH, ORIGIN},
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN},
     request::Parts,
 };
 use hyper::body::{Body as _, Incoming};
@@ -32,7 +32,7 @@ use crate::{
     middleware::{Cors, ResourceMetadata},
     proxy::{
         Answer, Body, BodyError, ClientBody, Forwarding, Handshake, Sender, Sending, TrustedProxies, Tunnel,
-        Tunnels,
+        Tunnels, content_type,
     },
     refusal::{Asked, Manner, Profile, Reason, Refusal, Space},
     session::Session,
@@ -184,6 +184,26 @@ struct Exchange<'e> {
     asked: Asked,
 }
 
+/// Says what the content of an answer is, where its upstream does not: in Tyk every answer does.
+async fn name_content(response: &mut Response<Body>) -> Result<(), Reason> {
+    let headers = response.headers();
+    let is_named = headers.contains_key(CONTENT_TYPE) || headers.contains_key(CONTENT_ENCODING);
+    if !is_named && !response.body().is_end_stream() {
+        let begin = response.body_mut().peek(1).await.map_err(|error| unfinished(&error))?;
+        let content_type = HeaderValue::from_static(content_type(&begin));
+        response.headers_mut().insert(CONTENT_TYPE, content_type);
+    }
+    Ok(())
+}
+
+/// Why the beginning of an answer does not come.
+fn unfinished(error: &BodyError) -> Reason {
+    match error {
+        BodyError::Upstream(_) => Reason::UpstreamBroken,
+        BodyError::Late => Reason::UpstreamTimeout,
+    }
+}
+
 /// How long a WebSocket may last that was opened with something that expires in this second.
 fn life(expires: i64, now: SystemTime) -> Duration {
     let end = Duration::from_secs(u64::try_from(expires).unwrap_or_default()).saturating_add(AFTER_TOKEN);
@@ -297,6 +317,9 @@ impl<'e> Exchange<'e> {
         if let Some(expiry) = &api.expiry {
             expiry.announce(headers);
         }
+        if profile == Profile::Tyk {
+            name_content(&mut response).await?;
+        }
         if api.overrides.concern(response.status()) {
             return self.override_answer(outgoing.admission, response).await;
         }
@@ -328,10 +351,7 @@ impl<'e> Exchange<'e> {
         let overrides = &api.overrides;
         let (mut head, mut body) = response.into_parts();
         let begin = if overrides.read_body(head.status) {
-            body.peek(READ_AHEAD).await.map_err(|error| match error {
-                BodyError::Upstream(_) => Reason::UpstreamBroken,
-                BodyError::Late => Reason::UpstreamTimeout,
-            })?
+            body.peek(READ_AHEAD).await.map_err(|error| unfinished(&error))?
         } else {
             Bytes::new()
         };

@@ -19,7 +19,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use tracing::debug;
 
-use super::{Endpoint, ProxyError, Scheme, client_body::ClientBody};
+use super::{Endpoint, ProxyError, Scheme, UpstreamTls, client_body::ClientBody, tls::PROTOCOL};
 use crate::tls;
 
 /// What is read from an upstream ahead of a client that takes its time, and the largest head of an
@@ -55,7 +55,7 @@ impl Connector {
     #[must_use]
     pub fn new(timeout: Duration) -> Self {
         let mut config = tls::client_config();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![PROTOCOL.to_vec()];
         Self { tls: TlsConnector::from(Arc::new(config)), timeout }
     }
 
@@ -73,7 +73,9 @@ impl Connector {
             Scheme::Https => {
                 let name =
                     ServerName::try_from(endpoint.host.to_string()).map_err(|_| ProxyError::LookupFailed)?;
-                let stream = self.tls.connect(name, stream).await.map_err(|e| unreachable(&e))?;
+                let own = endpoint.tls.as_ref().map(UpstreamTls::connector);
+                let tls = own.as_ref().unwrap_or(&self.tls);
+                let stream = tls.connect(name, stream).await.map_err(|e| unreachable(&e))?;
                 handshake(stream).await
             }
         }

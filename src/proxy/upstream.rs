@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
+use super::UpstreamTls;
 use http::{HeaderValue, Uri, header::HOST, request::Parts, uri::PathAndQuery};
 
 /// How an endpoint is spoken to.
@@ -9,7 +10,7 @@ use http::{HeaderValue, Uri, header::HOST, request::Parts, uri::PathAndQuery};
 pub enum Scheme {
     /// In the clear.
     Http,
-    /// Over TLS; the certificate must be one the system trusts.
+    /// Over TLS; the certificate must be one the system trusts, unless its settings say otherwise.
     Https,
 }
 
@@ -22,6 +23,8 @@ pub struct Endpoint {
     pub host: Box<str>,
     /// The port.
     pub port: u16,
+    /// How TLS is spoken, if not as everywhere.
+    pub tls: Option<UpstreamTls>,
 }
 
 /// The upstream of an API.
@@ -99,7 +102,12 @@ impl Upstream {
             return Err(UpstreamError::NotAUrl);
         }
         Ok(Self {
-            endpoint: Endpoint { scheme, host: host.into(), port: authority.port_u16().unwrap_or(port) },
+            endpoint: Endpoint {
+                scheme,
+                host: host.into(),
+                port: authority.port_u16().unwrap_or(port),
+                tls: None,
+            },
             host: HeaderValue::from_str(authority.as_str()).map_err(|_| UpstreamError::NotAUrl)?,
             preserve_host: false,
             preserve_trailing_slash: false,
@@ -144,14 +152,14 @@ mod tests {
         let upstream = Upstream::new("http://Orders.internal:8080/base/?k=v").unwrap();
         assert_eq!(
             upstream.endpoint,
-            Endpoint { scheme: Scheme::Http, host: "Orders.internal".into(), port: 8080 }
+            Endpoint { scheme: Scheme::Http, host: "Orders.internal".into(), port: 8080, tls: None }
         );
         assert_eq!(upstream.host, "Orders.internal:8080");
         // A WebSocket begins as a request.
         assert_eq!(Upstream::new("ws://x").unwrap().endpoint, Upstream::new("http://x").unwrap().endpoint);
         assert_eq!(Upstream::new("wss://x").unwrap().endpoint.port, 443);
         let v6 = Upstream::new("https://[::1]").unwrap();
-        assert_eq!(v6.endpoint, Endpoint { scheme: Scheme::Https, host: "::1".into(), port: 443 });
+        assert_eq!(v6.endpoint, Endpoint { scheme: Scheme::Https, host: "::1".into(), port: 443, tls: None });
         for (url, error) in [
             ("", UpstreamError::NotAUrl),
             ("orders", UpstreamError::NotAUrl),

@@ -53,6 +53,7 @@ mod stopping;
 mod support;
 mod token_places;
 mod token_rules;
+mod upstream_tls;
 mod upstreams;
 mod versions;
 mod websockets;
