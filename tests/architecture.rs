@@ -116,7 +116,7 @@ fn the_narrow_ones_stay_narrow() {
         ("secrets", &["document", "fetch", "lenient_base64", "secrets", "tls"]),
         ("redis", &["redis", "secrets", "tls"]),
         ("server", &["server"]),
-        ("api_keys", &["api_keys", "document", "jwt", "policy", "refusal", "secrets", "session"]),
+        ("api_keys", &["api_keys", "document", "jwt", "policy", "redis", "refusal", "secrets", "session"]),
         ("explain", &["explain", "refusal"]),
         ("versioning", &["api_address", "query", "refusal", "versioning"]),
         ("api_address", &["api_address"]),

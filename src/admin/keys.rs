@@ -20,7 +20,7 @@ use super::{
     routes::Routes,
 };
 use crate::{
-    api_keys::{ApiKeys, ChangeError, Counted, FileError, KeyName, StoredKey},
+    api_keys::{ApiKeys, ChangeError, Counted, KeyName, StoredKey},
     config::Role,
     document::{Document, Finding, Findings, Severity},
 };
@@ -60,14 +60,15 @@ impl Named {
 
 /// `GET /tyk/keys`: Tyk's hashes of all keys.
 async fn list(State(admin): State<Admin>) -> Response {
-    Json(json!({ "keys": admin.control.api_keys().hashes() })).into_response()
+    let keys = admin.control.api_keys();
+    if keys.are_whole() { Json(json!({ "keys": keys.hashes() })).into_response() } else { unread() }
 }
 
 /// `GET /tyk/keys/{key}`: what a key was told to be.
 async fn read(State(admin): State<Admin>, Path(key): Path<String>, Query(named): Query<Named>) -> Response {
     match named.find(admin.control.api_keys(), &key) {
         Some(key) => Json(key.fields()).into_response(),
-        None => error(StatusCode::NOT_FOUND, "Key not found"),
+        None => absent(admin.control.api_keys(), "Key not found"),
     }
 }
 
@@ -120,7 +121,7 @@ async fn modify(
     let of_body = Some(org_id(&document).to_owned()).filter(|org_id| !org_id.is_empty());
     let named = Named { org_id: named.org_id.clone().or(of_body), ..named };
     let Some(stored) = named.find(&keys, &key) else {
-        return error(StatusCode::NOT_FOUND, "Key is not found");
+        return absent(&keys, "Key is not found");
     };
     let hash = stored.tyk_hash().to_owned();
     let answered = json!({ "key": key, "status": "ok", "action": "modified", "key_hash": hash });
@@ -132,14 +133,11 @@ async fn modify(
 async fn remove(State(admin): State<Admin>, Path(key): Path<String>, Query(named): Query<Named>) -> Response {
     let keys = Arc::clone(admin.control.api_keys());
     let Some(stored) = named.find(&keys, &key) else {
-        return error(StatusCode::NOT_FOUND, "There is no such key found");
+        return absent(&keys, "There is no such key found");
     };
     let (hash, answered) =
         (stored.tyk_hash().to_owned(), json!({ "key": key, "status": "ok", "action": "deleted" }));
-    let remove = move |keys: &ApiKeys| match keys.remove(&stored) {
-        Ok(()) => Ok(Findings::default()),
-        Err(error) => Err(ChangeError::File(error)),
-    };
+    let remove = move |keys: &ApiKeys| keys.remove(&stored).map(|()| Findings::default());
     change(keys, hash, "deleted", answered, remove).await
 }
 
@@ -189,10 +187,19 @@ fn refused(why: ChangeError) -> Response {
             let message = "Failed to create key, keys must have at least one Access Rights record set.";
             error(StatusCode::BAD_REQUEST, message)
         }
-        ChangeError::File(error) => unwritten(&error),
+        ChangeError::File(why) => error(StatusCode::INTERNAL_SERVER_ERROR, &why.to_string()),
+        ChangeError::Shared(why) => {
+            let code = if why.is_passing() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::CONFLICT };
+            error(code, &why.to_string())
+        }
     }
 }
 
-fn unwritten(why: &FileError) -> Response {
-    error(StatusCode::INTERNAL_SERVER_ERROR, &why.to_string())
+/// No key of this name is known here.
+fn absent(keys: &ApiKeys, message: &str) -> Response {
+    if keys.are_whole() { error(StatusCode::NOT_FOUND, message) } else { unread() }
+}
+
+fn unread() -> Response {
+    error(StatusCode::SERVICE_UNAVAILABLE, "the keys are in Redis, which cannot be asked at the moment")
 }

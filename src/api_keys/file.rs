@@ -11,9 +11,11 @@ use std::{
 use aws_lc_rs::rand;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use super::{StoredKey, body, digest::Digest};
+use super::{
+    StoredKey,
+    entry::{Entry, octets},
+};
 use crate::document::{Document, FieldPath, Finding, Findings, Readers, replace};
 
 const VERSION: u64 = 1;
@@ -69,18 +71,6 @@ struct Written {
     keys: Vec<Entry>,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
-    id: String,
-    text: String,
-    key_hash: String,
-    epoch: u64,
-    session: Map<String, Value>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    secret: Option<String>,
-}
-
 impl KeyFile {
     /// Reads the file, if there is one yet; nothing after an error.
     pub(super) fn open(path: Option<&Path>, findings: &mut Findings) -> Option<(Self, Vec<StoredKey>)> {
@@ -113,24 +103,12 @@ impl KeyFile {
     /// Writes all keys.
     pub(super) fn write(&self, keys: &[&StoredKey]) -> Result<(), FileError> {
         let Some(path) = &self.path else { return Ok(()) };
-        let mut keys: Vec<Entry> = keys.iter().map(|key| entry(key)).collect();
+        let mut keys: Vec<Entry> = keys.iter().map(|key| Entry::of(key)).collect();
         keys.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         let written = Written { version: VERSION, salt: STANDARD.encode(self.salt.0), keys };
         let written = serde_json::to_vec_pretty(&written).map_err(io::Error::from);
         let replaced = written.and_then(|octets| replace(path, &octets, Readers::Owner));
         replaced.map_err(|source| FileError { path: path.clone(), source })
-    }
-}
-
-fn entry(key: &StoredKey) -> Entry {
-    let [id, text] = key.digests.map(|digest| STANDARD.encode(digest.0));
-    Entry {
-        id,
-        text,
-        key_hash: key.tyk_hash().to_owned(),
-        epoch: key.epoch,
-        session: key.fields().clone(),
-        secret: key.secret.as_ref().map(|secret| secret.to_string()),
     }
 }
 
@@ -152,13 +130,7 @@ fn read(path: &Path, findings: &mut Findings) -> Result<Read, String> {
     let mut keys = Vec::with_capacity(written.keys.len());
     for (n, entry) in written.keys.into_iter().enumerate() {
         let at = at_keys.element(n);
-        let digests = octets(&entry.id).zip(octets(&entry.text));
-        let (id, text) = digests.ok_or_else(|| format!("{at} is not the hash of a key; restore the file"))?;
-        let body = body::parse(&document, &at.member("session"), Value::Object(entry.session), findings);
-        if let Some(mut body) = body {
-            body.secret = entry.secret.map(Into::into);
-            keys.push(StoredKey::new([Digest(id), Digest(text)], &entry.key_hash, entry.epoch, body));
-        }
+        keys.extend(entry.into_key(&document, &at, findings)?);
     }
     if findings.has_errors_in(&document) {
         return Err("the keys in this file cannot be used as they are; correct it".into());
@@ -168,10 +140,6 @@ fn read(path: &Path, findings: &mut Findings) -> Result<Read, String> {
 
 fn unreadable(error: &io::Error) -> String {
     format!("the file cannot be read: {error}")
-}
-
-fn octets<const N: usize>(text: &str) -> Option<[u8; N]> {
-    STANDARD.decode(text).ok()?.try_into().ok()
 }
 
 fn new_salt() -> Option<[u8; SALT]> {

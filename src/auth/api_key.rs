@@ -9,7 +9,7 @@ use super::{
     place::{Credential, Places},
 };
 use crate::{
-    api_keys::ApiKeys,
+    api_keys::{ApiKeys, Unfound},
     explain::Observer,
     policy::PolicySet,
     refusal::{Reason, Refusal},
@@ -76,9 +76,14 @@ impl KeyAuthenticator {
 
     /// The session of whoever has this key.
     fn session(&self, presented: &str, now: i64) -> Result<Session, Refusal> {
+        let key = self.keys.find(&self.org_id, presented).map_err(|unfound| match unfound {
+            Unfound::Unknown => Reason::ApiKeyUnknown,
+            Unfound::Unavailable => Reason::ApiKeysUnavailable,
+        })?;
         // Knowing the id of a key that tokens name proves nothing.
-        let key = self.keys.find(&self.org_id, presented).filter(|key| !key.is_for_tokens());
-        let key = key.ok_or(Reason::ApiKeyUnknown)?;
+        if key.is_for_tokens() {
+            return Err(Reason::ApiKeyUnknown.into());
+        }
         key.check(now)?;
         key.session(&self.policies)
     }

@@ -286,7 +286,7 @@ enum Progress {
 fn progress(refusal: &Refusal) -> Progress {
     match refusal.reason() {
         Reason::TokenMissing | Reason::ApiKeyMissing => Progress::Absent,
-        Reason::KeysUnavailable => Progress::Undecided,
+        Reason::KeysUnavailable | Reason::ApiKeysUnavailable => Progress::Undecided,
         Reason::TokenAmbiguous | Reason::ApiKeyAmbiguous | Reason::ApiKeyUnknown => Progress::Unverified,
         reason if reason.needs_no_signature() => Progress::Unverified,
         _ => Progress::Verified,

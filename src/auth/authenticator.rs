@@ -21,7 +21,7 @@ use super::{
     stored_secrets::SecretHolder,
 };
 use crate::{
-    api_keys::{ApiKeys, StoredKey},
+    api_keys::{ApiKeys, StoredKey, Unfound},
     explain::{Observer, Unobserved},
     jwks::{Found, KeySources, Missing, Parties, Source},
     jwt::{
@@ -102,9 +102,11 @@ impl Grants {
         observer: impl Observer,
     ) -> Result<(Arc<Grant>, Window), Refusal> {
         let named = self.selection.client(claims);
-        let key = named.and_then(|named| self.key_of(named));
-        let window = key.as_ref().map_or(Window::ALWAYS, |key| key.window());
-        let client = client(named.map(|_| key.as_deref()), now, profile);
+        let key = named.map(|named| self.key_of(named)).transpose();
+        let window = key.as_ref().ok().and_then(|key| key.as_ref()?.as_ref());
+        let window = window.map_or(Window::ALWAYS, |key| key.window());
+        let client = key.as_ref().map_err(|reason| *reason);
+        let client = client.and_then(|key| client_of(key.as_ref().map(Option::as_deref), now, profile));
         let granted = client.map_err(Refusal::from);
         let granted = granted.and_then(|client| self.selection.grant_to(claims, client, &self.policies));
         let granted = granted.map_err(worded);
@@ -113,16 +115,21 @@ impl Grants {
         Ok((granted?, window))
     }
 
-    /// The stored key that a claim names.
-    fn key_of(&self, named: &Value) -> Option<Arc<StoredKey>> {
-        self.clients.as_ref()?.find(&self.selection.org_id, named.as_str()?)
+    /// The stored key that a claim names, if there is one; it is not known while the stored keys are not.
+    fn key_of(&self, named: &Value) -> Result<Option<Arc<StoredKey>>, Reason> {
+        let (Some(keys), Some(name)) = (&self.clients, named.as_str()) else { return Ok(None) };
+        match keys.find(&self.selection.org_id, name) {
+            Ok(key) => Ok(Some(key)),
+            Err(Unfound::Unknown) => Ok(None),
+            Err(Unfound::Unavailable) => Err(Reason::ApiKeysUnavailable),
+        }
     }
 }
 
 /// The client that a token names, by the stored key of this name, if there is one. A key that is switched
 /// off must not give its client the defaults, which may be wider; and neither must one that was deleted,
 /// but in Tyk it does.
-fn client(named: Option<Option<&StoredKey>>, now: i64, profile: Profile) -> Result<Client<'_>, Reason> {
+fn client_of(named: Option<Option<&StoredKey>>, now: i64, profile: Profile) -> Result<Client<'_>, Reason> {
     let Some(key) = named else { return Ok(Client::Unnamed) };
     if let Some(key) = key {
         key.check(now)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    api_keys::{ApiKeys, StoredKey},
+    api_keys::{ApiKeys, StoredKey, Unfound},
     jwt::{AlgorithmSet, Ambiguity, Claims, Error, Kid, SubjectClaims, Token, Window},
     policy::PolicySet,
     refusal::Refusal,
@@ -42,14 +42,18 @@ impl StoredSecrets {
     ) -> Result<SecretHolder<'_>, Error> {
         let found = match token.kid() {
             Kid::Text(kid) if self.by_kid => self.keys.find(&self.org_id, kid),
-            Kid::NotText if self.by_kid => None,
+            Kid::NotText if self.by_kid => Err(Unfound::Unknown),
             _ => {
                 let claims = token.unverified_claims()?;
-                let name = subject_claims.resolve_in(&claims).ok();
-                name.and_then(|name| self.keys.find(&self.org_id, name))
+                let name = subject_claims.resolve_in(&claims).map_err(|_| Error::KeyUnknown)?;
+                self.keys.find(&self.org_id, name)
             }
         };
-        Ok(SecretHolder { key: found.ok_or(Error::KeyUnknown)?, policies: &self.policies })
+        let key = found.map_err(|unfound| match unfound {
+            Unfound::Unknown => Error::KeyUnknown,
+            Unfound::Unavailable => Error::KeysUnavailable,
+        })?;
+        Ok(SecretHolder { key, policies: &self.policies })
     }
 }
 

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::{
     AdminKey, Config, Origin, admin,
     fields::{CONFIG, REDIS},
+    keys,
     kv::Kv,
     redis, stores,
 };
@@ -39,7 +40,6 @@ const SETTERS: &[(&str, Setter)] = &[
     ("workers", Draft::set_workers),
     ("definitions", |draft, path| draft.path(path).map(|path| draft.definitions = Some(path))),
     ("policies", |draft, path| draft.path(path).map(|path| draft.policies = Some(path))),
-    ("keys.file", Draft::set_keys_file),
     ("errors", Draft::set_errors),
     ("admin.listen", Draft::set_admin_listen),
     ("admin.secret", |draft, secret| {
@@ -80,8 +80,7 @@ pub(super) struct Draft {
     workers: usize,
     definitions: Option<PathBuf>,
     policies: Option<PathBuf>,
-    /// What was said of it, if anything was.
-    keys_file: Option<Option<PathBuf>>,
+    keys: keys::Draft,
     errors: Profile,
     admin_listen: Option<SocketAddr>,
     admin_secret: Option<Secret>,
@@ -116,7 +115,7 @@ impl Draft {
             workers: 0,
             definitions: None,
             policies: None,
-            keys_file: None,
+            keys: keys::Draft::default(),
             errors: Profile::Rfc,
             admin_listen: Some(loopback(8081)),
             admin_secret: None,
@@ -175,6 +174,7 @@ impl Draft {
             None => {
                 let set = self.kv.set(field, text, &self.folder);
                 let set = set.or_else(|| self.redis.set(field, text, &self.folder));
+                let set = set.or_else(|| self.keys.set(field, text, &self.folder));
                 set.unwrap_or_else(|| Err("no field has this name".into()))
             }
         }
@@ -211,7 +211,9 @@ impl Draft {
 
     pub(super) fn finish(self, origin: Origin, findings: &mut Findings) -> Option<Config> {
         let secrets = self.kv.open(self.base_path, findings);
+        let has_redis = self.redis.is_there();
         let (redis, on_redis_failure) = self.redis.finish(findings);
+        let keys = self.keys.finish(&self.beside, has_redis, findings);
         if self.admin_secret.as_ref().is_some_and(|secret| secret.is_empty()) {
             findings.push(from(
                 "admin.secret",
@@ -249,7 +251,7 @@ impl Draft {
             workers: if self.workers == 0 { cores } else { self.workers },
             definitions,
             policies,
-            keys_file: self.keys_file.unwrap_or_else(|| Some(self.beside.join("api-keys.json"))),
+            keys,
             errors: self.errors,
             admin_listen: self.admin_listen,
             admin_keys: self
@@ -297,17 +299,6 @@ impl Draft {
             "off" => AuditLog::Off,
             path => AuditLog::File(self.path(path)?),
         };
-        Ok(())
-    }
-
-    fn set_keys_file(&mut self, path: &str) -> Result<(), String> {
-        let file = if path == "none" { None } else { Some(self.path(path)?) };
-        if file.as_ref().is_some_and(|file| file.extension().is_none_or(|extension| extension != "json")) {
-            return Err(
-                "keys are kept in a file whose name ends in .json, or in none; write one of these".into()
-            );
-        }
-        self.keys_file = Some(file);
         Ok(())
     }
 
@@ -368,7 +359,12 @@ impl Draft {
 
 /// All fields that are set from a text.
 fn fields() -> impl Iterator<Item = String> {
-    SETTERS.iter().map(|(field, _)| (*field).to_owned()).chain(Kv::fields()).chain(redis::Draft::fields())
+    SETTERS
+        .iter()
+        .map(|(field, _)| (*field).to_owned())
+        .chain(Kv::fields())
+        .chain(redis::Draft::fields())
+        .chain(keys::Draft::fields())
 }
 
 /// Whether this is a variable that Kubernetes sets for a service named `claimgate`, or
@@ -387,7 +383,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     found.ok_or_else(|| format!("{text:?} is not an address such as 127.0.0.1:8080; correct it"))
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     definition::parse_duration(text)
         .filter(|time| !time.is_zero() && *time <= MAX_TIME)
         .ok_or_else(|| "a time is written like 30s or 1m30s, is not zero, and at most 24h; correct it".into())

@@ -26,7 +26,15 @@ pub(super) static CONFIG: Section = Section {
     unknown: Unknown::Error,
 };
 
-static KEYS: Section = Section { fields: &[Field::honour("file", Shape::Text)], unknown: Unknown::Error };
+static KEYS: Section = Section {
+    fields: &[
+        Field::honour("file", Shape::Text),
+        Field::honour("store", Shape::Text),
+        Field::honour("secret", Shape::Text),
+        Field::honour("maxStale", Shape::Text),
+    ],
+    unknown: Unknown::Error,
+};
 
 static ADMIN: Section = Section {
     fields: &[

@@ -7,6 +7,7 @@
 mod admin;
 mod draft;
 mod fields;
+mod keys;
 mod kv;
 mod redis;
 mod restart;
@@ -33,6 +34,7 @@ use crate::{
 
 pub use admin::{AdminKey, Role};
 use draft::Draft;
+pub use keys::KeyStore;
 
 /// What the gateway runs with.
 #[derive(Debug)]
@@ -45,8 +47,8 @@ pub struct Config {
     pub definitions: PathBuf,
     /// The folder or file of policies, if there is one.
     pub policies: Option<PathBuf>,
-    /// Where API keys are kept; nothing for in memory alone.
-    pub keys_file: Option<PathBuf>,
+    /// Where API keys are kept.
+    pub keys: KeyStore,
     /// In whose words requests are refused.
     pub errors: Profile,
     /// Where the control API listens, if it does.

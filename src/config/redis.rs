@@ -114,6 +114,11 @@ impl Draft {
         Some(set(self, text, folder))
     }
 
+    /// Whether anything is said of Redis.
+    pub(super) const fn is_there(&self) -> bool {
+        self.is_there
+    }
+
     /// Notes the section of the file, whatever its fields.
     pub(super) fn add_section(&mut self, root: &Value) {
         self.is_there |= root.get("redis").is_some();

@@ -26,7 +26,7 @@ impl Config {
         let waiting = keep!(new, self:
             listen "listen",
             workers "workers",
-            keys_file "keys.file",
+            keys "keys",
             admin_listen "admin.listen",
             trusted_proxies "trustedProxies",
             access_log "access_log",

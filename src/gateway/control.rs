@@ -28,9 +28,9 @@ use super::{
     watched::Files,
 };
 use crate::{
-    api_keys::ApiKeys,
+    api_keys::{ApiKeys, SharedSecret, Sharing},
     auth::VerifiedTokens,
-    config::Config,
+    config::{Config, KeyStore},
     document::{Finding, Findings, Severity},
     jwks::Registry,
     limits::{Ledger, Limiter},
@@ -90,15 +90,16 @@ impl Control {
         let files = Files::now(&config, &[]);
         let documents = Documents::read(&config);
         let values = config.secrets.values();
-        let (parsed, mut findings) = documents.resolve(&config, &values).await;
-        let api_keys = ApiKeys::load(config.keys_file.as_deref(), &mut findings).map(Arc::new);
-        let (Some(api_keys), Some(parsed)) = (api_keys, parsed) else { return (None, findings) };
-        let redis = config.redis.clone().map(|settings| {
+        let (mut parsed, mut findings) = documents.resolve(&config, &values).await;
+        let redis = config.redis.clone().zip(parsed.as_ref()).map(|(settings, parsed)| {
             let redis = Redis::new(settings, parsed.redis_passwords.clone());
             Arc::new(redis)
         });
         let link = redis.as_ref().map(Redis::link);
         let peers = link.clone().map(Peers::new);
+        let secret = parsed.as_mut().and_then(|parsed| parsed.keys_secret.take());
+        let api_keys = api_keys(&config, secret, peers.as_ref(), &mut findings).map(Arc::new);
+        let (Some(api_keys), Some(parsed)) = (api_keys, parsed) else { return (None, findings) };
         let snapshot = Snapshot::compile(parsed, &config, &registry, &verified, &api_keys);
         Registry::prefetch(snapshot.sources(None), PREFETCH).await;
         info!(apis = snapshot.len(), "definitions loaded");
@@ -188,6 +189,16 @@ impl Control {
         self.redis.as_ref()
     }
 
+    /// Reads what nodes share for the first time, if there is anything and it can be had soon: the first requests
+    /// are answered like all others.
+    pub(crate) async fn join(&self) {
+        let Some(link) = self.link() else { return };
+        let own = Arc::clone(&link);
+        tokio::spawn(async move { own.keep().await });
+        link.tried().await;
+        self.api_keys.read_again().await;
+    }
+
     /// Asks all other nodes to do something; there are none without Redis.
     ///
     /// # Errors
@@ -269,6 +280,24 @@ impl Control {
     pub async fn refetch_keys(&self, api: Option<&str>) {
         let sources = self.published.load().sources(api);
         Registry::refetch(&sources, REFETCH).await;
+    }
+}
+
+/// The API keys of the configuration.
+fn api_keys(
+    config: &Config,
+    secret: Option<SharedSecret>,
+    peers: Option<&Peers>,
+    findings: &mut Findings,
+) -> Option<ApiKeys> {
+    match &config.keys {
+        KeyStore::File(file) => ApiKeys::load(file.as_deref(), findings),
+        KeyStore::Redis { max_stale, .. } => Some(ApiKeys::shared(Sharing {
+            channel: Arc::clone(&peers?.channel),
+            secret: secret?,
+            max_stale: *max_stale,
+            tasks: Handle::current(),
+        })),
     }
 }
 

@@ -8,8 +8,8 @@ use tokio::runtime::Builder;
 use super::{directory, rights};
 use crate::{
     access::Together,
-    api_keys::ApiKeys,
-    config::{AdminKey, Config},
+    api_keys::{ApiKeys, SharedSecret},
+    config::{AdminKey, Config, KeyStore},
     definition::{self, Definition, Fetching, JwtScheme, State, Templates, view},
     document::{Document, Finding, Findings, Severity, read_all},
     jwks::FetchOptions,
@@ -40,6 +40,8 @@ pub(super) struct Parsed {
     pub(super) admin_keys: Vec<AdminKey>,
     /// What opens Redis.
     pub(super) redis_passwords: Passwords,
+    /// What API keys in Redis are sealed with, if they are there.
+    pub(super) keys_secret: Option<SharedSecret>,
 }
 
 /// Reads everything that a gateway with this configuration would, and serves nothing.
@@ -58,7 +60,9 @@ pub fn check(config: &Config, findings: &mut Findings) -> io::Result<()> {
             findings.push(warning(Path::new("redis"), message));
         }
     }
-    ApiKeys::load(config.keys_file.as_deref(), findings);
+    if let KeyStore::File(file) = &config.keys {
+        ApiKeys::load(file.as_deref(), findings);
+    }
     Ok(())
 }
 
@@ -113,6 +117,7 @@ impl Documents {
     fn parse(&self, config: &Config, values: &Values, findings: &mut Findings) -> Option<Parsed> {
         let admin_keys = admin_keys(config, values, findings);
         let redis_passwords = redis_passwords(config, values, findings);
+        let keys_secret = keys_secret(config, values, findings);
         let fetching = fetching(config, values, findings);
         let loaded = definition::load(&self.definitions, values, &self.templates, &fetching);
         let (policies, mut of_policies) = policy::load(&self.policies, values);
@@ -140,7 +145,13 @@ impl Documents {
         }
         tell_of_unreadable_ends(&self.definitions, &definitions, config.errors, findings);
         warn_about_client_keys(&definitions, findings);
-        (!findings.has_errors()).then_some(Parsed { definitions, policies, admin_keys, redis_passwords })
+        (!findings.has_errors()).then_some(Parsed {
+            definitions,
+            policies,
+            admin_keys,
+            redis_passwords,
+            keys_secret,
+        })
     }
 }
 
@@ -186,6 +197,14 @@ fn redis_passwords(config: &Config, values: &Values, findings: &mut Findings) ->
         Servers::Single(_) | Servers::Cluster(_) => None,
     };
     Passwords { servers, sentinels }
+}
+
+/// What API keys in Redis are sealed with.
+fn keys_secret(config: &Config, values: &Values, findings: &mut Findings) -> Option<SharedSecret> {
+    const FIELD: &str = "keys.secret";
+    let KeyStore::Redis { secret: written, .. } = &config.keys else { return None };
+    let secret = secret(FIELD, written, values, findings)?;
+    SharedSecret::new(secret.as_bytes()).map_err(|why| findings.push(Finding::of_file(FIELD, why))).ok()
 }
 
 /// A secret of the configuration: what is written in this field, or what that refers to.

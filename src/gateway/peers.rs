@@ -24,6 +24,7 @@ use tracing::{info, warn};
 
 use super::{control::Control, reload::Cause};
 use crate::{
+    api_keys::{self, ApiKeys},
     redis::{Channel, Failure, Heard, Link, Message},
     telemetry::Exposition,
 };
@@ -75,7 +76,7 @@ impl std::error::Error for Untold {}
 /// The other nodes, as this one sees them.
 #[derive(Debug)]
 pub(super) struct Peers {
-    channel: Arc<Channel>,
+    pub(super) channel: Arc<Channel>,
     started: Instant,
     reload: Notify,
     jwks: Notify,
@@ -125,7 +126,7 @@ impl Default for Wanted {
 impl Wanted {
     fn add(&mut self, api: Option<String>) {
         match (&mut *self, api) {
-            (Self::Of(apis), Some(api)) if apis.len() < MAX_APIS => {
+            (Self::Of(apis), Some(api)) if apis.len() < MAX_APIS || apis.contains(&api) => {
                 apis.insert(api);
             }
             _ => *self = Self::All,
@@ -198,13 +199,14 @@ pub(crate) async fn follow(control: Arc<Control>) {
     tokio::spawn(async move { channel.listen(ears).await });
     tokio::spawn(reload_when_asked(Arc::clone(&control)));
     tokio::spawn(refetch_when_asked(Arc::clone(&control)));
-    let mut follower = Follower { peers, last: None, is_suspect: false };
+    let mut follower =
+        Follower { peers, keys: control.api_keys(), last: None, is_suspect: false, retry: None };
     let mut beats = interval(BEAT);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             heard = heard.recv() => match heard {
-                Some(Heard::Message(message)) => follower.hear(&message),
+                Some(Heard::Message(message)) => follower.hear(&message).await,
                 Some(Heard::Garbage) => add(&peers.figures.ignored),
                 Some(Heard::Gap) => {
                     follower.is_suspect = true;
@@ -220,14 +222,17 @@ pub(crate) async fn follow(control: Arc<Control>) {
 /// Where a node is in what is said.
 struct Follower<'p> {
     peers: &'p Peers,
+    keys: &'p ApiKeys,
     /// The number of the last message that was acted upon, with all before it.
     last: Option<u64>,
     /// There was a later one the last time, which may have been on its way.
     is_suspect: bool,
+    /// When keys that could not be read are tried again.
+    retry: Option<Instant>,
 }
 
 impl Follower<'_> {
-    fn hear(&mut self, message: &Message) {
+    async fn hear(&mut self, message: &Message) {
         // Any other number is looked into by the next look: somebody else may have written it.
         if self.last.is_some_and(|last| last.checked_add(1) == Some(message.number)) {
             self.last = Some(message.number);
@@ -236,30 +241,36 @@ impl Follower<'_> {
             return;
         }
         match Errand::of(message) {
-            Some(errand) => {
-                add(&self.peers.figures.acted);
-                self.peers.run(errand);
-            }
-            None => add(&self.peers.figures.ignored),
+            Some(errand) => self.peers.run(errand),
+            None if message.topic == api_keys::TOPIC => self.keys.read_named(&message.about).await,
+            None => return add(&self.peers.figures.ignored),
         }
+        add(&self.peers.figures.acted);
     }
 
     /// Sees whether anything was missed.
     async fn look(&mut self) {
         // While nobody answers, nothing can be made good.
-        let Ok(last) = self.peers.channel.last().await else { return };
+        let Ok(last) = self.peers.channel.last().await else { return self.keys.lose_touch().await };
         let is_later = self.last.is_some_and(|own| own < last);
         if self.last == Some(last) {
             self.is_suspect = false;
+            let now = Instant::now();
+            if self.keys.are_whole() {
+                self.keys.keep_touch();
+            } else if self.retry.is_none_or(|retry| retry <= now) {
+                self.retry = now.checked_add(PAUSE);
+                self.keys.read_again().await;
+            }
         } else if is_later && !self.is_suspect {
             self.is_suspect = true;
         } else {
-            self.catch_up(last);
+            self.catch_up(last).await;
         }
     }
 
     /// Does everything that could have been asked for.
-    fn catch_up(&mut self, last: u64) {
+    async fn catch_up(&mut self, last: u64) {
         let is_first = self.last.is_none();
         self.last = Some(last);
         self.is_suspect = false;
@@ -271,6 +282,7 @@ impl Follower<'_> {
             add(&self.peers.figures.missed);
             info!("something that other nodes said was missed; everything is read again");
         }
+        self.keys.read_again().await;
     }
 }
 

@@ -44,6 +44,7 @@ pub fn explain(config: Config, question: &Question) -> Result<Explanation, Expla
     let explanation = runtime.block_on(async {
         let (control, findings) = Control::new(config, registry).await;
         let control = control.ok_or_else(|| start(StartError::Findings(findings.sorted())))?;
+        control.join().await;
         control.explain(question).await.map_err(ExplainError::Question)
     });
     runtime.shutdown_background();

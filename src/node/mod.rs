@@ -106,6 +106,7 @@ impl Node {
         tell(&findings.sorted());
         let (stop, stopped) = watch::channel(false);
         let admin = control.config().admin_listen.map(bind_admin).transpose()?;
+        runtime.block_on(control.join());
         let workers = workers::start(&control, &stopped)?;
         runtime.block_on(workers.tried());
         let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose()?;
@@ -174,8 +175,7 @@ fn start_control(
                 tokio::spawn(keep_values_fresh(Arc::clone(&control), interval));
             }
             if let Some(link) = control.link() {
-                let limiter = control.limiter(Some(Arc::clone(&link)));
-                tokio::spawn(async move { link.keep().await });
+                let limiter = control.limiter(Some(link));
                 tokio::spawn(async move { limiter.tend().await });
                 tokio::spawn(follow(Arc::clone(&control)));
             }

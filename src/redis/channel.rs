@@ -49,6 +49,7 @@ pub struct Channel {
     /// What this node is called in its messages, so that it does not act upon them itself.
     node: String,
     name: String,
+    /// Where the number of the last message is.
     numbers: String,
 }
 
@@ -85,6 +86,16 @@ impl Channel {
         Self { link, node: node.to_owned(), name, numbers }
     }
 
+    /// What it leads over.
+    pub(crate) const fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+
+    /// The name of something that is changed together with saying so: on the same node of a cluster.
+    pub(crate) fn place(&self, what: &str) -> String {
+        format!("{}:{what}", self.name)
+    }
+
     /// Whether this node said it.
     #[must_use]
     pub fn is_own(&self, message: &Message) -> bool {
@@ -104,6 +115,27 @@ impl Channel {
         let mut say = Cmd::new();
         say.arg("EVAL").arg(SAY).arg(1).arg(&self.numbers).arg(&self.name).arg(self.text(topic, about));
         self.number(&say).await.map(|_| ())
+    }
+
+    /// Runs a script, and tells everybody about it in the same step, unless it returns a number. `KEYS[2]` of the
+    /// script is `place`, and its arguments begin with `ARGV[3]`. Gives what it returned, or the number of the message.
+    ///
+    /// # Errors
+    /// [`Failure`]; unless it is [`Failure::Down`] all of it may have happened all the same.
+    pub(crate) async fn say_after(
+        &self,
+        script: &str,
+        place: &str,
+        arguments: &[&[u8]],
+        (topic, about): (&str, &str),
+    ) -> Result<i64, Failure> {
+        let mut change = Cmd::new();
+        change.arg("EVAL").arg(format!("{script}{SAY}")).arg(2).arg(&self.numbers).arg(place);
+        change.arg(&self.name).arg(self.text(topic, about)).arg(arguments);
+        match self.link.call_within(&change, PATIENCE).await? {
+            Value::Int(number) => Ok(number),
+            _ => Ok(0),
+        }
     }
 
     /// The number of the last message.

@@ -10,6 +10,7 @@
 mod channel;
 mod connect;
 mod figures;
+mod hash;
 mod link;
 mod script;
 mod settings;
@@ -24,13 +25,13 @@ use tracing::{info, warn};
 
 use self::connect::{Connection, reason};
 
-pub(crate) use self::script::Script;
 pub use self::{
     channel::{Channel, Heard, Message},
     figures::Totals,
     link::{Failure, Link},
     settings::{Address, Passwords, Sentinel, Servers, Settings, Tls},
 };
+pub(crate) use self::{hash::Scanned, script::Script};
 
 /// A deployment of Redis, and how all connections to it are doing.
 #[derive(Debug)]

@@ -69,6 +69,9 @@ impl Reason {
                 "No such key in the organisation of the API: it was deleted, is another gateway's, has another `org_id` than the \
                  API's `orgId`, or has a `jwt_data.secret` and so is none to present. Look it up with `GET /tyk/keys/{key}`."
             }
+            Self::ApiKeysUnavailable => {
+                "The key is not one of those that this node knows, and Redis, where keys are kept, cannot be asked: it may have been made on another node. Look at Redis, and at the log."
+            }
             Self::ApiKeyInactive => {
                 "The key, or the stored key of a token's client (`clientBaseField`), is `is_inactive`. Update it with `PUT /tyk/keys/{key}`."
             }

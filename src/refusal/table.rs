@@ -93,6 +93,8 @@ reasons! {
     ApiKeyAmbiguous,
     /// The API key is not known here.
     ApiKeyUnknown,
+    /// Nobody can tell whether there is such an API key: Redis, where they are kept, cannot be asked.
+    ApiKeysUnavailable,
     /// The API key is switched off.
     ApiKeyInactive,
     /// The API key has expired.
@@ -428,6 +430,17 @@ impl Reason {
                 "The API key is not accepted.",
                 "Access to this API has been disallowed",
             ),
+            Self::ApiKeysUnavailable => Row {
+                status: 503,
+                error: "temporarily_unavailable",
+                challenge: Challenge::None,
+                retry_after: Some(5),
+                ..api_key(
+                    "api_keys_unavailable",
+                    "API keys cannot be looked up at the moment.",
+                    Self::ApiKeyUnknown.row().tyk_message,
+                )
+            },
             Self::ApiKeyInactive => {
                 api_key("api_key_inactive", "The API key is not active.", "Key is inactive, please renew")
             }

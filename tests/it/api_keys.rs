@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Gateway, Request, Server, Setup, api, claims, key, keyless, merge, scheme};
 
 /// An API of the organisation `org` that wants a key in `X-Api-Key`.
-fn keyed(id: &str, upstream: &Server) -> Value {
+pub(crate) fn keyed(id: &str, upstream: &Server) -> Value {
     let mut document = keyless(id, upstream);
     merge(
         &mut document,
@@ -26,7 +26,7 @@ fn keyed(id: &str, upstream: &Server) -> Value {
 }
 
 /// The body of a key with a right to these APIs, with changes.
-fn body(apis: &[&str], changes: Value) -> Value {
+pub(crate) fn body(apis: &[&str], changes: Value) -> Value {
     let rights: serde_json::Map<String, Value> = apis
         .iter()
         .map(|api| ((*api).to_owned(), json!({ "api_id": api, "versions": ["Default"] })))
@@ -36,7 +36,7 @@ fn body(apis: &[&str], changes: Value) -> Value {
     body
 }
 
-fn ask(gateway: &Gateway, method: &'static str, path: &str, body: &Value) -> Answer {
+pub(crate) fn ask(gateway: &Gateway, method: &'static str, path: &str, body: &Value) -> Answer {
     gateway.admin(Request::new(method, path).body(body.to_string().as_bytes()))
 }
 
@@ -46,13 +46,13 @@ fn json(answer: &Answer) -> Value {
 }
 
 #[track_caller]
-fn make(gateway: &Gateway, key: &str, body: &Value) -> Value {
+pub(crate) fn make(gateway: &Gateway, key: &str, body: &Value) -> Value {
     let answer = ask(gateway, "POST", &format!("/tyk/keys/{key}"), body);
     assert_eq!(answer.status, 200, "{}", answer.text());
     json(&answer)
 }
 
-fn with(gateway: &Gateway, path: &str, key: &str) -> u16 {
+pub(crate) fn with(gateway: &Gateway, path: &str, key: &str) -> u16 {
     gateway.send(&Request::get(path).header("X-Api-Key", key)).status
 }
 
@@ -476,7 +476,7 @@ fn a_key_in_any_place_is_stripped() {
 }
 
 /// A secret that is text, as `jwt_data` holds it, and a key that signs with it.
-fn secret(text: &str) -> (Value, SigningKey) {
+pub(crate) fn secret(text: &str) -> (Value, SigningKey) {
     let key = SigningKey::from_secret(Algorithm::HS256, text.as_bytes()).unwrap();
     (json!({ "jwt_data": { "secret": text } }), key)
 }

@@ -22,6 +22,7 @@ use claimgate::{
 };
 use serde_json::{Value, json};
 
+use crate::api_keys;
 use crate::support::{
     Answer, Gateway, Request, Server, Setup, api, claims, exchange, key, key_named, keyless, merge, now,
     provider, scheme,
@@ -120,6 +121,10 @@ const WAYS: &[Way] = &[
         stage.send(request)
     }),
     way("api_key_unknown", |stage| stage.with_key("nobodys-key", None)),
+    way("api_keys_unavailable", |stage| {
+        let request = Request::get("/keyed/").header("X-Api-Key", "anybodys-key");
+        Met::answered(&stage.lonely, stage.lonely.send(&request))
+    }),
     way("api_key_inactive", |stage| stage.with_key("switched-off", Some(json!({ "is_inactive": true })))),
     way("api_key_expired", |stage| stage.with_key("long-gone", Some(json!({ "expires": 1 })))),
     way("token_too_large", |stage| stage.send(Request::get("/small/").bearer(&good(json!({}))))),
@@ -286,7 +291,8 @@ impl Stage {
             .start();
         let nowhere = closed().replacen("http", "redis", 1);
         let redis = json!({ "url": nowhere, "onFailure": { "apiRate": "closed" } });
-        let lonely = merged(&config, json!({ "redis": redis }));
+        let keys = json!({ "store": "redis", "secret": "what keys would be sealed with, if they were" });
+        let lonely = merged(&config, json!({ "redis": redis, "keys": keys }));
         let to = |id: &str, upstream: Value| {
             merged(&keyless(id, &up), json!({ "x-tyk-api-gateway": { "upstream": upstream } }))
         };
@@ -332,6 +338,7 @@ impl Stage {
             .start();
         let lonely = Setup::new()
             .config(&lonely)
+            .api(&api_keys::keyed("keyed", &up))
             .api(&to("busy", json!({ "rateLimit": { "enabled": true, "rate": 1, "per": "1h" } })))
             .start();
         Self {

@@ -48,6 +48,7 @@ mod restrictions;
 mod rewrites;
 mod schemes;
 mod secret_stores;
+mod shared_keys;
 mod shared_limits;
 mod stopping;
 mod support;

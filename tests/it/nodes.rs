@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Looks again and again whether it is so by now.
 #[track_caller]
-fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < end, "not so in time: {what}");
@@ -36,7 +36,7 @@ fn nodes(count: usize, redis: &RedisServer) -> Vec<Gateway> {
 }
 
 /// A node that hears what the others say, and has done what comes of its start.
-fn settled(node: Gateway) -> Gateway {
+pub(crate) fn settled(node: Gateway) -> Gateway {
     node.log_with("definitions loaded again");
     node
 }
@@ -50,7 +50,7 @@ fn serves(node: &Gateway, id: &str) -> bool {
     node.send(&Request::get(format!("/{id}/"))).status == 200
 }
 
-fn figure(node: &Gateway, name: &str) -> u64 {
+pub(crate) fn figure(node: &Gateway, name: &str) -> u64 {
     let metrics = node.metrics();
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {name} in {metrics}")).parse().unwrap()

@@ -75,9 +75,9 @@ impl RedisServer {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port())).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         write!(stream, "{command}\r\nQUIT\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
     }
 }
 
@@ -94,6 +94,11 @@ impl Drop for RedisServer {
 }
 
 impl StoppedRedis {
+    /// Where it was.
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
     /// Starts it where it was; what it had counted is forgotten.
     pub(crate) fn start_again(self) -> RedisServer {
         self.spawn().unwrap_or_else(|_| panic!("another process has taken the port"))
