@@ -32,6 +32,7 @@ use claimgate::{
     limits::{
         Allowance, ApiLimits, Asking, Caller, Counted, Endpoints, Limiter, Limits, Pass, Plan, Quota, Rate,
     },
+    listen::ListenAt,
     middleware::{Operation, Operations, PathTemplate},
 };
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -201,7 +202,7 @@ fn route(c: &mut Criterion) {
     for count in [1, 100, 10_000] {
         let mut router = Router::default();
         for n in 0..count {
-            router.insert(None, &format!("/team-{}/service-{n}/", n % 7), n);
+            router.insert(None, &ListenAt::new(&format!("/team-{}/service-{n}/", n % 7)).unwrap(), n);
         }
         let path = format!("/team-{}/service-{}/orders/42/lines", (count / 2) % 7, count / 2);
         group.throughput(Throughput::Elements(1));

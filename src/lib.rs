@@ -93,6 +93,7 @@ mod fetch;
 mod lenient_base64;
 mod lookalikes;
 pub mod path_pattern;
+pub mod listen;
 mod query;
 mod percent;
 mod calendar;

@@ -109,12 +109,13 @@ impl<'l> Loader<'l> {
         if definition.state != State::Public {
             return true;
         }
-        let place = (definition.domain.clone(), definition.listen_path.value.clone());
+        let domain = definition.domain.as_ref().map(|domain| domain.canonical().to_owned());
+        let place = (domain, definition.listen_path.at.canonical().to_owned());
         if let Some(earlier) = self.places.insert(place, document.path().to_owned()) {
             let message = format!(
                 "the API in {} listens on {} as well; change one of the listen paths",
                 earlier.display(),
-                definition.listen_path.value
+                definition.listen_path.at.as_str()
             );
             findings.error(document, &tyk.members(&["server", "listenPath", "value"]), message);
             return false;

@@ -50,6 +50,7 @@ use crate::{
     jwks::{Binding, FetchOptions, RemoteSource},
     jwt::{KeySet, Rules, ScopeClaims, jwe::Decryption},
     limits::ApiLimits,
+    listen::{ListenAt, ListenHost},
     middleware::{
         ByPath, ClaimHeaders, CorsPolicy, HeaderRules, Operations, ResourceMetadata, Restrictions,
         rewrite::UrlRewrite,
@@ -82,7 +83,7 @@ pub struct Definition {
     /// Its versions, if it has others.
     pub versions: Option<Versions>,
     /// The host it answers on; every host, if it has none.
-    pub domain: Option<String>,
+    pub domain: Option<ListenHost>,
     /// The path it answers on.
     pub listen_path: ListenPath,
     /// Where its requests go.
@@ -153,11 +154,11 @@ pub enum Destination {
 }
 
 /// Where an API listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ListenPath {
-    /// The path: `/orders/` takes what is below it, `/orders` itself as well.
-    pub value: String,
-    /// The upstream sees the path without it.
+    /// The paths.
+    pub at: ListenAt,
+    /// The upstream sees the path without what it takes of it.
     pub strip: bool,
 }
 

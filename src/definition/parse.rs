@@ -22,6 +22,7 @@ use crate::{
     api_address::{ApiName, ApiUpstream},
     calendar,
     document::FieldPath,
+    listen::{ListenAt, ListenHost},
     middleware::{CorsPolicy, ResourceMetadata},
     refusal::Overrides,
 };
@@ -191,37 +192,57 @@ impl Context<'_> {
             self.error(&at, "an API needs a listen path; write one such as /orders/");
             return None;
         }
-        if value.contains(['{', '}']) {
-            self.error(&at, "patterns in listen paths are not supported yet; write the path out");
-            return None;
-        }
         let value = if value.starts_with('/') { value.to_owned() } else { format!("/{value}") };
-        let odd = value.contains(['?', '#', '%', '\\', ' ', '*']) || value.contains("//");
-        let dots = value.split('/').any(|segment| matches!(segment, "." | ".."));
+        // In braces there is a regular expression, and these mean something else.
+        let plain: String = outside_braces(&value);
+        let odd = plain.contains(['?', '#', '%', '\\', ' ', '*']) || plain.contains("//");
+        let dots = plain.split('/').any(|segment| matches!(segment, "." | ".."));
         if odd || dots || value.chars().any(char::is_control) {
-            self.error(
-                &at,
-                "a listen path is a plain path: no query, escapes, spaces, dot segments or empty segments",
-            );
+            let message = "a listen path is a plain path, but for {name} and {name:regex}: no query, escapes, spaces, dot segments or empty segments";
+            self.error(&at, message);
             return None;
         }
-        Some(ListenPath { value, strip: listen_path.strip })
+        match ListenAt::new(&value) {
+            Ok(listen) => Some(ListenPath { at: listen, strip: listen_path.strip }),
+            Err(reason) => {
+                self.error(&at, reason.to_string());
+                None
+            }
+        }
     }
 
-    fn domain(&mut self, at: &FieldPath, domain: &raw::CustomDomain) -> Option<String> {
+    fn domain(&mut self, at: &FieldPath, domain: &raw::CustomDomain) -> Option<ListenHost> {
         if !domain.enabled {
             return None;
         }
         let at = at.members(&["server", "customDomain", "name"]);
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
-        if domain.name.is_empty() || !domain.name.chars().all(plain) {
-            self.error(
-                &at,
-                "a custom domain is a host name such as api.example.com; patterns are not supported yet",
-            );
+        let outside = outside_braces(&domain.name);
+        if domain.name.is_empty() || !outside.chars().all(plain) {
+            let message = "a custom domain is a host name such as api.example.com, or a pattern of one such as {name:[a-z]+}.example.com; correct it";
+            self.error(&at, message);
+            return None;
         }
-        Some(domain.name.trim_end_matches('.').to_ascii_lowercase())
+        ListenHost::new(&domain.name).map_err(|reason| self.error(&at, reason.to_string())).ok()
     }
+}
+
+/// A text with an `x` in the place of each `{name}`.
+fn outside_braces(text: &str) -> String {
+    let mut depth = 0_usize;
+    let mut outside = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '{' => depth = depth.saturating_add(1),
+            '}' => {
+                depth = depth.saturating_sub(1);
+                outside.push('x');
+            }
+            c if depth == 0 => outside.push(c),
+            _ => {}
+        }
+    }
+    outside
 }
 
 /// An unreadable time is told where it is known what becomes of it.

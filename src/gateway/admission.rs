@@ -159,11 +159,16 @@ impl<'r> Admission<'r> {
     pub(super) fn refuse(&self, refusal: &Refusal, asked: Asked, is_https: bool) -> Response<Bytes> {
         let api = self.api;
         let host = self.target.host.as_ref();
-        let url = api.metadata.as_ref().map(|m| m.url(is_https, host, &api.listen_path.value));
+        let url = api.metadata.as_ref().map(|m| m.url(is_https, host, self.listen_path()));
         let space = api.authentication.as_ref().map(|demand| demand.space(url.as_deref()));
         let (profile, space) = (self.profile, space.unwrap_or_default());
         let manner = Manner { profile, asked, space, overrides: &api.overrides };
         api.worded(refusal).response(&manner)
+    }
+
+    /// Where the request has found the API.
+    fn listen_path(&self) -> &str {
+        if self.taken == 0 { self.api.listen_path.at.as_str() } else { self.target.raw_above(self.taken) }
     }
 
     /// What CORS makes of the request, before anything else is asked.

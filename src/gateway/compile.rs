@@ -18,6 +18,7 @@ use crate::{
     config::{AdminKey, Config},
     definition::{Definition, KeySource, State},
     jwks::{Endpoint, Registry, Source},
+    listen::{ListenAt, ListenHost},
     middleware::ResourceMetadata,
     refusal::{Asked, Manner, Overrides, Profile, Reason, Refusal, Space},
 };
@@ -171,15 +172,17 @@ impl Snapshot {
     }
 }
 
-fn router(apis: &[(Option<String>, Arc<Api>)]) -> Router<Route> {
+fn router(apis: &[(Option<ListenHost>, Arc<Api>)]) -> Router<Route> {
     let mut router = Router::default();
     // First, so that an API that listens there counts.
     for (domain, api) in apis.iter().filter(|(_, api)| api.metadata.is_some()) {
-        let path = ResourceMetadata::root_path(&api.listen_path.value);
-        router.insert(domain.as_deref(), &path, Route::Metadata(Arc::clone(api)));
+        // A pattern that could be read before can be read behind this as well.
+        if let Ok(path) = ListenAt::new(&ResourceMetadata::root_path(api.listen_path.at.as_str())) {
+            router.insert(domain.as_ref(), &path, Route::Metadata(Arc::clone(api)));
+        }
     }
     for (domain, api) in apis {
-        router.insert(domain.as_deref(), &api.listen_path.value, Route::Api(Arc::clone(api)));
+        router.insert(domain.as_ref(), &api.listen_path.at, Route::Api(Arc::clone(api)));
     }
     router
 }

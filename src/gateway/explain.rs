@@ -87,7 +87,7 @@ impl Scene<'_> {
         let mut headers = http::HeaderMap::new();
         let authentication = api.authentication.as_ref();
         let query = authentication.and_then(|demand| demand.put(token, &mut headers, None));
-        let raw = &*api.listen_path.value;
+        let raw = api.listen_path.at.as_str();
         let (host_name, query) = (String::new(), query.as_deref());
         let target = Target {
             host: None,

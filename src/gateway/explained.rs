@@ -51,7 +51,7 @@ pub(super) fn route(route: Option<&Route>, target: &Target<'_>) -> Step {
     let place = if target.host_name.is_empty() { "any host" } else { &target.host_name };
     let (outcome, found) = match route {
         Some(Route::Api(api)) => {
-            (Outcome::Passed, format!("{}, which listens at {}", api.id, api.listen_path.value))
+            (Outcome::Passed, format!("{}, which listens at {}", api.id, api.listen_path.at.as_str()))
         }
         Some(Route::Metadata(api)) => (Outcome::Passed, format!("the metadata of {}", api.id)),
         None => (Outcome::Failed(Reason::NotFound), "none".to_owned()),

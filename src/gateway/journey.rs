@@ -307,12 +307,8 @@ fn unknown(from: &Api) -> Refusal {
 /// How much of a path that leads to an API is its listen path. In an address the path is the one below it;
 /// Tyk takes the listen path for that as well.
 fn listen_path(api: &Api, path: &str, profile: Profile) -> usize {
-    let own = &*api.listen_path.value;
-    let below = path.strip_prefix(own).filter(|below| {
-        let whole_segment = own.ends_with('/') || below.is_empty() || below.starts_with('/');
-        profile == Profile::Tyk && api.listen_path.strip && whole_segment
-    });
-    below.map_or(0, |_| own.trim_end_matches('/').len())
+    let is_taken = profile == Profile::Tyk && api.listen_path.strip;
+    api.listen_path.at.take(path).filter(|_| is_taken).unwrap_or_default()
 }
 
 impl Api {

@@ -123,6 +123,11 @@ impl<'r> Target<'r> {
         }
     }
 
+    /// The raw path up to there.
+    pub(super) fn raw_above(&self, taken: usize) -> &str {
+        self.raw.get(..self.raw_offset(taken)).unwrap_or_default()
+    }
+
     /// Where in the raw path the first `taken` octets of the decoded one end.
     fn raw_offset(&self, taken: usize) -> usize {
         let mut at = 0_usize;

@@ -358,7 +358,7 @@ fn wrong_fields() -> Vec<(Value, String, &'static str)> {
             "a scope and a policyId",
         ),
         server(json!({ "listenPath": { "value": "" } }), "listenPath.value", "needs a listen path"),
-        server(json!({ "listenPath": { "value": "/{x}/" } }), "listenPath.value", "patterns"),
+        server(json!({ "listenPath": { "value": "/{x/" } }), "listenPath.value", "close its braces"),
         server(
             json!({ "ipAccessControl": { "enabled": true, "allow": ["office"] } }),
             "ipAccessControl.allow[0]",

@@ -46,6 +46,7 @@ mod refusals;
 mod reloading;
 mod restrictions;
 mod rewrites;
+mod routing;
 mod schemes;
 mod secret_stores;
 mod shared_keys;
