@@ -12,15 +12,14 @@ pub(super) struct Each<T> {
     pub(super) api: T,
 }
 
-/// The counters that a request asks.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Demand {
-    pub(super) counters: Each<Option<Counter>>,
+/// What follows from what counters say, one after the other.
+#[derive(Debug)]
+pub(super) struct Verdict {
+    pub(super) pass: Pass,
     throttle: Option<Throttle>,
-    quota: Quota,
 }
 
-/// One of them.
+/// A counter that a request asks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Counter {
     /// The limit's name in the field `RateLimit`.
@@ -41,6 +40,11 @@ pub(super) struct Tally {
 }
 
 impl<T> Each<T> {
+    /// What there is for each kind.
+    pub(super) fn new(mut of: impl FnMut(Which) -> T) -> Self {
+        Self { rate: of(Which::Rate), quota: of(Which::Quota), api: of(Which::Api) }
+    }
+
     pub(super) const fn of(&self, which: Which) -> &T {
         match which {
             Which::Rate => &self.rate,
@@ -58,69 +62,65 @@ impl<T> Each<T> {
     }
 }
 
-impl Demand {
-    /// What a request asks; nothing where nothing is limited.
+impl Asking<'_> {
+    /// Whether any counter is asked at all.
+    pub(super) fn is_limited(&self) -> bool {
+        let is_limited = |(_, plan): &(Caller, &Plan)| plan.limits_anything();
+        self.caller.as_ref().is_some_and(is_limited) || self.api.limits_everybody()
+    }
+
+    /// The counter that is asked for a limit of this kind.
     #[inline]
-    pub(super) fn of(asking: &Asking<'_>) -> Option<Self> {
-        let limited = |(_, plan): &(Caller, &Plan)| plan.limits_anything();
-        if !asking.caller.as_ref().is_some_and(limited) && !asking.api.limits_everybody() {
-            return None;
-        }
-        let mut demand = Self { counters: Each::default(), throttle: None, quota: quota(asking) };
+    pub(super) fn counter(&self, which: Which) -> Option<Counter> {
         let counter = |name, caller, scope, allowance| Counter {
             name,
             key: Key::new(caller, scope, allowance),
             allowance,
         };
-        if let Some((caller, plan)) = asking.caller {
-            let counts = |scope| !asking.counted.contains(caller, scope);
-            let rate = plan.rate(&asking.place());
-            let rate = rate.filter(|(_, _, scope)| !asking.api.skips_rate() && counts(*scope));
-            demand.counters.rate =
-                rate.map(|(name, allowance, scope)| counter(name, caller, scope, allowance));
-            demand.throttle = plan.throttle();
-            if let (Quota::Limited(allowance), scope) = plan.quota()
-                && !asking.api.skips_quota()
-                && counts(scope)
-            {
-                demand.counters.quota = Some(counter("quota", caller, scope, allowance));
-            }
+        if which == Which::Api {
+            let (allowance, scope) = self.rate_of_everybody()?;
+            return Some(counter("api", Caller::EVERYBODY, scope, allowance));
         }
-        demand.counters.api = asking
-            .rate_of_everybody()
-            .map(|(allowance, scope)| counter("api", Caller::EVERYBODY, scope, allowance));
-        Some(demand)
-    }
-
-    /// What becomes of the request. A counter that was not asked does not refuse it.
-    #[inline]
-    pub(super) fn verdict(&self, tallies: &Each<Option<Tally>>) -> Result<Pass, Box<Exceeded>> {
-        let mut pass = Pass { quota: self.quota, ..Pass::default() };
-        for which in Which::ALL {
-            let (Some(counter), Some(tally)) = (self.counters.of(which), tallies.of(which)) else { continue };
-            let standing = counter.standing(tally);
-            match which {
-                Which::Rate => pass.rate = Some(standing),
-                Which::Quota => pass.quota_left = Some(standing),
-                Which::Api => {}
-            }
-            if !tally.counted {
-                let throttle = self.throttle.filter(|_| which == Which::Rate);
-                return Err(Box::new(Exceeded {
-                    which,
-                    renewed_in: standing.renewed_in,
-                    throttle,
-                    left: pass,
-                }));
-            }
-        }
-        Ok(pass)
+        let (caller, plan) = self.caller?;
+        let (name, allowance, scope) = match which {
+            Which::Rate => plan.rate(&self.place()).filter(|_| !self.api.skips_rate())?,
+            Which::Quota | Which::Api => match plan.quota() {
+                (Quota::Limited(allowance), scope) if !self.api.skips_quota() => ("quota", allowance, scope),
+                _ => return None,
+            },
+        };
+        (!self.counted.contains(caller, scope)).then(|| counter(name, caller, scope, allowance))
     }
 }
 
-/// The quota of whoever asks, whether or not it is counted.
-pub(super) fn quota(asking: &Asking<'_>) -> Quota {
-    asking.caller.map_or(Quota::Unset, |(_, plan)| plan.quota().0)
+impl Verdict {
+    /// Nothing has refused the request yet.
+    pub(super) fn of(asking: &Asking<'_>) -> Self {
+        let quota = asking.caller.map_or(Quota::Unset, |(_, plan)| plan.quota().0);
+        let throttle = asking.caller.and_then(|(_, plan)| plan.throttle());
+        Self { pass: Pass { quota, ..Pass::default() }, throttle }
+    }
+
+    /// One more counter has been asked.
+    #[inline]
+    pub(super) fn add(
+        &mut self,
+        which: Which,
+        counter: &Counter,
+        tally: &Tally,
+    ) -> Result<(), Box<Exceeded>> {
+        let standing = counter.standing(tally);
+        match which {
+            Which::Rate => self.pass.rate = Some(standing),
+            Which::Quota => self.pass.quota_left = Some(standing),
+            Which::Api => {}
+        }
+        if tally.counted {
+            return Ok(());
+        }
+        let throttle = self.throttle.filter(|_| which == Which::Rate);
+        Err(Box::new(Exceeded { which, renewed_in: standing.renewed_in, throttle, left: self.pass }))
+    }
 }
 
 impl Counter {

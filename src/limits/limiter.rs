@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::{
     Allowance, ApiLimits, Caller, OnFailure, Plan, Quota, Scope, Throttle,
     counters::Counters,
-    demand::{Counter, Demand, Each, Tally, quota},
+    demand::{Counter, Each, Tally, Verdict},
     endpoints::Place,
     key::nanos,
     reservations::{Reservations, Unused},
@@ -116,11 +116,6 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// Nothing limits the request.
-    fn unlimited(asking: &Asking<'_>) -> Self {
-        Self { quota: quota(asking), ..Self::default() }
-    }
-
     /// What is left after a request has passed another API before, with this left of its limits.
     #[must_use]
     pub fn after(self, earlier: Self) -> Self {
@@ -268,18 +263,25 @@ impl Limiter {
     ) -> Result<Pass, Denied> {
         match &self.link {
             None => Ok(self.ledger.decide(asking, now, mode)?),
+            Some(_) if !asking.is_limited() => Ok(Verdict::of(asking).pass),
             Some(link) => {
-                let Some(demand) = Demand::of(asking) else { return Ok(Pass::unlimited(asking)) };
                 let at = At { nanos: self.ledger.nanos(now()), mode };
                 // In a box, so that requests of a single node do not carry it.
-                Box::pin(self.decide_shared(link, demand, at)).await
+                Box::pin(self.decide_shared(link, asking, at)).await
             }
         }
     }
 
-    async fn decide_shared(&self, link: &Arc<Link>, demand: Demand, at: At) -> Result<Pass, Denied> {
-        let tallies = shared::count(&self.ledger, link, &demand.counters, at).await?;
-        Ok(demand.verdict(&tallies)?)
+    async fn decide_shared(&self, link: &Arc<Link>, asking: &Asking<'_>, at: At) -> Result<Pass, Denied> {
+        let counters = Each::new(|which| asking.counter(which));
+        let tallies = shared::count(&self.ledger, link, &counters, at).await?;
+        let mut verdict = Verdict::of(asking);
+        for which in Which::ALL {
+            if let (Some(counter), Some(tally)) = (counters.of(which), tallies.of(which)) {
+                verdict.add(which, counter, tally)?;
+            }
+        }
+        Ok(verdict.pass)
     }
 }
 
@@ -303,9 +305,17 @@ impl Ledger {
         now: impl FnOnce() -> Instant,
         mode: Mode,
     ) -> Result<Pass, Box<Exceeded>> {
-        let Some(demand) = Demand::of(asking) else { return Ok(Pass::unlimited(asking)) };
+        let mut verdict = Verdict::of(asking);
+        if !asking.is_limited() {
+            return Ok(verdict.pass);
+        }
         let at = At { nanos: self.nanos(now()), mode };
-        demand.verdict(&self.count(&demand.counters, at))
+        self.count(
+            |which| asking.counter(which),
+            at,
+            |which, counter, tally| verdict.add(which, counter, &tally),
+        )?;
+        Ok(verdict.pass)
     }
 
     /// A time as counters measure it.
@@ -313,27 +323,33 @@ impl Ledger {
         nanos(now.saturating_duration_since(self.origin))
     }
 
-    /// Counts in memory, up to the first counter that refuses.
-    pub(super) fn count(&self, counters: &Each<Option<Counter>>, at: At) -> Each<Option<Tally>> {
-        let mut tallies = Each::default();
-        let mut quota_start = None;
+    /// Counts in memory, one counter after the other, and tells what each says. The first that refuses is
+    /// the last: `tell` gives what it makes of that.
+    ///
+    /// # Errors
+    /// What `tell` gives.
+    #[inline]
+    pub(super) fn count<E>(
+        &self,
+        counter: impl Fn(Which) -> Option<Counter>,
+        at: At,
+        mut tell: impl FnMut(Which, &Counter, Tally) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut quota_taken = None;
         for which in Which::ALL {
-            let Some(counter) = counters.of(which) else { continue };
-            let (tally, start) = self.take(counter, at);
-            *tallies.of_mut(which) = Some(tally);
-            if which == Which::Quota {
-                quota_start = Some(start);
-            }
-            if !tally.counted {
-                if let (Which::Api, Some(quota), Some(start), Mode::Count) =
-                    (which, &counters.quota, quota_start, at.mode)
-                {
-                    self.counters.give_back(&quota.key, start);
+            let Some(counter) = counter(which) else { continue };
+            let (tally, start) = self.take(&counter, at);
+            if let Err(refused) = tell(which, &counter, tally) {
+                if let (Which::Api, Some((quota, start)), Mode::Count) = (which, quota_taken, at.mode) {
+                    self.counters.give_back(&quota, start);
                 }
-                break;
+                return Err(refused);
+            }
+            if which == Which::Quota {
+                quota_taken = Some((counter.key, start));
             }
         }
-        tallies
+        Ok(())
     }
 
     /// Counts in memory; gives when the window began as well.

@@ -226,16 +226,19 @@ impl Asking<'_> {
             Which::ALL.into_iter().for_each(|which| self.give_back_held(which));
             return Err(Denied::Unavailable(which));
         }
-        let mut local = Each::default();
+        let mut local: Each<Option<Counter>> = Each::default();
         for (which, counter) in &open {
             if choice(which) == Choice::Local {
                 *local.of_mut(*which) = Some(*counter);
             }
         }
-        let counted = self.ledger.count(&local, self.at);
-        for (which, _) in open {
-            *self.tallies.of_mut(which) = *counted.of(which);
-        }
+        let Self { ledger, at, tallies, .. } = self;
+        let note = |which, _: &Counter, tally: Tally| {
+            *tallies.of_mut(which) = Some(tally);
+            if tally.counted { Ok(()) } else { Err(()) }
+        };
+        // The verdict finds the one that refuses.
+        let _ = ledger.count(|which| *local.of(which), *at, note);
         Ok(())
     }
 
