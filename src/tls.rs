@@ -1,4 +1,4 @@
-//! TLS towards others: which certificates are trusted, and which one is shown.
+//! TLS: which certificates are trusted, and which one is shown.
 
 use std::{
     fmt,
@@ -8,7 +8,7 @@ use std::{
 
 use ::aws_lc_rs::digest;
 use rustls::{
-    ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
     SupportedProtocolVersion, WantsVerifier,
     client::{
         WantsClientCert,
@@ -18,6 +18,7 @@ use rustls::{
         CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
     },
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
+    server::WebPkiClientVerifier,
     sign::{CertifiedKey, SingleCertAndKey},
 };
 use rustls_platform_verifier::BuilderVerifierExt as _;
@@ -34,6 +35,13 @@ pub struct TrustedAuthorities {
 #[derive(Clone)]
 pub struct ClientCertificate {
     certified: Arc<SingleCertAndKey>,
+    digest: [u8; 32],
+}
+
+/// What a server shows its clients, and whether it wants a certificate of theirs.
+#[derive(Clone)]
+pub(crate) struct ServerIdentity {
+    config: Arc<ServerConfig>,
     digest: [u8; 32],
 }
 
@@ -76,6 +84,47 @@ impl ClientCertificate {
         let certified = CertifiedKey::from_der(certificates(chain)?, private, &aws_lc_rs::default_provider())
             .map_err(|e| PemError(format!("the certificate and its key cannot be used together: {e}")))?;
         Ok(Self { certified: Arc::new(certified.into()), digest: sha256(&[chain, key]) })
+    }
+}
+
+impl ServerIdentity {
+    /// A certificate, its chain after it, and its key, each in PEM; with the authorities of clients, one of which
+    /// every client must have a certificate of then.
+    ///
+    /// # Errors
+    /// [`PemError`] when they cannot be read, or the key is not that of the certificate.
+    pub(crate) fn from_pem(
+        chain: &str,
+        key: &str,
+        clients: Option<&TrustedAuthorities>,
+    ) -> Result<Self, PemError> {
+        let shown = ClientCertificate::from_pem(chain, key)?;
+        let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|e| PemError(e.to_string()))?;
+        let builder = match clients {
+            None => builder.with_no_client_auth(),
+            Some(clients) => {
+                let provider = Arc::new(aws_lc_rs::default_provider());
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::clone(&clients.roots), provider).build();
+                let verifier = verifier.map_err(|e| {
+                    PemError(format!("clients cannot be told apart by these authorities: {e}"))
+                })?;
+                builder.with_client_cert_verifier(verifier)
+            }
+        };
+        let certified: Arc<SingleCertAndKey> = shown.certified;
+        let mut config = builder.with_cert_resolver(certified);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let clients = clients.map(|clients| clients.digest);
+        let digest = sha256(&[chain, key, &format!("{clients:?}")]);
+        Ok(Self { config: Arc::new(config), digest })
+    }
+
+    /// The configuration of the library.
+    pub(crate) const fn config(&self) -> &Arc<ServerConfig> {
+        &self.config
     }
 }
 
@@ -126,7 +175,7 @@ macro_rules! known_by_digest {
     )* };
 }
 
-known_by_digest!(TrustedAuthorities ClientCertificate);
+known_by_digest!(TrustedAuthorities ClientCertificate ServerIdentity);
 
 /// Trusts what the system trusts. Where the system has no certificates at all, as in a small
 /// container, nothing is trusted: connections over TLS fail, those in the clear work.

@@ -32,6 +32,8 @@ pub(super) fn routes() -> Routes {
         .get("/cache/jwks/{api}", Role::Read, show)
         .post("/cache/jwks/{api}", Role::Operate, refresh)
         .delete("/cache/jwks/{api}", Role::Operate, invalidate)
+        // In Tyk the answers of the API. Nothing of an API is cached here but its keys.
+        .delete("/cache/{api}", Role::Operate, invalidate)
 }
 
 async fn show_all(State(admin): State<Admin>) -> Response {

@@ -12,6 +12,8 @@ mod explain;
 mod health;
 mod jwks;
 mod keys;
+mod listener;
+mod openapi;
 mod policies;
 mod references;
 mod reload;
@@ -34,6 +36,7 @@ use tokio::{runtime::Handle, sync::watch};
 use tower_service::Service as _;
 
 use answer::error;
+use listener::Secured;
 use routes::{Route, Routes};
 
 use crate::{
@@ -56,6 +59,7 @@ pub(crate) async fn serve(
     limits: Limits,
     stop: watch::Receiver<bool>,
 ) {
+    let secured = Secured(Arc::clone(&control));
     let app = app(control, tasks);
     let answer = move |peer: SocketAddr, mut request: hyper::Request<Incoming>| {
         if let Some(uri) = without_final_slash(request.uri()) {
@@ -66,7 +70,7 @@ pub(crate) async fn serve(
         async { answered.await.unwrap_or_else(|never| match never {}) }
     };
     match tokio::net::TcpListener::from_std(listener) {
-        Ok(listener) => server::serve(listener, answer, limits, stop).await,
+        Ok(listener) => server::serve(listener, secured, answer, limits, stop).await,
         Err(error) => tracing::error!(%error, "the control API cannot listen"),
     }
 }
@@ -90,6 +94,7 @@ fn all_routes() -> Routes {
         .and(reload::routes())
         .and(explain::routes())
         .and(references::routes())
+        .and(openapi::routes())
 }
 
 async fn not_supported() -> Response {

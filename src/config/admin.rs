@@ -1,14 +1,23 @@
-//! Who may use the control API: `admin.secret`, and the list `admin.keys`, which is in the file only.
+//! Who may use the control API: `admin.secret`, and the list `admin.keys`, which is in the file only. And how it is
+//! reached: `admin.tls`.
+
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use zeroize::Zeroizing;
 
+use super::kv::read_pem;
 use crate::{
     document::{Document, FieldPath, Findings},
     secrets::Secret,
+    tls::{ServerIdentity, TrustedAuthorities},
 };
 
 /// The name of the key that `admin.secret` is.
 const SECRET: &str = "admin.secret";
+
+/// What is said of a file that the other one needs.
+const MISSING: &str = "a certificate and its key belong together; name both files";
 
 /// What a key of the control API is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +41,47 @@ pub struct AdminKey {
     pub secret: Secret,
     /// What it is for.
     pub roles: Vec<Role>,
+}
+
+/// The certificate of the control API, and whose clients may come: files in PEM, read with each reload.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AdminTls {
+    /// Its certificate and the chain after it.
+    pub certificate: Option<PathBuf>,
+    /// The key of that.
+    pub key: Option<PathBuf>,
+    /// The authorities of clients, if these need a certificate.
+    pub client_ca: Option<PathBuf>,
+}
+
+impl AdminTls {
+    /// Its files.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        [&self.certificate, &self.key, &self.client_ca].into_iter().flatten().map(PathBuf::as_path)
+    }
+
+    /// What the files hold; nothing without any.
+    ///
+    /// # Errors
+    /// The field, and what is wrong with it.
+    pub(crate) fn read(&self) -> Result<Option<ServerIdentity>, (&'static str, String)> {
+        let (certificate, key) = match (&self.certificate, &self.key) {
+            (None, None) if self.client_ca.is_none() => return Ok(None),
+            (Some(certificate), Some(key)) => (certificate, key),
+            (None, _) => return Err(("admin.tls.certificate", MISSING.into())),
+            (_, None) => return Err(("admin.tls.key", MISSING.into())),
+        };
+        let chain = read_pem(certificate).map_err(|message| ("admin.tls.certificate", message))?;
+        let key = read_pem(key).map(Zeroizing::new).map_err(|message| ("admin.tls.key", message))?;
+        let of_clients = |message: String| ("admin.tls.clientCa", message);
+        let clients = self.client_ca.as_deref().map(|file| {
+            TrustedAuthorities::from_pem(&read_pem(file)?).map_err(|e| format!("{}: {e}", file.display()))
+        });
+        let clients = clients.transpose().map_err(of_clients)?;
+        ServerIdentity::from_pem(&chain, &key, clients.as_ref())
+            .map(Some)
+            .map_err(|e| ("admin.tls.certificate", format!("{}: {e}", certificate.display())))
+    }
 }
 
 impl Role {

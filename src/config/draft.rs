@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    AdminKey, Config, Origin, admin,
+    AdminKey, AdminTls, Config, Origin, admin,
     fields::{CONFIG, REDIS},
     keys,
     kv::Kv,
@@ -46,6 +46,11 @@ const SETTERS: &[(&str, Setter)] = &[
         draft.admin_secret = Some(secret.into());
         Ok(())
     }),
+    ("admin.tls.certificate", |draft, path| {
+        draft.path(path).map(|path| draft.admin_tls.certificate = Some(path))
+    }),
+    ("admin.tls.key", |draft, path| draft.path(path).map(|path| draft.admin_tls.key = Some(path))),
+    ("admin.tls.clientCa", |draft, path| draft.path(path).map(|path| draft.admin_tls.client_ca = Some(path))),
     ("admin.audit", Draft::set_audit_log),
     ("trustedProxies", Draft::set_trusted_proxies),
     ("access_log", Draft::set_access_log),
@@ -85,6 +90,7 @@ pub(super) struct Draft {
     admin_listen: Option<SocketAddr>,
     admin_secret: Option<Secret>,
     admin_keys: Vec<AdminKey>,
+    admin_tls: AdminTls,
     audit_log: AuditLog,
     trusted_proxies: TrustedProxies,
     access_log: bool,
@@ -120,6 +126,7 @@ impl Draft {
             admin_listen: Some(loopback(8081)),
             admin_secret: None,
             admin_keys: Vec::new(),
+            admin_tls: AdminTls::default(),
             audit_log: AuditLog::default(),
             trusted_proxies: TrustedProxies::default(),
             access_log: true,
@@ -210,6 +217,7 @@ impl Draft {
     }
 
     pub(super) fn finish(self, origin: Origin, findings: &mut Findings) -> Option<Config> {
+        self.warn_about_exposed_admin(findings);
         let secrets = self.kv.open(self.base_path, findings);
         let has_redis = self.redis.is_there();
         let (redis, on_redis_failure) = self.redis.finish(findings);
@@ -260,6 +268,7 @@ impl Draft {
                 .into_iter()
                 .chain(self.admin_keys)
                 .collect(),
+            admin_tls: self.admin_tls,
             audit_log: self.audit_log,
             trusted_proxies: self.trusted_proxies,
             access_log: self.access_log,
@@ -291,6 +300,16 @@ impl Draft {
     fn set_admin_listen(&mut self, text: &str) -> Result<(), String> {
         self.admin_listen = if text == "none" { None } else { Some(address(text)?) };
         Ok(())
+    }
+
+    /// Tells of keys of the control API that are sent in the clear from other machines.
+    fn warn_about_exposed_admin(&self, findings: &mut Findings) {
+        let is_exposed = self.admin_listen.is_some_and(|address| !address.ip().is_loopback());
+        let has_keys = self.admin_secret.is_some() || !self.admin_keys.is_empty();
+        if is_exposed && has_keys && self.admin_tls == AdminTls::default() {
+            let message = "keys of the control API come over the network in the clear, and whoever is on the way can take them; set admin.tls, or listen on 127.0.0.1";
+            findings.push(Finding { severity: Severity::Warning, ..from("admin.listen", message.into()) });
+        }
     }
 
     fn set_audit_log(&mut self, target: &str) -> Result<(), String> {

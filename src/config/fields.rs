@@ -42,6 +42,16 @@ static ADMIN: Section = Section {
         Field::honour("secret", Shape::Text),
         Field::honour("keys", Shape::List(&Shape::Object(&ADMIN_KEY))),
         Field::honour("audit", Shape::Text),
+        Field::honour("tls", Shape::Object(&ADMIN_TLS)),
+    ],
+    unknown: Unknown::Error,
+};
+
+static ADMIN_TLS: Section = Section {
+    fields: &[
+        Field::honour("certificate", Shape::Text),
+        Field::honour("key", Shape::Text),
+        Field::honour("clientCa", Shape::Text),
     ],
     unknown: Unknown::Error,
 };

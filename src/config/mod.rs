@@ -32,7 +32,7 @@ use crate::{
     telemetry::AuditLog,
 };
 
-pub use admin::{AdminKey, Role};
+pub use admin::{AdminKey, AdminTls, Role};
 use draft::Draft;
 pub use keys::KeyStore;
 
@@ -55,6 +55,8 @@ pub struct Config {
     pub admin_listen: Option<SocketAddr>,
     /// Who may use it; without anybody only `/hello`, `/ready` and `/metrics` answer.
     pub admin_keys: Vec<AdminKey>,
+    /// How it is reached over TLS.
+    pub admin_tls: AdminTls,
     /// Where it is told who changed what.
     pub audit_log: AuditLog,
     /// Whose forwarding headers are believed.

@@ -21,6 +21,7 @@ use crate::{
     listen::{ListenAt, ListenHost},
     middleware::ResourceMetadata,
     refusal::{Asked, Manner, Overrides, Profile, Reason, Refusal, Space},
+    tls::ServerIdentity,
 };
 
 /// Everything that the definitions and policies say, compiled. Immutable; a reload makes another.
@@ -34,6 +35,8 @@ pub struct Snapshot {
     pub(super) overrides: Overrides,
     /// What opens the control API.
     admin_keys: Vec<AdminKey>,
+    /// How the control API is reached over TLS, if it is.
+    admin_tls: Option<ServerIdentity>,
 }
 
 /// A key source, and the APIs that use it.
@@ -96,6 +99,7 @@ impl Snapshot {
             profile: config.errors,
             overrides,
             admin_keys: parsed.admin_keys,
+            admin_tls: parsed.admin_tls,
         }
     }
 
@@ -153,6 +157,11 @@ impl Snapshot {
         let mut sources: Vec<_> = self.sources(api).into_iter().map(in_use).collect();
         sources.sort_by(|a, b| a.source.name().cmp(b.source.name()));
         Some(sources)
+    }
+
+    /// How the control API is reached over TLS, if it is.
+    pub(crate) const fn admin_tls(&self) -> Option<&ServerIdentity> {
+        self.admin_tls.as_ref()
     }
 
     /// What opens the control API; without it nothing does.

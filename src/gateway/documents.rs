@@ -17,6 +17,7 @@ use crate::{
     redis::{Passwords, Redis, Servers},
     refusal::Profile,
     secrets::{Secret, Values, is_like_reference},
+    tls::ServerIdentity,
 };
 
 /// The documents of a gateway, as they were read. A running gateway keeps them: what it serves can be
@@ -38,6 +39,8 @@ pub(super) struct Parsed {
     pub(super) policies: PolicySet,
     /// What opens the control API.
     pub(super) admin_keys: Vec<AdminKey>,
+    /// How the control API is reached over TLS, if it is.
+    pub(super) admin_tls: Option<ServerIdentity>,
     /// What opens Redis.
     pub(super) redis_passwords: Passwords,
     /// What API keys in Redis are sealed with, if they are there.
@@ -116,6 +119,10 @@ impl Documents {
 
     fn parse(&self, config: &Config, values: &Values, findings: &mut Findings) -> Option<Parsed> {
         let admin_keys = admin_keys(config, values, findings);
+        let admin_tls = config.admin_tls.read().unwrap_or_else(|(field, message)| {
+            findings.push(Finding::of_file(field, message));
+            None
+        });
         let redis_passwords = redis_passwords(config, values, findings);
         let keys_secret = keys_secret(config, values, findings);
         let fetching = fetching(config, values, findings);
@@ -149,6 +156,7 @@ impl Documents {
             definitions,
             policies,
             admin_keys,
+            admin_tls,
             redis_passwords,
             keys_secret,
         })

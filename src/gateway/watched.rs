@@ -90,6 +90,7 @@ fn documents(config: &Config) -> Vec<PathBuf> {
     for folder in [Some(&*config.definitions), config.policies.as_deref()].into_iter().flatten() {
         paths.extend(document::files(folder));
     }
+    paths.extend(config.admin_tls.files().map(Path::to_owned));
     let templates = fs::read_dir(&config.template_path).into_iter().flatten().flatten();
     paths.extend(templates.map(|entry| entry.path()));
     paths

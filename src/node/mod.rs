@@ -117,7 +117,8 @@ impl Node {
             info!("listening on http://{address}");
         }
         if let Some(address) = admin_address {
-            info!("control API on http://{address}");
+            let scheme = if control.published().load().admin_tls().is_some() { "https" } else { "http" };
+            info!("control API on {scheme}://{address}");
         }
         Ok(Self { workers, admin: admin_address, control, stop, tasks, control_thread })
     }

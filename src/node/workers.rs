@@ -22,7 +22,7 @@ use crate::{
     gateway::{Control, Worker},
     proxy::{Connector, Sender, Tunnels},
     redis::{Link, Redis},
-    server::{self, Limits},
+    server::{self, Limits, Plain},
     telemetry::{AccessLog, Lines, Writer},
 };
 
@@ -138,7 +138,7 @@ fn run_worker(
                 Ok(listener) => {
                     let worker = Rc::clone(worker);
                     let service = move |peer, request| Rc::clone(&worker).serve(peer, request);
-                    listeners.spawn_local(server::serve(listener, service, limits, stopped.clone()));
+                    listeners.spawn_local(server::serve(listener, Plain, service, limits, stopped.clone()));
                 }
                 Err(error) => tracing::error!(%error, "a worker cannot listen"),
             }

@@ -5,7 +5,9 @@
 //! another.
 
 mod listen;
+mod secure;
 mod serve;
 
 pub use listen::bind;
+pub use secure::{Plain, Secure};
 pub use serve::{Limits, serve};

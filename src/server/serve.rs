@@ -17,6 +17,8 @@ use tokio::{
 };
 use tracing::{debug, error, warn};
 
+use super::Secure;
+
 /// The largest head of a request in octets: room for a token of 48 KiB.
 const MAX_HEAD: usize = 64 * 1024;
 const MAX_HEADERS: usize = 100;
@@ -39,8 +41,14 @@ const NEXT_REQUEST: Duration = Duration::from_millis(50);
 
 /// Accepts connections until `stop` turns true, then finishes what is in flight. `service` answers
 /// one request of a peer. Must run on a current-thread runtime with local tasks.
-pub async fn serve<S, F, B>(listener: TcpListener, service: S, limits: Limits, stop: watch::Receiver<bool>)
-where
+pub async fn serve<T, S, F, B>(
+    listener: TcpListener,
+    secure: T,
+    service: S,
+    limits: Limits,
+    stop: watch::Receiver<bool>,
+) where
+    T: Secure,
     S: Fn(SocketAddr, Request<Incoming>) -> F + Clone + 'static,
     F: Future<Output = Response<B>> + 'static,
     B: hyper::body::Body<Data = Bytes> + 'static,
@@ -52,7 +60,7 @@ where
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    connections.spawn_local(connection(stream, peer, service.clone(), limits, stop.clone()));
+                    connections.spawn_local(connection((stream, secure.clone()), peer, service.clone(), limits, stop.clone()));
                 }
                 Err(error) => pause_after(&error).await,
             },
@@ -62,7 +70,13 @@ where
     }
     // Connections that the kernel has already given to this socket would be reset with it.
     for (stream, peer) in waiting(listener) {
-        connections.spawn_local(connection(stream, peer, service.clone(), limits, stop.clone()));
+        connections.spawn_local(connection(
+            (stream, secure.clone()),
+            peer,
+            service.clone(),
+            limits,
+            stop.clone(),
+        ));
     }
     let all = async {
         while let Some(ended) = connections.join_next().await {
@@ -115,19 +129,25 @@ fn prepare(stream: &TcpStream, idle: Duration) {
     let _ = socket.set_tcp_user_timeout(Some(idle));
 }
 
-async fn connection<S, F, B>(
-    stream: TcpStream,
+async fn connection<T, S, F, B>(
+    (stream, secure): (TcpStream, T),
     peer: SocketAddr,
     service: S,
     limits: Limits,
     mut stop: watch::Receiver<bool>,
 ) where
+    T: Secure,
     S: Fn(SocketAddr, Request<Incoming>) -> F,
     F: Future<Output = Response<B>>,
     B: hyper::body::Body<Data = Bytes> + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     prepare(&stream, limits.idle);
+    let stream = match timeout(limits.header, secure.secure(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return debug!(%peer, %error, "connection refused"),
+        Err(_) => return debug!(%peer, "connection refused: it was not secured in time"),
+    };
     let (has_asked, is_busy, begun) = (Cell::new(false), Cell::new(false), Notify::new());
     let answer = service_fn(|request| {
         has_asked.set(true);

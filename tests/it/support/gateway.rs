@@ -181,15 +181,19 @@ impl Gateway {
         let mut child = setup.command("run").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Said::listen(child.stderr.take().unwrap());
         let requests = Said::listen(child.stdout.take().unwrap());
-        let text = log.wait_for("control API on http://");
+        let text = log.wait_for("control API on http");
         let after = |mark: &str| text.split(mark).nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
         let address = after("listening on http://").unwrap();
-        let admin = after("control API on http://").unwrap();
+        let admin = after("control API on http://").or_else(|| after("control API on https://")).unwrap();
         Self { setup, child, log, requests, address, admin, sent: AtomicUsize::new(0) }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.admin
     }
 
     pub(crate) fn pid(&self) -> u32 {
