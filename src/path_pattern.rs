@@ -4,19 +4,24 @@
 //! A pattern starts where the path starts and ends where a segment ends: `/orders` is about `/orders`
 //! and `/orders/7`, but neither about `/orders-internal` nor about `/private/orders`.
 
-use std::{borrow::Cow, cmp::Reverse, fmt, sync::OnceLock};
+use std::{
+    borrow::Cow,
+    cmp::Reverse,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use regex::{Regex, RegexBuilder};
 
-/// A pattern of paths.
+/// A pattern of paths. A copy is the same pattern: thousands of policies name the same few.
 #[derive(Clone, Debug)]
-pub struct PathPattern(Pattern);
+pub struct PathPattern(Arc<Pattern>);
 
 /// How much a pattern says. In ascending order, the one that says most comes first: one with more segments
 /// before one with fewer, a plain path before a pattern, a longer text before a shorter one.
 pub(crate) type Specificity = (Reverse<usize>, bool, Reverse<usize>);
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Pattern {
     /// A path without anything that a pattern can do: compared, not searched.
     Literal(Box<str>),
@@ -33,7 +38,7 @@ enum Pattern {
 }
 
 /// A pattern that is looked for anywhere in a path.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Alone {
     template: Box<str>,
     any_case: bool,
@@ -66,7 +71,7 @@ impl PathPattern {
     /// [`PatternError`] when it does not compile.
     pub fn new(pattern: &str) -> Result<Self, PatternError> {
         if pattern.chars().all(is_plain) {
-            return Ok(Self(Pattern::Literal(pattern.into())));
+            return Ok(Self(Arc::new(Pattern::Literal(pattern.into()))));
         }
         Self::regex(pattern, false)
     }
@@ -79,7 +84,7 @@ impl PathPattern {
     pub(crate) fn loose(pattern: &str) -> Result<Self, PatternError> {
         let pattern = pattern.strip_suffix('/').unwrap_or(pattern);
         if pattern.chars().all(is_plain) {
-            return Ok(Self(Pattern::AnyCase(pattern.into())));
+            return Ok(Self(Arc::new(Pattern::AnyCase(pattern.into()))));
         }
         Self::regex(pattern, true)
     }
@@ -96,13 +101,13 @@ impl PathPattern {
         let slash_ends = pattern.ends_with('/') || pattern.contains("/|") || pattern.contains("/)");
         let with_slash = if slash_ends { Some(regex(&format!("^(?:{template})"), any_case)?) } else { None };
         let alone = Alone { template: template.into(), any_case, compiled: OnceLock::new() };
-        Ok(Self(Pattern::Regex { ended, with_slash, alone }))
+        Ok(Self(Arc::new(Pattern::Regex { ended, with_slash, alone })))
     }
 
     /// Whether this is a plain path.
     #[must_use]
-    pub const fn is_literal(&self) -> bool {
-        matches!(self.0, Pattern::Literal(_))
+    pub fn is_literal(&self) -> bool {
+        matches!(*self.0, Pattern::Literal(_))
     }
 
     /// How much this pattern says, which is written like that.
@@ -119,7 +124,7 @@ impl PathPattern {
     /// Whether one of these stands anywhere in a decoded path, as Tyk looks for them.
     #[must_use]
     pub fn is_in(&self, path: &str) -> bool {
-        match &self.0 {
+        match &*self.0 {
             Pattern::Literal(literal) => path.contains(&**literal),
             Pattern::AnyCase(literal) => path.to_ascii_lowercase().contains(&literal.to_ascii_lowercase()),
             Pattern::Regex { alone, .. } => alone.regex().is_some_and(|regex| regex.is_match(path)),

@@ -63,20 +63,21 @@ impl Shown {
 
 /// `GET /tyk/apis/oas`: all definitions.
 async fn list(State(admin): State<Admin>, Query(shown): Query<Shown>) -> Response {
-    Json(admin.control.served().apis().map(|document| shown.of(document)).collect::<Vec<_>>()).into_response()
+    Json(admin.control.served().apis().map(|document| shown.of(&document)).collect::<Vec<_>>())
+        .into_response()
 }
 
 /// `GET /tyk/apis/oas/{id}`: one definition.
 async fn read(State(admin): State<Admin>, Path(id): Path<String>, Query(shown): Query<Shown>) -> Response {
     match admin.control.served().api(&id) {
-        Some(document) => Json(shown.of(document)).into_response(),
+        Some(document) => Json(shown.of(&document)).into_response(),
         None => unknown(),
     }
 }
 
 /// `GET /tyk/apis/oas/export`: all definitions, as a file.
 async fn export_all(State(admin): State<Admin>, Query(shown): Query<Shown>) -> Response {
-    let all: Vec<Value> = admin.control.served().apis().map(|document| shown.of(document)).collect();
+    let all: Vec<Value> = admin.control.served().apis().map(|document| shown.of(&document)).collect();
     file("oas-export", &all.into())
 }
 
@@ -84,7 +85,7 @@ async fn export_all(State(admin): State<Admin>, Query(shown): Query<Shown>) -> R
 async fn export(State(admin): State<Admin>, Path(id): Path<String>, Query(shown): Query<Shown>) -> Response {
     match admin.control.served().api(&id) {
         // The id of a definition that is served has nothing in it that means something in a header field.
-        Some(document) => file(&format!("oas-export-{id}"), &shown.of(document)),
+        Some(document) => file(&format!("oas-export-{id}"), &shown.of(&document)),
         None => unknown(),
     }
 }
@@ -98,13 +99,13 @@ fn file(name: &str, content: &Value) -> Response {
 
 /// `GET /tyk/apis`: the classic form of all APIs.
 async fn classic_list(State(admin): State<Admin>) -> Json<Vec<Value>> {
-    Json(admin.control.served().apis().map(view::classic).collect())
+    Json(admin.control.served().apis().map(|document| view::classic(&document)).collect())
 }
 
 /// `GET /tyk/apis/{id}`: the classic form of one API.
 async fn classic(State(admin): State<Admin>, Path(id): Path<String>) -> Response {
     match admin.control.served().api(&id) {
-        Some(document) => Json(view::classic(document)).into_response(),
+        Some(document) => Json(view::classic(&document)).into_response(),
         None => unknown(),
     }
 }
@@ -120,7 +121,7 @@ async fn versions(State(admin): State<Admin>, Path(id): Path<String>) -> Respons
     let served = admin.control.served();
     let Some(document) = served.api(&id) else { return unknown() };
     let describe = |(name, id, is_default): (&str, &str, bool)| {
-        let classic = served.api(id).map(view::classic).unwrap_or_default();
+        let classic = served.api(id).map(|document| view::classic(&document)).unwrap_or_default();
         json!({
             "id": id,
             "name": classic.get("name"),
@@ -130,7 +131,7 @@ async fn versions(State(admin): State<Admin>, Path(id): Path<String>) -> Respons
             "isDefaultVersion": is_default,
         })
     };
-    let versions: Vec<Value> = view::versions(document).into_iter().map(describe).collect();
+    let versions: Vec<Value> = view::versions(&document).into_iter().map(describe).collect();
     Json(json!({ "status": "success", "apis": versions })).into_response()
 }
 
@@ -186,7 +187,7 @@ async fn patch(
     };
     let served = admin.control.served();
     let Some(old) = served.api(&id) else { return unknown() };
-    put(admin, id, view::updated(old, document), asked).await
+    put(admin, id, view::updated(&old, document), asked).await
 }
 
 async fn put(admin: Admin, id: String, document: Value, asked: AskedQuery) -> Response {

@@ -19,7 +19,7 @@ use super::{
     change::{AskedQuery, Done, Subject, make},
     routes::Routes,
 };
-use crate::{config::Role, gateway::Change, policy::Entry};
+use crate::{config::Role, gateway::Change};
 
 /// The largest policy in octets.
 const MAX_POLICY: usize = 16 * 1024 * 1024;
@@ -43,16 +43,13 @@ struct Of {
 
 /// `GET /tyk/policies`: all policies.
 async fn list(State(admin): State<Admin>) -> Json<Vec<Value>> {
-    Json(admin.control.served().policies().map(|entry| entry.to_value()).collect())
+    Json(admin.control.served().policies().collect())
 }
 
 /// `GET /tyk/policies/{id}`: one policy.
 async fn read(State(admin): State<Admin>, Path(id): Path<String>, Query(of): Query<Of>) -> Response {
-    let served = admin.control.served();
-    let is_it =
-        |entry: &Entry<'_>| entry.id == id && of.org_id.as_ref().is_none_or(|org_id| entry.org_id == org_id);
-    match served.policies().find(is_it) {
-        Some(entry) => Json(entry.to_value()).into_response(),
+    match admin.control.served().policy(&id, of.org_id.as_deref()) {
+        Some(policy) => Json(policy).into_response(),
         None => error(StatusCode::NOT_FOUND, "Policy not found"),
     }
 }

@@ -8,7 +8,7 @@ use super::{
     Definition, Fetching, State, Templates, context::Context, fields::OPENAPI, raw::OpenApi, source::KeyCache,
 };
 use crate::{
-    document::{Document, FieldPath, Finding, Findings},
+    document::{Document, FieldPath, File, Finding, Findings},
     secrets::Values,
 };
 
@@ -21,12 +21,17 @@ pub struct Loaded {
     pub findings: Findings,
 }
 
-/// Parses definitions, whose rules for errors may name `templates`. `fetching` says how key sets are
+/// Parses definitions, one after the other, whose rules for errors may name `templates`. `fetching` says how key sets are
 /// fetched where a definition does not.
 #[must_use]
-pub fn load(documents: &[Document], values: &Values, templates: &Templates, fetching: &Fetching) -> Loaded {
+pub fn load(files: &[Arc<File>], values: &Values, templates: &Templates, fetching: &Fetching) -> Loaded {
     let mut loader = Loader::new(values, templates, fetching);
-    documents.iter().for_each(|document| loader.document(document));
+    for file in files {
+        match Document::of(file) {
+            Ok(document) => loader.document(&document),
+            Err(finding) => loader.loaded.findings.push(finding),
+        }
+    }
     loader.loaded
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
-use super::{Document, FieldPath};
+use super::{FieldPath, File};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,16 +71,16 @@ impl Findings {
     }
 
     /// Adds an error at a field of a document.
-    pub fn error(&mut self, document: &Document, at: &FieldPath, message: impl Into<String>) {
+    pub fn error(&mut self, document: &File, at: &FieldPath, message: impl Into<String>) {
         self.at(Severity::Error, document, at, message.into());
     }
 
     /// Adds a warning at a field of a document.
-    pub fn warning(&mut self, document: &Document, at: &FieldPath, message: impl Into<String>) {
+    pub fn warning(&mut self, document: &File, at: &FieldPath, message: impl Into<String>) {
         self.at(Severity::Warning, document, at, message.into());
     }
 
-    fn at(&mut self, severity: Severity, document: &Document, at: &FieldPath, message: String) {
+    fn at(&mut self, severity: Severity, document: &File, at: &FieldPath, message: String) {
         let field = Some(at.to_string()).filter(|field| !field.is_empty());
         // What a field lost because its value was no good is not missing on top of that.
         let told = |earlier: &Finding| {
@@ -115,13 +115,13 @@ impl Findings {
 
     /// Whether an error names this file.
     #[must_use]
-    pub fn has_errors_in(&self, document: &Document) -> bool {
+    pub fn has_errors_in(&self, document: &File) -> bool {
         self.0.iter().any(|f| f.severity == Severity::Error && f.file == document.path())
     }
 
     /// Whether an error names this field of this file, or something in it.
     #[must_use]
-    pub fn has_errors_at(&self, document: &Document, at: &FieldPath) -> bool {
+    pub fn has_errors_at(&self, document: &File, at: &FieldPath) -> bool {
         let whole = at.to_string();
         let is_within = |field: &str| {
             field.strip_prefix(&*whole).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))

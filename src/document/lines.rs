@@ -3,7 +3,7 @@
 //! Lines are wanted for findings only, so they are not kept while a good document is read: the
 //! text is read a second time when the first finding asks.
 
-use std::fmt;
+use std::{fmt, iter, sync::Arc};
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::Spanned;
@@ -12,28 +12,34 @@ use serde_yaml::Spanned;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Into the member with this name.
-    Member(String),
+    Member(Box<str>),
     /// Into the element with this number, from 0.
     Element(usize),
 }
 
-/// The way from the top of a document to a field.
+/// The way from the top of a document to a field. There is one for every field that is looked at, and most
+/// begin alike: what is above is shared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FieldPath(Vec<Step>);
+pub struct FieldPath(Option<Arc<Last>>);
+
+/// The last step of a way.
+#[derive(Debug, PartialEq, Eq)]
+struct Last {
+    above: FieldPath,
+    step: Step,
+}
 
 impl FieldPath {
     /// The top of the document.
     #[must_use]
     pub const fn top() -> Self {
-        Self(Vec::new())
+        Self(None)
     }
 
     /// The member with this name, below.
     #[must_use]
     pub fn member(&self, name: &str) -> Self {
-        let mut path = self.clone();
-        path.0.push(Step::Member(name.into()));
-        path
+        self.below(Step::Member(name.into()))
     }
 
     /// The members with these names, one below the other.
@@ -45,15 +51,26 @@ impl FieldPath {
     /// The element with this number, below.
     #[must_use]
     pub fn element(&self, n: usize) -> Self {
-        let mut path = self.clone();
-        path.0.push(Step::Element(n));
-        path
+        self.below(Step::Element(n))
+    }
+
+    fn below(&self, step: Step) -> Self {
+        Self(Some(Arc::new(Last { above: self.clone(), step })))
+    }
+
+    /// The steps, from the top.
+    fn steps(&self) -> Vec<&Step> {
+        let last = self.0.as_deref();
+        let mut steps: Vec<_> =
+            iter::successors(last, |last| last.above.0.as_deref()).map(|last| &last.step).collect();
+        steps.reverse();
+        steps
     }
 }
 
 impl fmt::Display for FieldPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, step) in self.0.iter().enumerate() {
+        for (n, step) in self.steps().into_iter().enumerate() {
             match step {
                 Step::Element(n) => write!(f, "[{n}]")?,
                 Step::Member(name) if name.contains(['.', '[', ' ']) => write!(f, "[{name:?}]")?,
@@ -79,14 +96,14 @@ impl Lines {
     /// The line of the field, or of the last step of the path that is there.
     pub(super) fn line(&self, path: &FieldPath) -> Option<u32> {
         let (mut here, mut line) = (self, 1);
-        for step in &path.0 {
+        for step in path.steps() {
             let next = match (step, &here.0) {
                 (Step::Element(n), Branch::List(elements)) => {
                     elements.get(*n).map(|element| (&element.value, element.referenced.line()))
                 }
                 (Step::Member(name), Branch::Map(members)) => members
                     .iter()
-                    .find(|(member, _)| member.value == *name)
+                    .find(|(member, _)| *member.value == **name)
                     .map(|(member, value)| (&value.value, member.referenced.line())),
                 _ => None,
             };

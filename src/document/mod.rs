@@ -5,7 +5,7 @@
 //! report their problems in one form: every problem of every file, each with its file, line and
 //! field, and a sentence that says how to mend it.
 //!
-//! A [`Document`] is a file that was read. A [`Section`] is the table of the fields that may stand
+//! A [`File`] is one that was read, and a [`Document`] has what stands in it. A [`Section`] is the table of the fields that may stand
 //! in it and of what becomes of each; [`Section::check`] walks the document along that table and
 //! takes out what cannot be used, so that the typed mirror which is read afterwards cannot fail.
 //!
@@ -19,6 +19,6 @@ mod write;
 
 pub use finding::{Finding, Findings, Severity};
 pub use lines::{FieldPath, Step};
-pub use read::{Document, files, read_all};
+pub use read::{Document, File, files, read_all};
 pub use schema::{Field, Plan, Section, Shape, Unknown};
 pub use write::{Readers, create, remove, replace};

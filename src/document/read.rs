@@ -3,8 +3,9 @@
 use std::{
     fmt, fs,
     io::{self, Read as _},
+    ops::Deref,
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -16,13 +17,82 @@ use super::{FieldPath, Finding, Findings, lines::Lines, write};
 /// The largest file that is read.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 
-/// A YAML or JSON file that was read.
+/// A file that was read. What a gateway keeps of its documents: their values take many times as much memory,
+/// and are wanted again only when they change.
+#[derive(Debug)]
+pub struct File {
+    path: PathBuf,
+    text: Box<str>,
+    /// Once a finding has asked.
+    lines: Mutex<Option<Lines>>,
+}
+
+/// A YAML or JSON file, and what stands in it.
 #[derive(Debug)]
 pub struct Document {
-    path: PathBuf,
-    text: String,
+    file: Arc<File>,
     root: Value,
-    lines: OnceLock<Option<Lines>>,
+}
+
+impl File {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// One [`Finding`] that says why it cannot be read.
+    pub fn read(path: &Path) -> Result<Self, Finding> {
+        let text = read_text(path).map_err(|message| Finding::of_file(path, message))?;
+        Ok(Self::new(path, text))
+    }
+
+    fn new(path: &Path, text: String) -> Self {
+        Self { path: path.into(), text: text.into(), lines: Mutex::default() }
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its text.
+    #[must_use]
+    pub const fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether this name may stand in it; no other file has to be parsed to find it.
+    #[must_use]
+    pub fn may_name(&self, name: &str) -> bool {
+        // What is written with an escape, or folded over lines, does not look like the name.
+        self.text.contains(name) || self.text.contains('\\') || name.contains(char::is_whitespace)
+    }
+
+    /// The line of a field.
+    #[must_use]
+    pub fn line(&self, field: &FieldPath) -> Option<u32> {
+        let mut lines = self.lines();
+        if lines.is_none() {
+            *lines = serde_yaml::from_str_with_options(&self.text, yaml_options()).ok();
+        }
+        lines.as_ref()?.line(field)
+    }
+
+    /// Forgets where its fields stand, until somebody asks again.
+    pub fn forget_lines(&self) {
+        *self.lines() = None;
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Option<Lines>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Deref for Document {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.file
+    }
 }
 
 impl Document {
@@ -31,8 +101,7 @@ impl Document {
     /// # Errors
     /// One [`Finding`] that says why the file is no document.
     pub fn read(path: &Path) -> Result<Self, Finding> {
-        let text = read_text(path).map_err(|message| Finding::of_file(path, message))?;
-        Self::parse(path, text)
+        Self::of(&Arc::new(File::read(path)?))
     }
 
     /// Reads a text as if it stood in the file `path`.
@@ -40,11 +109,25 @@ impl Document {
     /// # Errors
     /// One [`Finding`] that says why the text is no document.
     pub fn parse(path: &Path, text: String) -> Result<Self, Finding> {
-        let root = if is_json(path) { parse_json(&text) } else { parse_yaml(&text) };
+        Self::of(&Arc::new(File::new(path, text)))
+    }
+
+    /// What stands in a file that was read.
+    ///
+    /// # Errors
+    /// One [`Finding`] that says why the file is no document.
+    pub fn of(file: &Arc<File>) -> Result<Self, Finding> {
+        let root = if is_json(&file.path) { parse_json(&file.text) } else { parse_yaml(&file.text) };
         match root {
-            Ok(Strict(root)) => Ok(Self { path: path.into(), text, root, lines: OnceLock::new() }),
-            Err((line, message)) => Err(Finding { line, ..Finding::of_file(path, message) }),
+            Ok(Strict(root)) => Ok(Self { file: Arc::clone(file), root }),
+            Err((line, message)) => Err(Finding { line, ..Finding::of_file(file.path(), message) }),
         }
+    }
+
+    /// The file it was read from.
+    #[must_use]
+    pub const fn file(&self) -> &Arc<File> {
+        &self.file
     }
 
     /// The document that a file would be with this value in it.
@@ -56,23 +139,11 @@ impl Document {
         [is_json(path), true]
             .into_iter()
             .filter_map(|json| Self::parse(path, write::text(json, value)?).ok())
-            .find(|document| document.root == *value && document.text.len() as u64 <= MAX_FILE)
+            .find(|document| document.root == *value && document.text().len() as u64 <= MAX_FILE)
             .ok_or_else(|| {
                 let message = format!("this would be no file that can be read: it is larger than {} MiB, too deep, or has two members of one name", MAX_FILE >> 20);
                 Finding::of_file(path, message)
             })
-    }
-
-    /// Its text.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// The file.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// What stands in it.
@@ -86,31 +157,25 @@ impl Document {
     pub fn take_root(&mut self) -> Value {
         std::mem::take(&mut self.root)
     }
-
-    /// The line of a field.
-    #[must_use]
-    pub fn line(&self, field: &FieldPath) -> Option<u32> {
-        let read = || serde_yaml::from_str_with_options(&self.text, yaml_options()).ok();
-        self.lines.get_or_init(read).as_ref()?.line(field)
-    }
 }
 
-/// Reads a file, or all documents of a folder; those that cannot be read are findings.
+/// Reads a file, or all files of a folder that are documents by their name; those that cannot be read are
+/// findings.
 #[must_use]
-pub fn read_all(path: &Path) -> (Vec<Document>, Findings) {
+pub fn read_all(path: &Path) -> (Vec<Arc<File>>, Findings) {
     let mut findings = Findings::default();
     let files = list(path).unwrap_or_else(|finding| {
         findings.push(finding);
         Vec::new()
     });
-    let mut documents = Vec::with_capacity(files.len());
+    let mut read = Vec::with_capacity(files.len());
     for file in files {
-        match Document::read(&file) {
-            Ok(document) => documents.push(document),
+        match File::read(&file) {
+            Ok(file) => read.push(Arc::new(file)),
             Err(finding) => findings.push(finding),
         }
     }
-    (documents, findings)
+    (read, findings)
 }
 
 /// The files that [`read_all`] would read; none if it could not.

@@ -9,6 +9,7 @@
 use std::{
     fmt, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde_json::{Map, Value};
@@ -18,7 +19,7 @@ use super::{control::Control, documents::Documents};
 use crate::{
     config::Config,
     definition::view,
-    document::{self, Document, Finding, Readers},
+    document::{self, Document, File, Finding, Readers},
     policy::{Entry, entries},
 };
 
@@ -163,9 +164,9 @@ impl Documents {
     /// Makes a change to what was read. Tells what is to be written for it, and what is new.
     fn step(&mut self, change: Change, config: &Config) -> Result<(Step, Option<Value>), ChangeError> {
         let path = &*config.definitions;
-        let definitions = Shelf { documents: &mut self.definitions, path };
+        let definitions = Shelf { files: &mut self.definitions, path };
         let policies = config.policies.as_deref();
-        let policies = policies.map(|path| Shelf { documents: &mut self.policies, path });
+        let policies = policies.map(|path| Shelf { files: &mut self.policies, path });
         let policies = policies.ok_or(ChangeError::NoPolicies);
         Ok(match change {
             Change::PutApi { id, document } => (definitions.put_api(&id, &document)?, Some(document)),
@@ -178,7 +179,7 @@ impl Documents {
 
 /// The documents of a folder, or of one file.
 struct Shelf<'s> {
-    documents: &'s mut Vec<Document>,
+    files: &'s mut Vec<Arc<File>>,
     path: &'s Path,
 }
 
@@ -196,24 +197,26 @@ impl Shelf<'_> {
     }
 
     fn find_api(&self, id: &str) -> Option<(usize, Value)> {
-        let at = self.documents.iter().position(|document| view::id(document.root()) == Some(id))?;
-        Some((at, self.documents.get(at)?.root().clone()))
+        let mut naming = self.naming(id).into_iter();
+        let (at, mut document) = naming.find(|(_, document)| view::id(document.root()) == Some(id))?;
+        Some((at, document.take_root()))
     }
 
     fn put_policy(self, id: &str, policy: &Value) -> Result<Step, ChangeError> {
         let org_id = policy.get("org_id").and_then(Value::as_str).unwrap_or_default();
-        let of_id = self.find_policies(id);
+        let naming = self.naming(id);
+        let of_id = policies_of(&naming, id);
         let known = of_id.iter().find(|(_, _, entry)| entry.org_id == org_id);
         if let Some((at, document, entry)) = known {
-            let (root, before) = (entry.replaced(document, policy.clone()), entry.to_value());
-            let at = *at;
-            return self.replace(at, &root, Some(before));
+            let (root, before) = (entry.replaced(document.root(), policy.clone()), entry.to_value());
+            return self.replace(*at, &root, Some(before));
         }
-        match self.documents.first().filter(|_| self.path.is_file()) {
+        match self.files.first().filter(|_| self.path.is_file()) {
             // The one file that holds them all names each by its id.
             Some(_) if !of_id.is_empty() => Err(ChangeError::Ambiguous),
-            Some(document) => {
-                let root = with_entry(document, id, policy);
+            Some(file) => {
+                let document = Document::of(file).map_err(refused)?;
+                let root = with_entry(&document, id, policy);
                 self.replace(0, &root, None)
             }
             None => self.add(id, policy),
@@ -221,24 +224,24 @@ impl Shelf<'_> {
     }
 
     fn remove_policy(self, id: &str, org_id: Option<&str>) -> Result<Step, ChangeError> {
-        let mut found = self.find_policies(id);
+        let naming = self.naming(id);
+        let mut found = policies_of(&naming, id);
         found.retain(|(_, _, entry)| org_id.is_none_or(|org_id| entry.org_id == org_id));
         let [(at, document, entry)] = *found else {
             return Err(if found.is_empty() { ChangeError::Unknown } else { ChangeError::Ambiguous });
         };
-        let (before, left) = (entry.to_value(), entry.removed(document));
+        let (before, left) = (entry.to_value(), entry.removed(document.root()));
         match left {
             Some(root) => self.replace(at, &root, Some(before)),
             None => Ok(self.remove(at, before)),
         }
     }
 
-    /// The policies of this id, each with its document and the place of that.
-    fn find_policies(&self, id: &str) -> Vec<(usize, &Document, Entry<'_>)> {
-        let all = self.documents.iter().enumerate();
-        all.flat_map(|(at, document)| entries(document).into_iter().map(move |entry| (at, document, entry)))
-            .filter(|(_, _, entry)| entry.id == id)
-            .collect()
+    /// The documents that may be about this id, each with its place. One that is none is told of when the whole
+    /// is tried.
+    fn naming(&self, id: &str) -> Vec<(usize, Document)> {
+        let may = self.files.iter().enumerate().filter(|(_, file)| file.may_name(id));
+        may.filter_map(|(at, file)| Some((at, Document::of(file).ok()?))).collect()
     }
 
     /// A file of its own for what is new.
@@ -246,26 +249,26 @@ impl Shelf<'_> {
         let file = free_name(self.path, id);
         let document = of_value(&file, root)?;
         let write = Write::Create(document.text().to_owned());
-        self.documents.push(document);
+        self.files.push(Arc::clone(document.file()));
         // Findings are told in the order of the files' names, as a reload would.
-        self.documents.sort_by(|a, b| a.path().cmp(b.path()));
+        self.files.sort_by(|a, b| a.path().cmp(b.path()));
         Ok(Step { file, write, before: None })
     }
 
     fn replace(self, at: usize, root: &Value, before: Option<Value>) -> Result<Step, ChangeError> {
-        let own = self.documents.get_mut(at).ok_or(ChangeError::Unknown)?;
+        let own = self.files.get_mut(at).ok_or(ChangeError::Unknown)?;
         let file = own.path().to_owned();
-        if own.root() == root {
+        if Document::of(own).is_ok_and(|document| document.root() == root) {
             return Ok(Step { file, write: Write::Nothing, before });
         }
         let document = of_value(&file, root)?;
         let new = document.text().to_owned();
-        let old = std::mem::replace(own, document).text().to_owned();
+        let old = std::mem::replace(own, Arc::clone(document.file())).text().to_owned();
         Ok(Step { file, write: Write::Replace { old, new }, before })
     }
 
     fn remove(self, at: usize, before: Value) -> Step {
-        let file = self.documents.remove(at).path().to_owned();
+        let file = self.files.remove(at).path().to_owned();
         Step { file, write: Write::Remove, before: Some(before) }
     }
 }
@@ -287,13 +290,24 @@ impl Write {
 }
 
 fn of_value(file: &Path, root: &Value) -> Result<Document, ChangeError> {
-    Document::with_root(file, root)
-        .map_err(|finding| ChangeError::Refused { file: file.to_owned(), findings: vec![finding] })
+    Document::with_root(file, root).map_err(refused)
+}
+
+fn refused(finding: Finding) -> ChangeError {
+    ChangeError::Refused { file: finding.file.clone(), findings: vec![finding] }
+}
+
+/// The policies of this id among these documents, each with its document and the place of that.
+fn policies_of<'d>(documents: &'d [(usize, Document)], id: &str) -> Vec<(usize, &'d Document, Entry<'d>)> {
+    let all = documents.iter().flat_map(|(at, document)| {
+        entries(document.root()).into_iter().map(move |entry| (*at, document, entry))
+    });
+    all.filter(|(_, _, entry)| entry.id == id).collect()
 }
 
 /// What a document of policies by id is with one more.
 fn with_entry(document: &Document, id: &str, policy: &Value) -> Value {
-    let all = entries(document);
+    let all = entries(document.root());
     let mut members: Map<String, Value> =
         all.iter().map(|entry| (entry.id.to_owned(), entry.to_value())).collect();
     members.insert(id.to_owned(), policy.clone());

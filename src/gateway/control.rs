@@ -11,7 +11,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, task::spawn_blocking, time::sleep};
 use tracing::{error, info, warn};
 
 use super::{
@@ -41,6 +41,8 @@ use crate::{
 
 /// How long the first requests wait for keys that are not there yet.
 const PREFETCH: Duration = Duration::from_secs(3);
+/// How often it is looked whether an old snapshot is used still.
+const RETIRING: Duration = Duration::from_secs(1);
 /// How long the control API waits for keys that it was told to fetch again.
 const REFETCH: Duration = Duration::from_secs(10);
 
@@ -262,7 +264,8 @@ impl Control {
             Snapshot::compile(parsed, &self.config(), &self.registry, &self.verified, &self.api_keys);
         tasks.block_on(Registry::prefetch(snapshot.sources(None), PREFETCH));
         let apis = snapshot.len();
-        self.published.store(Arc::new(snapshot));
+        let old = self.published.swap(Arc::new(snapshot));
+        tasks.spawn(retire(old));
         apis
     }
 
@@ -299,6 +302,15 @@ fn api_keys(
             tasks: Handle::current(),
         })),
     }
+}
+
+/// Drops a snapshot when nobody else uses it any more. That takes a while where there are many APIs, in which no
+/// worker may stand still.
+async fn retire(snapshot: Arc<Snapshot>) {
+    while Arc::strong_count(&snapshot) > 1 {
+        sleep(RETIRING).await;
+    }
+    spawn_blocking(move || drop(snapshot));
 }
 
 /// Writes findings to the log.

@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 use crate::{
     api_address::{ApiName, folded_name},
     definition::Definition,
-    document::{Document, Findings},
+    document::{File, Findings},
 };
 
 /// The APIs of a gateway, by id and by name; each by its place among them.
@@ -42,16 +42,11 @@ impl Directory {
 }
 
 /// Tells of APIs that others lead requests to, and that none reaches.
-pub(super) fn warn_about_lost_ways(
-    documents: &[Document],
-    definitions: &[Definition],
-    findings: &mut Findings,
-) {
+pub(super) fn warn_about_lost_ways(files: &[Arc<File>], definitions: &[Definition], findings: &mut Findings) {
     let directory = Directory::new(definitions.iter().map(|d| (&d.id, &*d.name)));
-    let documents: HashMap<&Path, &Document> =
-        documents.iter().map(|document| (document.path(), document)).collect();
+    let files: HashMap<&Path, &File> = files.iter().map(|file| (file.path(), &**file)).collect();
     for definition in definitions.iter().filter(|definition| !definition.leads_to.is_empty()) {
-        let Some(document) = documents.get(&*definition.file) else { continue };
+        let Some(file) = files.get(&*definition.file) else { continue };
         for (name, at) in &definition.leads_to {
             let why = match directory.find(name).and_then(|place| definitions.get(place)) {
                 None => "does not exist, or several have the name",
@@ -61,7 +56,7 @@ pub(super) fn warn_about_lost_ways(
             let message = format!(
                 "the API {name} {why}; requests that are led to it are refused: name another, or add it"
             );
-            findings.warning(document, at, message);
+            findings.warning(file, at, message);
         }
     }
 }

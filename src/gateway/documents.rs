@@ -11,7 +11,7 @@ use crate::{
     api_keys::{ApiKeys, SharedSecret},
     config::{AdminKey, Config, KeyStore},
     definition::{self, Definition, Fetching, JwtScheme, State, Templates, view},
-    document::{Document, Finding, Findings, Severity, read_all},
+    document::{Document, File, Finding, Findings, Severity, read_all},
     jwks::FetchOptions,
     policy::{self, Entry, PolicySet, entries},
     redis::{Passwords, Redis, Servers},
@@ -24,8 +24,8 @@ use crate::{
 /// compiled anew from them, whatever the files hold by then.
 #[derive(Debug)]
 pub struct Documents {
-    pub(super) definitions: Vec<Document>,
-    pub(super) policies: Vec<Document>,
+    pub(super) definitions: Vec<Arc<File>>,
+    pub(super) policies: Vec<Arc<File>>,
     templates: Templates,
     /// Which definitions could not be read.
     unread: Findings,
@@ -79,19 +79,29 @@ impl Parsed {
 /// What is written, for whoever asks what is served.
 impl Documents {
     /// The definitions of all APIs, by file name.
-    pub fn apis(&self) -> impl Iterator<Item = &Value> {
-        self.definitions.iter().map(Document::root)
+    pub fn apis(&self) -> impl Iterator<Item = Value> {
+        roots(self.definitions.iter().cloned())
     }
 
     /// The definition of the API with this id.
     #[must_use]
-    pub fn api(&self, id: &str) -> Option<&Value> {
-        self.apis().find(|document| view::id(document) == Some(id))
+    pub fn api(&self, id: &str) -> Option<Value> {
+        let may_be_it = self.definitions.iter().filter(|file| file.may_name(id));
+        roots(may_be_it.cloned()).find(|document| view::id(document) == Some(id))
     }
 
     /// All policies.
-    pub fn policies(&self) -> impl Iterator<Item = Entry<'_>> {
-        self.policies.iter().flat_map(entries)
+    pub fn policies(&self) -> impl Iterator<Item = Value> {
+        roots(self.policies.iter().cloned())
+            .flat_map(|root| entries(&root).iter().map(Entry::to_value).collect::<Vec<_>>())
+    }
+
+    /// The policy with this id, of this organisation, if several have one.
+    #[must_use]
+    pub fn policy(&self, id: &str, org_id: Option<&str>) -> Option<Value> {
+        let is_it = |entry: &&Entry<'_>| entry.id == id && org_id.is_none_or(|org_id| entry.org_id == org_id);
+        let may_have_it = self.policies.iter().filter(|file| file.may_name(id));
+        roots(may_have_it.cloned()).find_map(|root| entries(&root).iter().find(is_it).map(Entry::to_value))
     }
 }
 
@@ -111,6 +121,7 @@ impl Documents {
             let parsed = self.parse(config, values, &mut findings);
             // Each turn knows what the one before asked for, and there are only so many references.
             if !values.are_incomplete() {
+                self.definitions.iter().chain(&self.policies).for_each(|file| file.forget_lines());
                 return (parsed, findings.reworded(|message| values.hide_in(message)));
             }
             values.fetch().await;
@@ -166,22 +177,27 @@ impl Documents {
 /// Tells of APIs whose end cannot be read. Such an API answers nothing; in profile `tyk` that is what its
 /// callers know, else it is mended before anything is served.
 fn tell_of_unreadable_ends(
-    documents: &[Document],
+    files: &[Arc<File>],
     definitions: &[Definition],
     profile: Profile,
     findings: &mut Findings,
 ) {
     for definition in definitions {
         let Some(at) = definition.unreadable_expiration() else { continue };
-        let Some(document) = documents.iter().find(|document| *document.path() == *definition.file) else {
+        let Some(file) = files.iter().find(|file| *file.path() == *definition.file) else {
             continue;
         };
         let message = "this time cannot be read, so the API counts as ended and refuses everything; write one in UTC such as 2027-01-31 18:00";
         match profile {
-            Profile::Tyk => findings.warning(document, &at, message),
-            Profile::Rfc => findings.error(document, &at, message),
+            Profile::Tyk => findings.warning(file, &at, message),
+            Profile::Rfc => findings.error(file, &at, message),
         }
     }
+}
+
+/// What stands in files of which each was a document before.
+fn roots(files: impl Iterator<Item = Arc<File>>) -> impl Iterator<Item = Value> {
+    files.filter_map(|file| Document::of(&file).ok()).map(|mut document| document.take_root())
 }
 
 /// How key sets are fetched where a definition does not say.

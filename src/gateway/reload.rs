@@ -153,11 +153,14 @@ impl Control {
         let loaded = self.loaded();
         let read = self.read(&loaded, tasks);
         let of_apis = |documents: &Documents| {
-            documents.apis().map(|api| (view::id(api).unwrap_or_default().to_owned(), api.clone())).collect()
+            documents.apis().map(|api| (view::id(&api).unwrap_or_default().to_owned(), api)).collect()
         };
         let of_policies = |documents: &Documents| {
-            let key = |org_id: &str, id: &str| format!("{org_id}\0{id}");
-            documents.policies().map(|entry| (key(entry.org_id, entry.id), entry.to_value())).collect()
+            let text = |policy: &Value, field| {
+                policy.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
+            };
+            let key = |policy: &Value| format!("{}\0{}", text(policy, "org_id"), text(policy, "id"));
+            documents.policies().map(|policy| (key(&policy), policy)).collect()
         };
         let mut policies = Difference::new(&of_policies(&loaded.documents), &of_policies(&read.documents));
         policies.each(|key| key.split('\0').next_back().unwrap_or_default().to_owned());

@@ -3,12 +3,13 @@
 use std::{
     collections::{HashMap, HashSet},
     path::Path,
+    sync::Arc,
 };
 
 use crate::{
     access::{ApiRight, Together},
     definition::{Definition, JwtScheme, NamedPolicy},
-    document::{Document, FieldPath, Findings},
+    document::{FieldPath, File, Findings},
     limits::Quota,
     policy::{Policy, PolicySet},
 };
@@ -16,16 +17,16 @@ use crate::{
 /// Tells of policies that an API selects and that lead nowhere, so that callers who depend on them get no
 /// rights, or that one caller can have together and that do not agree.
 pub(super) fn warn_about_selected(
-    documents: &[Document],
+    files: &[Arc<File>],
     definitions: &[Definition],
     policies: &PolicySet,
     findings: &mut Findings,
 ) {
-    let documents = by_path(documents);
+    let files = by_path(files);
     for definition in definitions {
-        let Some(document) = documents.get(&*definition.file) else { continue };
+        let Some(file) = files.get(&*definition.file) else { continue };
         for scheme in definition.jwt_schemes() {
-            let mut tell = |at: &FieldPath, message: String| findings.warning(document, at, message);
+            let mut tell = |at: &FieldPath, message: String| findings.warning(file, at, message);
             tell_of_lost(definition, scheme, policies, &mut tell);
             tell_of_disagreement(definition, scheme, policies, &mut tell);
         }
@@ -34,24 +35,24 @@ pub(super) fn warn_about_selected(
 
 /// Tells of APIs that a policy grants and that do not exist.
 pub(super) fn warn_about_lost_apis(
-    documents: &[Document],
+    files: &[Arc<File>],
     definitions: &[Definition],
     policies: &PolicySet,
     findings: &mut Findings,
 ) {
-    let documents = by_path(documents);
+    let files = by_path(files);
     let known: HashSet<&str> = definitions.iter().map(|definition| &*definition.id).collect();
     for policy in policies.iter() {
-        let Some(document) = documents.get(&*policy.file) else { continue };
+        let Some(file) = files.get(&*policy.file) else { continue };
         for (api, _) in policy.rights.iter().filter(|(api, _)| !known.contains(&**api)) {
             let message = format!("the policy {} grants the API {api}, which does not exist", policy.id);
-            findings.warning(document, &policy.at.members(&["access_rights", api]), message);
+            findings.warning(file, &policy.at.members(&["access_rights", api]), message);
         }
     }
 }
 
-fn by_path(documents: &[Document]) -> HashMap<&Path, &Document> {
-    documents.iter().map(|document| (document.path(), document)).collect()
+fn by_path(files: &[Arc<File>]) -> HashMap<&Path, &File> {
+    files.iter().map(|file| (file.path(), &**file)).collect()
 }
 
 /// What a policy grants on an API.

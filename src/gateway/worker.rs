@@ -96,6 +96,11 @@ impl Worker {
         Rc::clone(&current)
     }
 
+    /// Lets go of a snapshot that is served no more, also where no request comes.
+    pub(crate) fn catch_up(&self) {
+        drop(self.snapshot());
+    }
+
     pub(crate) fn lines(&self) -> &Lines {
         &self.lines
     }

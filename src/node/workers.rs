@@ -26,7 +26,7 @@ use crate::{
     telemetry::{AccessLog, Lines, Writer},
 };
 
-/// How often idle upstream connections are looked through.
+/// How often a worker looks for what it holds in vain: idle upstream connections, an old snapshot.
 const SWEEP: Duration = Duration::from_secs(10);
 /// How long the start waits for a worker.
 const TRIED: Duration = Duration::from_secs(60);
@@ -159,5 +159,6 @@ async fn sweep(worker: Rc<Worker>) {
     loop {
         ticks.tick().await;
         worker.sender().sweep();
+        worker.catch_up();
     }
 }

@@ -13,18 +13,23 @@ use super::{
 };
 use crate::{
     access::{ApiRight, UrlRule},
-    document::{Document, FieldPath, Findings},
+    document::{Document, FieldPath, File, Findings},
     jwt::Locator,
     limits::{Allowance, CountKey, Endpoints, Limits, Quota, Rate, Throttle},
     path_pattern::{PathPattern, PatternError},
     secrets::Values,
 };
 
-/// Parses the policies of these documents.
+/// Parses the policies of these documents, one after the other.
 #[must_use]
-pub fn load(documents: &[Document], values: &Values) -> (PolicySet, Findings) {
+pub fn load(files: &[Arc<File>], values: &Values) -> (PolicySet, Findings) {
     let mut loader = Loader::default();
-    documents.iter().for_each(|document| loader.document(document, values));
+    for file in files {
+        match Document::of(file) {
+            Ok(document) => loader.document(document, values),
+            Err(finding) => loader.findings.push(finding),
+        }
+    }
     (PolicySet::new(loader.policies), loader.findings)
 }
 
@@ -70,9 +75,10 @@ impl Patterns {
 }
 
 impl Loader {
-    fn document(&mut self, document: &Document, values: &Values) {
+    fn document(&mut self, mut document: Document, values: &Values) {
         let top = FieldPath::top();
-        let mut root = document.root().clone();
+        let mut root = document.take_root();
+        let document = &document;
         values.expand_all(document, &top, &mut root, &[], &mut self.findings);
         match root {
             root @ Value::Object(_) if is_policy(&root) => self.policy(document, &top, root, None),

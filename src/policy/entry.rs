@@ -3,7 +3,6 @@
 use serde_json::{Map, Value};
 
 use super::document::is_policy;
-use crate::document::Document;
 
 /// One policy of a document.
 #[derive(Clone, Copy, Debug)]
@@ -28,10 +27,9 @@ enum Place {
     Element(usize),
 }
 
-/// The policies of a document. What is no policy is left out.
+/// The policies of a document in which this stands. What is no policy is left out.
 #[must_use]
-pub fn entries(document: &Document) -> Vec<Entry<'_>> {
-    let root = document.root();
+pub fn entries(root: &Value) -> Vec<Entry<'_>> {
     if is_policy(root) {
         let id = root.get("id").and_then(Value::as_str);
         return id.map(|id| Entry::new(id, root, Place::Whole)).into_iter().collect();
@@ -66,18 +64,18 @@ impl<'d> Entry<'d> {
 
     /// What its document is when the policy is this one.
     #[must_use]
-    pub fn replaced(&self, document: &Document, policy: Value) -> Value {
+    pub fn replaced(&self, root: &Value, policy: Value) -> Value {
         match self.place {
             Place::Whole => policy,
             Place::Member => {
-                let mut root = document.root().clone();
+                let mut root = root.clone();
                 if let Some(member) = root.get_mut(self.id) {
                     *member = policy;
                 }
                 root
             }
             Place::Element(n) => {
-                let mut root = document.root().clone();
+                let mut root = root.clone();
                 if let Some(element) = root.get_mut(n) {
                     *element = policy;
                 }
@@ -88,8 +86,8 @@ impl<'d> Entry<'d> {
 
     /// What its document is without it; nothing if it holds no other one.
     #[must_use]
-    pub fn removed(&self, document: &Document) -> Option<Value> {
-        let mut root = document.root().clone();
+    pub fn removed(&self, root: &Value) -> Option<Value> {
+        let mut root = root.clone();
         match self.place {
             Place::Whole => None,
             Place::Member => {
@@ -108,25 +106,19 @@ impl<'d> Entry<'d> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use serde_json::json;
 
     use super::*;
 
-    fn document(value: &Value) -> Document {
-        Document::with_root(Path::new("p.json"), value).unwrap()
-    }
-
     #[test]
     fn one_policy_or_many() {
-        let one = document(&json!({ "id": "gold", "org_id": "o", "rate": 1 }));
+        let one = json!({ "id": "gold", "org_id": "o", "rate": 1 });
         let [gold] = *entries(&one) else { panic!("{one:?}") };
         assert_eq!((gold.id, gold.org_id), ("gold", "o"));
         assert_eq!(gold.replaced(&one, json!({ "id": "gold" })), json!({ "id": "gold" }));
         assert_eq!(gold.removed(&one), None);
 
-        let many = document(&json!({ "gold": { "rate": 1 }, "tin": { "id": "tin", "org_id": "o" } }));
+        let many = json!({ "gold": { "rate": 1 }, "tin": { "id": "tin", "org_id": "o" } });
         let [gold, tin] = *entries(&many) else { panic!("{many:?}") };
         assert_eq!(gold.to_value(), json!({ "id": "gold", "rate": 1 }));
         assert_eq!((tin.id, tin.org_id), ("tin", "o"));
@@ -136,18 +128,17 @@ mod tests {
         );
         let left = gold.removed(&many).unwrap();
         assert_eq!(left, json!({ "tin": { "id": "tin", "org_id": "o" } }));
-        let left = document(&left);
         assert_eq!(entries(&left)[0].removed(&left), None);
 
-        let list = document(&json!([{ "id": "gold" }, { "rate": 1 }, { "id": "tin", "rate": 2 }]));
+        let list = json!([{ "id": "gold" }, { "rate": 1 }, { "id": "tin", "rate": 2 }]);
         let [gold, tin] = *entries(&list) else { panic!("{list:?}") };
         assert_eq!(
             tin.replaced(&list, json!({ "id": "tin" })),
             json!([{ "id": "gold" }, { "rate": 1 }, { "id": "tin" }])
         );
-        let left = document(&gold.removed(&list).unwrap());
-        assert_eq!(left.root(), &json!([{ "rate": 1 }, { "id": "tin", "rate": 2 }]));
-        let alone = document(&json!([{ "id": "gold" }]));
+        let left = gold.removed(&list).unwrap();
+        assert_eq!(left, json!([{ "rate": 1 }, { "id": "tin", "rate": 2 }]));
+        let alone = json!([{ "id": "gold" }]);
         assert_eq!(entries(&alone)[0].removed(&alone), None);
     }
 }

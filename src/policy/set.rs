@@ -1,6 +1,9 @@
 //! All policies, and the combinations that were asked for.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 use moka::sync::Cache;
 
@@ -24,8 +27,9 @@ pub struct PolicySet {
 #[derive(Debug)]
 struct Entry {
     policy: Arc<Policy>,
-    /// What the policy grants alone: nearly every caller has one policy.
-    alone: Arc<Grant>,
+    /// What the policy grants alone, once somebody has it alone: nearly every caller has one policy, and of
+    /// thousands of policies most have no caller.
+    alone: OnceLock<Arc<Grant>>,
 }
 
 impl Default for PolicySet {
@@ -45,9 +49,8 @@ impl PolicySet {
         let mut set = Self::default();
         for policy in policies {
             if set.get(&policy.org_id, &policy.id).is_none() {
-                let policy = Arc::new(policy);
-                let alone = Arc::new(Grant::merge(vec![Arc::clone(&policy)], Together::default()));
-                set.by_id.entry(Arc::clone(&policy.id)).or_default().push(Entry { policy, alone });
+                let of_id = set.by_id.entry(Arc::clone(&policy.id)).or_default();
+                of_id.push(Entry { policy: Arc::new(policy), alone: OnceLock::new() });
             }
         }
         set
@@ -92,7 +95,7 @@ impl PolicySet {
         if let [policy] = policies
             && let Some(entry) = self.entry(&policy.org_id, &policy.id)
         {
-            return Arc::clone(&entry.alone);
+            return Arc::clone(entry.alone());
         }
         let merged = || {
             let policies = policies.iter().map(|policy| Arc::clone(policy)).collect();
@@ -104,5 +107,12 @@ impl PolicySet {
         }
         let places: Box<[usize]> = policies.iter().map(|policy| Arc::as_ptr(policy).addr()).collect();
         self.combinations.get_with(places, merged)
+    }
+}
+
+impl Entry {
+    fn alone(&self) -> &Arc<Grant> {
+        let merged = || Grant::merge(vec![Arc::clone(&self.policy)], Together::default());
+        self.alone.get_or_init(|| Arc::new(merged()))
     }
 }
