@@ -3,7 +3,7 @@
 use claimgate::jwt::Algorithm;
 use serde_json::json;
 
-use super::{changed, hmac, one, refused, signed_text, status, token, token_with};
+use super::{changed, hmac, one, signed_text, status, token, token_with};
 use crate::support::{Request, Server, Setup, api, claims, key, key_named, merge, now};
 
 /// In Tyk `exp` may be missing and be as late as it likes, and nothing tells an access token from an ID
@@ -129,16 +129,19 @@ fn w15_claims_and_header_members_do_not_stand_for_each_other() {
     let seen = upstream.take_one();
     assert_eq!(seen.values("x-user"), [""], "a claim is not in the header");
     assert_eq!((seen.values("x-kid"), seen.values("x-typ")), (vec!["k1"], vec!["JWT"]), "nor the reverse");
-    let mut document = api("a", &upstream, hmac(json!({})));
     let to = json!({ "enabled": true, "pattern": "/x", "rewriteTo": "/$tyk_context.jwt_claims_sub" });
-    merge(
-        &mut document,
-        json!({
-            "paths": { "/x": { "get": { "operationId": "x" } } },
-            "x-tyk-api-gateway": { "middleware": { "operations": { "x": { "urlRewrite": to } } } },
-        }),
-    );
-    refused(&Setup::new().env("SECRET", &super::secret()).api(&document));
+    let rewritten = json!({
+        "paths": { "/x": { "get": { "operationId": "x" } } },
+        "x-tyk-api-gateway": { "middleware": {
+            "global": { "contextVariables": { "enabled": true } },
+            "operations": { "x": { "urlRewrite": to } },
+        } },
+    });
+    let mut document = api("a", &upstream, hmac(json!({})));
+    merge(&mut document, rewritten);
+    let gateway = Setup::new().env("SECRET", &super::secret()).api(&document).start();
+    assert_eq!(status(&gateway, "/a/x", &token(json!({ "sub": "https://evil.example?x#y" }))), 200);
+    assert_eq!(upstream.take_one().target(), "/https%3A%2F%2Fevil.example%3Fx%23y");
 }
 
 /// Tyk writes tokens into its log when it is told to say more.
