@@ -222,7 +222,7 @@ fn requests_do_not_notice_reloads() {
 }
 
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "ten seconds of both cores"]
 fn ten_thousand_requests_do_not_notice_a_hundred_reloads() {
     let upstream = Server::up();
     let mut setup = Setup::new().config(&json!({ "workers": 2 })).api(&keyless("a", &upstream));
