@@ -157,9 +157,9 @@ fn plan(rate: f64, quota: i64) -> Plan {
 }
 
 fn ask(limiter: &Limiter, caller: Caller, plan: &Plan, api: &ApiLimits) -> Pass {
-    let caller = Some((caller, plan));
+    let (caller, among) = (Some((caller.into(), plan)), Caller::EVERYBODY);
     let (paths, counted) = (["/api/x", "/x"], &Counted::default());
-    let asking = Asking { caller, api, method: &Method::GET, paths, ambiguous: false, counted };
+    let asking = Asking { caller, api, among, method: &Method::GET, paths, ambiguous: false, counted };
     let deciding = pin!(limiter.admit(black_box(&asking), Instant::now));
     let Poll::Ready(decided) = deciding.poll(&mut Context::from_waker(Waker::noop())) else { unreachable!() };
     decided.unwrap()

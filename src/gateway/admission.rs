@@ -23,7 +23,7 @@ use crate::{
     access::Wanted,
     auth::Authentication,
     explain::Observer,
-    limits::{Asking, Counted, Pass},
+    limits::{Asking, Caller, Counted, Pass},
     middleware::{
         Exempt, NeedsToken, NoExample, Operation, Place, ResourceMetadata, Verdict, check_announced_size,
     },
@@ -363,7 +363,8 @@ impl<'r> Admission<'r> {
         let limits = &self.api.limits;
         Asking {
             caller: session.and_then(|session| session.limited(&self.api.id)),
-            api: session.map_or(limits, |session| session.limited_with_others(limits)),
+            api: limits,
+            among: session.map_or(Caller::EVERYBODY, |session| session.among(limits)),
             method,
             paths: [&self.target.path, self.target.path_below(self.taken)],
             ambiguous: self.target.ambiguous,

@@ -209,9 +209,9 @@ pub(super) fn counted(session: Option<&Session>, api: &Api) -> String {
     };
     let by = session.plan(&api.id).and_then(Plan::by).cloned().unwrap_or_default();
     let keys = [
-        ("rate", by.rate),
-        ("endpoint", by.endpoints),
-        ("quota", by.quota),
+        ("rate", by.rate.map(|by| by.key)),
+        ("endpoint", by.endpoints.map(|by| by.key)),
+        ("quota", by.quota.map(|by| by.key)),
         ("api", api.limits.by().cloned()),
     ];
     let told = |(name, key): (&str, Option<CountKey>)| {

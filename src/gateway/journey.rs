@@ -119,7 +119,10 @@ impl<'s> Journey<'s> {
             Addressee::Named(name) => snapshot.find(name).ok_or_else(|| unknown(found.api))?,
         };
         outgoing.lead_on(parts, forward, self)?;
-        outgoing.admission.count(&parts.method, forward.session.as_ref(), &mut self.counted);
+        // A preflight that is let through has asked no limits.
+        if forward.pass.is_some() {
+            outgoing.admission.count(&parts.method, forward.session.as_ref(), &mut self.counted);
+        }
         self.pass = self.pass(forward.pass);
         self.body_limit = self.body_limit(forward.body_limit);
         if found.api.strip_credentials {

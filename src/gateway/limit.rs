@@ -84,7 +84,7 @@ impl Gate {
             Err(Denied::Exceeded(exceeded)) => exceeded,
             Err(denied) => return Err(refused(&denied)),
         };
-        let over = asking.caller.map(|(caller, plan)| (caller, plan.rate_scope()));
+        let over = asking.caller.map(|(callers, plan)| (callers.rate, plan.rate_scope()));
         let (Some(throttle), Some(over)) = (exceeded.throttle, over) else {
             return Err(refusal(&exceeded));
         };

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Allowance, Asking, Caller, Exceeded, Pass, Plan, Quota, Standing, Throttle, Which, key::Key};
+use super::{
+    Allowance, Asking, Caller, Callers, Exceeded, Pass, Plan, Quota, Scope, Standing, Throttle, Which,
+    key::Key,
+};
 
 /// One of each kind of limit, in the order in which they are asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,6 +42,13 @@ pub(super) struct Tally {
     pub(super) counted: bool,
 }
 
+impl<T> Each<Option<T>> {
+    /// Those that there are, in the order in which they are asked.
+    pub(super) fn present(&self) -> impl Iterator<Item = (Which, &T)> {
+        Which::ALL.into_iter().filter_map(|which| Some((which, self.of(which).as_ref()?)))
+    }
+}
+
 impl<T> Each<T> {
     /// What there is for each kind.
     pub(super) fn new(mut of: impl FnMut(Which) -> T) -> Self {
@@ -65,38 +75,29 @@ impl<T> Each<T> {
 impl Asking<'_> {
     /// Whether any counter is asked at all.
     pub(super) fn is_limited(&self) -> bool {
-        let is_limited = |(_, plan): &(Caller, &Plan)| plan.limits_anything();
+        let is_limited = |(_, plan): &(Callers, &Plan)| plan.limits_anything();
         self.caller.as_ref().is_some_and(is_limited) || self.api.limits_everybody()
     }
 
     /// The counter that is asked for a limit of this kind.
     #[inline]
     pub(super) fn counter(&self, which: Which) -> Option<Counter> {
-        let counter = |name, caller, scope, allowance| Counter {
-            name,
-            key: Key::new(caller, scope, allowance),
-            allowance,
+        let counter = match (which, &self.caller) {
+            (Which::Api, _) => self.api.rate(&self.place(), self.among),
+            (Which::Rate, Some((callers, plan))) if !self.api.skips_rate() => {
+                plan.rate(&self.place(), callers)
+            }
+            (Which::Quota, Some((callers, plan))) if !self.api.skips_quota() => plan.quota(callers),
+            (Which::Rate | Which::Quota, _) => None,
         };
-        if which == Which::Api {
-            let (allowance, scope) = self.rate_of_everybody()?;
-            return Some(counter("api", Caller::EVERYBODY, scope, allowance));
-        }
-        let (caller, plan) = self.caller?;
-        let (name, allowance, scope) = match which {
-            Which::Rate => plan.rate(&self.place()).filter(|_| !self.api.skips_rate())?,
-            Which::Quota | Which::Api => match plan.quota() {
-                (Quota::Limited(allowance), scope) if !self.api.skips_quota() => ("quota", allowance, scope),
-                _ => return None,
-            },
-        };
-        (!self.counted.contains(caller, scope)).then(|| counter(name, caller, scope, allowance))
+        counter.filter(|counter| !self.counted.contains(&counter.key))
     }
 }
 
 impl Verdict {
     /// Nothing has refused the request yet.
     pub(super) fn of(asking: &Asking<'_>) -> Self {
-        let quota = asking.caller.map_or(Quota::Unset, |(_, plan)| plan.quota().0);
+        let quota = asking.caller.map_or(Quota::Unset, |(_, plan)| plan.limits().quota);
         let throttle = asking.caller.and_then(|(_, plan)| plan.throttle());
         Self { pass: Pass { quota, ..Pass::default() }, throttle }
     }
@@ -124,6 +125,10 @@ impl Verdict {
 }
 
 impl Counter {
+    pub(super) const fn new(name: &'static str, caller: Caller, scope: Scope, allowance: Allowance) -> Self {
+        Self { name, key: Key::new(caller, scope, allowance), allowance }
+    }
+
     fn standing(&self, tally: &Tally) -> Standing {
         Standing {
             name: self.name,

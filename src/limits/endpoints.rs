@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::{Allowance, Caller, Scope};
+use super::{Allowance, Scope};
 use crate::path_pattern::{PathPattern, PatternError, loosened, of_template};
 
 /// Limits by method and path. Where several could count, the most specific does.
@@ -89,8 +89,7 @@ impl Endpoints {
     /// With a counter for each, below the scope of these names.
     pub(super) fn counted_in(self, names: &[&str]) -> CountedEndpoints {
         let counted = |endpoint: Endpoint| {
-            let scope =
-                Scope::new(&[&["endpoint", endpoint.method.as_str(), &endpoint.text], names].concat());
+            let scope = endpoint.scope(names);
             (endpoint, scope)
         };
         CountedEndpoints(self.0.into_iter().map(counted).collect())
@@ -104,6 +103,10 @@ impl Endpoints {
 }
 
 impl Endpoint {
+    fn scope(&self, names: &[&str]) -> Scope {
+        Scope::new(&[&["endpoint", self.method.as_str(), &self.text], names].concat())
+    }
+
     /// The more specific come first; no two have the same.
     fn rank(&self) -> impl Ord {
         (self.pattern.specificity(&self.text), &*self.text, self.method.as_str())
@@ -115,9 +118,11 @@ impl CountedEndpoints {
         self.0.is_empty()
     }
 
-    /// The same, counted for this caller alone.
-    pub(super) fn bound(&self, caller: Caller) -> Self {
-        Self(self.0.iter().map(|(endpoint, scope)| (endpoint.clone(), scope.of(caller))).collect())
+    /// Counts each below the scope of these names.
+    pub(super) fn count_in(&mut self, names: &[&str]) {
+        for (endpoint, scope) in &mut self.0 {
+            *scope = endpoint.scope(names);
+        }
     }
 
     #[cfg(test)]

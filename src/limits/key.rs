@@ -12,6 +12,17 @@ use super::Allowance;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Caller([u8; 32]);
 
+/// For whom the limits of a policy are counted: one caller, or all who share a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Callers {
+    /// The rate.
+    pub rate: Caller,
+    /// The rates of endpoints.
+    pub endpoints: Caller,
+    /// The quota.
+    pub quota: Caller,
+}
+
 /// What a counter is about: a session, an API, an endpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Scope([u8; 32]);
@@ -27,7 +38,7 @@ pub(super) struct Key {
 
 impl Caller {
     /// All callers together.
-    pub(crate) const EVERYBODY: Self = Self([0; 32]);
+    pub const EVERYBODY: Self = Self([0; 32]);
 
     /// The caller with this issuer, if the token names one, and this subject.
     #[must_use]
@@ -55,15 +66,14 @@ impl Caller {
     }
 }
 
-impl Scope {
-    /// This scope of somebody alone: what is counted in it for everybody is counted for that one.
-    pub(super) fn of(self, caller: Caller) -> Self {
-        let mut context = Context::new(&SHA256);
-        context.update(&self.0);
-        context.update(&caller.0);
-        Self(octets(context.finish()))
+impl From<Caller> for Callers {
+    /// Everything is counted for one caller.
+    fn from(caller: Caller) -> Self {
+        Self { rate: caller, endpoints: caller, quota: caller }
     }
+}
 
+impl Scope {
     /// The scope that these names lead to.
     #[must_use]
     pub fn new(names: &[&str]) -> Self {
@@ -76,12 +86,17 @@ impl Key {
     /// of a caller are on one, and those that everybody shares are spread. Half of each digest is enough.
     pub(super) fn name(&self, prefix: &str) -> String {
         let text = |octets: &[u8; 32]| URL_SAFE_NO_PAD.encode(octets.first_chunk::<16>().unwrap_or(&[0; 16]));
-        let scope = text(&self.scope.0);
+        let (scope, tag) = (text(&self.scope.0), text(self.tag()));
         let period = self.period.map_or(0, |period| period.as_nanos());
         if self.caller == Caller::EVERYBODY {
-            return format!("{prefix}limit:{{{scope}}}:{period}");
+            return format!("{prefix}limit:{{{tag}}}:{period}");
         }
-        format!("{prefix}limit:{{{}}}{scope}:{period}", text(&self.caller.0))
+        format!("{prefix}limit:{{{tag}}}{scope}:{period}")
+    }
+
+    /// What stands in braces there.
+    pub(super) fn tag(&self) -> &[u8; 32] {
+        if self.caller == Caller::EVERYBODY { &self.scope.0 } else { &self.caller.0 }
     }
 
     pub(super) const fn new(caller: Caller, scope: Scope, allowance: Allowance) -> Self {

@@ -9,11 +9,11 @@ use http::Method;
 use tokio::time::sleep;
 
 use super::{
-    Allowance, ApiLimits, Caller, OnFailure, Plan, Quota, Scope, Throttle,
+    Allowance, ApiLimits, Caller, Callers, OnFailure, Plan, Quota, Throttle,
     counters::Counters,
     demand::{Counter, Each, Tally, Verdict},
     endpoints::Place,
-    key::nanos,
+    key::{Key, nanos},
     reservations::{Reservations, Unused},
     shared::{self, SharedFigures},
 };
@@ -43,10 +43,12 @@ pub struct Ledger {
 /// A request, as far as limits go.
 #[derive(Clone, Copy, Debug)]
 pub struct Asking<'r> {
-    /// Who asks, and what limits that one; nothing where nobody needs to be known.
-    pub caller: Option<(Caller, &'r Plan)>,
+    /// For whom it is counted, and what limits these; nothing where nobody needs to be known.
+    pub caller: Option<(Callers, &'r Plan)>,
     /// What limits everybody.
     pub api: &'r ApiLimits,
+    /// And for whom that is counted.
+    pub among: Caller,
     /// The request's method.
     pub method: &'r Method,
     /// The decoded path: whole, and after the listen path.
@@ -61,33 +63,22 @@ impl<'r> Asking<'r> {
     pub(super) const fn place(&self) -> Place<'r> {
         Place { method: self.method, paths: self.paths, ambiguous: self.ambiguous }
     }
-
-    /// The rate that all callers share, if it counts for the request.
-    pub(super) fn rate_of_everybody(&self) -> Option<(Allowance, Scope)> {
-        let limits = |_: &(Allowance, Scope)| self.api.limits_everybody();
-        let rate = self.api.rate(&self.place()).filter(limits)?;
-        (!self.counted.contains(Caller::EVERYBODY, rate.1)).then_some(rate)
-    }
 }
 
 /// What a request was counted for already. One that passes several APIs may find the same limit again,
 /// and counts once.
 #[derive(Clone, Debug, Default)]
-pub struct Counted(Vec<(Caller, Scope)>);
+pub struct Counted(Vec<Key>);
 
 impl Counted {
-    /// The request has passed these limits.
+    /// The request has passed these limits. What an API skips it has not counted, so that the next one does.
     pub fn add(&mut self, asking: &Asking<'_>) {
-        let place = asking.place();
-        if let Some((caller, plan)) = asking.caller {
-            let rate = plan.rate(&place).map(|(_, _, scope)| scope);
-            self.0.extend(rate.into_iter().chain([plan.quota().1]).map(|scope| (caller, scope)));
-        }
-        self.0.extend(asking.rate_of_everybody().map(|(_, scope)| (Caller::EVERYBODY, scope)));
+        let counters = Which::ALL.into_iter().filter_map(|which| asking.counter(which));
+        self.0.extend(counters.map(|counter| counter.key));
     }
 
-    pub(super) fn contains(&self, caller: Caller, scope: Scope) -> bool {
-        self.0.contains(&(caller, scope))
+    pub(super) fn contains(&self, counter: &Key) -> bool {
+        self.0.contains(counter)
     }
 }
 
@@ -368,7 +359,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Endpoints, Limits, Rate, at_once, key::Key},
+        super::{Endpoints, Limits, Rate, at_once},
         *,
     };
 
@@ -414,9 +405,16 @@ mod tests {
             method: &Method,
             second: u64,
         ) -> Result<Pass, Box<Exceeded>> {
-            let caller = Some((Caller::new(None, subject), plan));
-            let asking =
-                Asking { caller, api, method, paths: ["/api/x", "/x"], ambiguous: false, counted: &NOTHING };
+            let (caller, among) = (Some((Caller::new(None, subject).into(), plan)), Caller::EVERYBODY);
+            let asking = Asking {
+                caller,
+                api,
+                among,
+                method,
+                paths: ["/api/x", "/x"],
+                ambiguous: false,
+                counted: &NOTHING,
+            };
             exceeded(at_once(self.limiter.admit(&asking, || self.start + Duration::from_secs(second))))
         }
     }
@@ -456,11 +454,12 @@ mod tests {
     #[test]
     fn who_looks_counts_nothing() {
         let (scene, plan, api) = (Scene::new(), plan(2.0, 3), api(9.0));
-        let caller = Some((Caller::new(None, "a"), &plan));
+        let caller = Some((Caller::new(None, "a").into(), &plan));
         let method = &Method::GET;
         let asking = Asking {
             caller,
             api: &api,
+            among: Caller::EVERYBODY,
             method,
             paths: ["/api/x", "/x"],
             ambiguous: false,
@@ -501,8 +500,9 @@ mod tests {
     #[test]
     fn a_request_counts_once_for_each_limit_that_it_meets() {
         fn asking<'a>(plan: &'a Plan, api: &'a ApiLimits, counted: &'a Counted) -> Asking<'a> {
-            let caller = Some((Caller::new(None, "a"), plan));
-            Asking { caller, api, method: &Method::GET, paths: ["/x", "/x"], ambiguous: false, counted }
+            let (caller, among) = (Some((Caller::new(None, "a").into(), plan)), Caller::EVERYBODY);
+            let (method, paths) = (&Method::GET, ["/x", "/x"]);
+            Asking { caller, api, among, method, paths, ambiguous: false, counted }
         }
         let (scene, plan) = (Scene::new(), plan(9.0, 9));
         let first = api(9.0);
@@ -516,8 +516,7 @@ mod tests {
         }
         assert_eq!(left, [(Some(8), Some(8)), (None, None), (None, None)]);
         for api in [&first, &second] {
-            let (allowance, scope) = asking(&plan, api, &NOTHING).rate_of_everybody().unwrap();
-            let key = Key::new(Caller::EVERYBODY, scope, allowance);
+            let key = asking(&plan, api, &NOTHING).counter(Which::Api).unwrap().key;
             assert_eq!(scene.limiter.ledger.counters.look(&key, 9, 0).used, 1);
         }
     }
@@ -548,10 +547,11 @@ mod tests {
         let limiter = Limiter::in_memory(Instant::now());
         let nothing = Plan::new(Limits::default(), Endpoints::default(), "api", &["session"]);
         let api = ApiLimits::default();
-        let caller = Some((Caller::new(None, "a"), &nothing));
+        let caller = Some((Caller::new(None, "a").into(), &nothing));
         let asking = Asking {
             caller,
             api: &api,
+            among: Caller::EVERYBODY,
             method: &Method::GET,
             paths: ["/", "/"],
             ambiguous: false,

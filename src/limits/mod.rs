@@ -28,11 +28,11 @@ pub use count_key::CountKey;
 pub use endpoints::Endpoints;
 pub use failure::{Choice, OnFailure};
 pub use fields::{rate_limit_fields, tyk_fields};
-pub use key::{Caller, Scope};
+pub use key::{Caller, Callers, Scope};
 pub use limiter::{Asking, Counted, Denied, Exceeded, Ledger, Limiter, Pass, Standing, Which};
 #[cfg(test)]
 pub(crate) use plan::PlanFacts;
-pub use plan::{ApiLimits, CountBy, Limits, Plan, Rate};
+pub use plan::{ApiLimits, CountBy, CountedBy, Limits, Plan, Rate};
 pub use shared::SharedFigures;
 
 /// What is decided without waiting, as all that is counted in memory.

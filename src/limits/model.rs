@@ -183,8 +183,9 @@ fn run(seed: u64) {
         let method = if endpoint { Method::POST } else { Method::GET };
         let (name, plan) = &plans[caller];
         let asking = Asking {
-            caller: Some((*name, plan)),
+            caller: Some(((*name).into(), plan)),
             api: &api,
+            among: Caller::EVERYBODY,
             method: &method,
             paths: ["/api/x", "/x"],
             ambiguous: false,

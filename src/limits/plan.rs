@@ -1,7 +1,8 @@
 //! What limits the callers of an API.
 
 use super::{
-    Allowance, Caller, CountKey, Endpoints, Quota, Scope, Throttle,
+    Allowance, Caller, Callers, CountKey, Endpoints, Quota, Scope, Throttle,
+    demand::Counter,
     endpoints::{CountedEndpoints, Place},
 };
 use crate::jwt::Claims;
@@ -62,11 +63,27 @@ pub struct Plan {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CountBy {
     /// The rate.
-    pub rate: Option<CountKey>,
+    pub rate: Option<CountedBy>,
     /// The rates of endpoints.
-    pub endpoints: Option<CountKey>,
+    pub endpoints: Option<CountedBy>,
     /// The quota.
-    pub quota: Option<CountKey>,
+    pub quota: Option<CountedBy>,
+}
+
+/// Claims that make a counter, and to whom it belongs. Callers who share a tenant and not their policies
+/// must not share a counter: those with the lower limit would pay for what the others use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountedBy {
+    /// The claims.
+    pub key: CountKey,
+    /// The names of the counter but for the values of the claims: whose limit it is.
+    pub owners: Vec<String>,
+}
+
+impl CountedBy {
+    fn names<'n>(&'n self, first: &'n str) -> Vec<&'n str> {
+        std::iter::once(first).chain(self.owners.iter().map(String::as_str)).collect()
+    }
 }
 
 /// See [`Plan::facts`].
@@ -93,10 +110,20 @@ impl Plan {
         }
     }
 
-    /// The same, counted by these claims: see [`Plan::bound`].
+    /// The same, counted by these claims, each in counters of its owners: see [`Plan::callers`].
     #[must_use]
-    pub fn counted_by(self, by: CountBy) -> Self {
-        Self { by: (by != CountBy::default()).then(|| Box::new(by)), ..self }
+    pub fn counted_by(mut self, by: CountBy, api: &str) -> Self {
+        if let Some(by) = &by.rate {
+            self.rate_scope = Scope::new(&by.names("rate"));
+        }
+        if let Some(by) = &by.quota {
+            self.quota_scope = Scope::new(&by.names("quota"));
+        }
+        if let Some(by) = &by.endpoints {
+            self.endpoints.count_in(&by.names(api));
+        }
+        self.by = (by != CountBy::default()).then(|| Box::new(by));
+        self
     }
 
     /// By what claims requests are counted, if not by their caller.
@@ -105,19 +132,12 @@ impl Plan {
         self.by.as_deref()
     }
 
-    /// The plan of one caller, whose token has these claims. It holds all that tells counters apart: it is
-    /// asked for [everybody](Caller::EVERYBODY).
+    /// For whom the requests of a caller are counted whose token has these claims.
     #[must_use]
-    pub fn bound(&self, caller: Caller, claims: &Claims) -> Self {
-        let by = self.by.as_deref().cloned().unwrap_or_default();
-        let of = |key: Option<CountKey>| key.and_then(|key| key.caller(claims)).unwrap_or(caller);
-        Self {
-            limits: self.limits,
-            rate_scope: self.rate_scope.of(of(by.rate)),
-            quota_scope: self.quota_scope.of(of(by.quota)),
-            endpoints: self.endpoints.bound(of(by.endpoints)),
-            by: None,
-        }
+    pub fn callers(&self, caller: Caller, claims: &Claims) -> Callers {
+        let Some(by) = self.by() else { return caller.into() };
+        let of = |by: &Option<CountedBy>| by.as_ref().and_then(|by| by.key.caller(claims)).unwrap_or(caller);
+        Callers { rate: of(&by.rate), endpoints: of(&by.endpoints), quota: of(&by.quota) }
     }
 
     /// All that decides about requests, to be compared.
@@ -147,12 +167,18 @@ impl Plan {
         self.limits
     }
 
-    /// The rate that counts for a request, and its counter: that of the endpoint, else the general.
-    pub(super) fn rate(&self, place: &Place<'_>) -> Option<(&'static str, Allowance, Scope)> {
+    /// The counter of the rate that counts for a request: that of the endpoint, else the general.
+    pub(super) fn rate(&self, place: &Place<'_>, callers: &Callers) -> Option<Counter> {
         if let Some((allowance, scope)) = self.endpoints.find(place) {
-            return Some(("endpoint", allowance, scope));
+            return Some(Counter::new("endpoint", callers.endpoints, scope, allowance));
         }
-        self.limits.rate.allowance.map(|allowance| ("rate", allowance, self.rate_scope))
+        self.limits.rate.allowance.map(|rate| Counter::new("rate", callers.rate, self.rate_scope, rate))
+    }
+
+    /// The counter of the quota, if it is limited.
+    pub(super) fn quota(&self, callers: &Callers) -> Option<Counter> {
+        let Quota::Limited(allowance) = self.limits.quota else { return None };
+        Some(Counter::new("quota", callers.quota, self.quota_scope, allowance))
     }
 
     /// What the counter of the rate is about.
@@ -163,10 +189,6 @@ impl Plan {
 
     pub(super) const fn throttle(&self) -> Option<Throttle> {
         self.limits.rate.throttle
-    }
-
-    pub(super) const fn quota(&self) -> (Quota, Scope) {
-        (self.limits.quota, self.quota_scope)
     }
 }
 
@@ -195,7 +217,7 @@ impl ApiLimits {
         }
     }
 
-    /// The same, where those with the same claims share them, and not all callers: see [`ApiLimits::bound`].
+    /// The same, where those with the same claims share them, and not all callers: see [`ApiLimits::caller`].
     #[must_use]
     pub fn counted_by(self, by: Option<CountKey>) -> Self {
         Self { by, ..self }
@@ -207,16 +229,13 @@ impl ApiLimits {
         self.by.as_ref()
     }
 
-    /// The limits of one caller, whose token has these claims; of the caller alone, if it lacks them.
+    /// For whom the requests of a caller are counted whose token has these claims; for the caller alone, if
+    /// it lacks them.
     #[must_use]
-    pub fn bound(&self, caller: Caller, claims: &Claims) -> Self {
-        let of = self.by.as_ref().and_then(|key| key.caller(claims)).unwrap_or(caller);
-        Self {
-            rate: self.rate.map(|(allowance, scope)| (allowance, scope.of(of))),
-            operations: self.operations.bound(of),
-            skip_rate: self.skip_rate,
-            skip_quota: self.skip_quota,
-            by: None,
+    pub fn caller(&self, caller: Caller, claims: &Claims) -> Caller {
+        match &self.by {
+            Some(key) => key.caller(claims).unwrap_or(caller),
+            None => Caller::EVERYBODY,
         }
     }
 
@@ -239,9 +258,13 @@ impl ApiLimits {
         self.skip_quota
     }
 
-    /// The rate that counts for a request, whoever calls, and its counter.
-    pub(super) fn rate(&self, place: &Place<'_>) -> Option<(Allowance, Scope)> {
-        self.operations.find(place).or(self.rate)
+    /// The counter of the rate that counts for a request, if one does.
+    pub(super) fn rate(&self, place: &Place<'_>, caller: Caller) -> Option<Counter> {
+        if !self.limits_everybody() {
+            return None;
+        }
+        let (allowance, scope) = self.operations.find(place).or(self.rate)?;
+        Some(Counter::new("api", caller, scope, allowance))
     }
 }
 

@@ -1,9 +1,9 @@
 //! Counting in Redis: exact over all nodes, one round trip for a request.
 //!
 //! One script decides everything that a request asks, in the order and with the meaning of the counters in
-//! memory. Of a cluster the counters that everybody shares may be on another node than the caller's: they
-//! are asked after those, and what was taken of the quota goes back if they refuse. Whatever happens in
-//! between, a request that passes was counted by every counter before, so never more pass than may.
+//! memory. Of a cluster counters may be on several nodes: those that everybody shares, or a tenant. They are
+//! asked node by node in the same order, and what was taken of the quota goes back if a later one refuses or
+//! cannot be asked. Whatever happens in between, a request that passes was counted by every counter before, so never more pass than may.
 
 use std::{
     sync::{
@@ -95,6 +95,8 @@ struct Asking<'a> {
     at: At,
     /// What was taken of what the node holds.
     held: Each<Option<Window>>,
+    /// What a call has taken of the quota.
+    taken: Option<Unused>,
     tallies: Each<Option<Tally>>,
 }
 
@@ -109,16 +111,19 @@ pub(super) async fn count(
     at: At,
 ) -> Result<Each<Option<Tally>>, Denied> {
     let (held, tallies) = (Each::default(), Each::default());
-    let mut asking = Asking { ledger, link, counters, at, held, tallies };
+    let mut asking = Asking { ledger, link, counters, at, held, taken: None, tallies };
     if at.mode == Mode::Count {
         asking.take_of_held();
     }
-    match asking.ask().await {
-        Ok(()) => {}
-        Err(NoAnswer) => asking.fall_back()?,
-    }
+    let decided = match asking.ask().await {
+        Ok(()) => Ok(()),
+        Err(NoAnswer) => asking.fall_back(),
+    };
     asking.settle();
-    Ok(asking.tallies)
+    if decided.is_err() || asking.refuses() == Some(Which::Api) {
+        asking.give_back_taken().await;
+    }
+    decided.map(|()| asking.tallies)
 }
 
 impl Asking<'_> {
@@ -140,51 +145,44 @@ impl Asking<'_> {
         }
     }
 
-    /// The counters that Redis must be asked for, of these kinds.
-    fn open(&self, kinds: &[Which]) -> Vec<(Which, Counter)> {
-        let is_open = |which: &Which| self.tallies.of(*which).is_none();
-        let counter = |which: Which| Some((which, (*self.counters.of(which))?));
-        kinds.iter().copied().filter(is_open).filter_map(counter).collect()
+    /// The counters that Redis must be asked for.
+    fn open(&self) -> Vec<(Which, Counter)> {
+        let is_open = |(which, _): &(Which, &Counter)| self.tallies.of(*which).is_none();
+        self.counters.present().filter(is_open).map(|(which, counter)| (which, *counter)).collect()
     }
 
+    /// Asks for everything that is open, until something refuses.
     async fn ask(&mut self) -> Result<(), NoAnswer> {
         let is_cluster = matches!(self.link.redis().settings().servers, Servers::Cluster(_));
-        if !is_cluster {
-            return self.ask_for(&Which::ALL).await.map(|_| ());
-        }
-        let answers = self.ask_for(&[Which::Rate, Which::Quota]).await?;
-        if self.refuses().is_some() {
-            return Ok(());
-        }
-        self.ask_for(&[Which::Api]).await?;
-        if let (Some(Which::Api), Some(counter), Some(answer), Mode::Count) =
-            (self.refuses(), &self.counters.quota, answers.quota, self.at.mode)
-        {
-            let window = Window { id: answer.window, end: u64::MAX };
-            give_back(self.ledger, self.link, &Unused { key: counter.key, requests: 1, window }).await;
+        let open = self.open();
+        // Of a cluster only counters that are on one server can be asked in one call.
+        for together in open.chunk_by(|(_, one), (_, next)| !is_cluster || one.key.tag() == next.key.tag()) {
+            self.ask_for(together).await?;
+            if self.refuses().is_some() {
+                break;
+            }
         }
         Ok(())
     }
 
-    /// Asks for what is open of these kinds, in one call.
-    async fn ask_for(&mut self, kinds: &[Which]) -> Result<Each<Option<Answer>>, NoAnswer> {
-        let open = self.open(kinds);
-        let mut answers = Each::default();
-        if open.is_empty() {
-            return Ok(answers);
-        }
-        let counters = self.call(&open).await?;
-        for ((which, counter), mut answer) in open.iter().zip(counters) {
+    /// Asks for these, in one call.
+    async fn ask_for(&mut self, open: &[(Which, Counter)]) -> Result<(), NoAnswer> {
+        let answers = self.call(open).await?;
+        // What it has taken of the quota the script gives back itself.
+        let has_passed = answers.iter().all(|answer| answer.tally.counted);
+        for ((which, counter), mut answer) in open.iter().zip(answers) {
             if self.at.mode == Mode::Look {
                 // What this node holds is left for it.
                 let held = self.ledger.reservations.held(&counter.key, answer.window);
                 answer.tally.used = answer.tally.used.saturating_sub(held);
                 answer.tally.counted = answer.tally.used < counter.allowance.requests();
+            } else if *which == Which::Quota && has_passed {
+                let window = Window { id: answer.window, end: u64::MAX };
+                self.taken = Some(Unused { key: counter.key, requests: 1, window });
             }
             *self.tallies.of_mut(*which) = Some(answer.tally);
-            *answers.of_mut(*which) = Some(answer);
         }
-        Ok(answers)
+        Ok(())
     }
 
     async fn call(&self, open: &[(Which, Counter)]) -> Result<Vec<Answer>, NoAnswer> {
@@ -216,7 +214,7 @@ impl Asking<'_> {
 
     /// Decides what Redis was to decide, as was chosen for that.
     fn fall_back(&mut self) -> Result<(), Denied> {
-        let open = self.open(&Which::ALL);
+        let open = self.open();
         let choice = |which: &Which| self.ledger.on_failure.of(*which);
         for (which, _) in &open {
             self.ledger.figures.fell_back(*which, choice(which));
@@ -253,6 +251,14 @@ impl Asking<'_> {
         if refused == Which::Api {
             self.give_back_held(Which::Quota);
         }
+    }
+
+    /// Gives back what a call has taken of the quota: what came after it has refused, or could not be asked.
+    async fn give_back_taken(&mut self) {
+        let Some(taken) = self.taken.take() else { return };
+        let (ledger, link) = (Arc::clone(self.ledger), Arc::clone(self.link));
+        // On its own, so that it ends well when the client leaves.
+        let _ = tokio::spawn(async move { give_back(&ledger, &link, &taken).await }).await;
     }
 
     fn give_back_held(&mut self, which: Which) {

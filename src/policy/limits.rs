@@ -6,7 +6,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::Policy;
-use crate::limits::{CountBy, CountKey, Endpoints, Limits, Plan, Quota, Rate};
+use crate::limits::{CountBy, CountKey, CountedBy, Endpoints, Limits, Plan, Quota, Rate};
 
 /// What a policy limits.
 #[derive(Clone, Debug, Default)]
@@ -70,13 +70,11 @@ pub(super) fn plans(policies: &[Arc<Policy>]) -> HashMap<Arc<str>, Plan> {
             endpoints.join(&entry.endpoints);
         }
         let by = CountBy {
-            rate: rate_key(policies, words, limits.rate),
-            endpoints: key(words.iter().filter(|(_, entry)| !entry.endpoints.is_empty()), |own| {
-                &own.rate_key
-            }),
-            quota: quota_key(policies, words, limits.quota),
+            rate: rate_by(policies, words, limits.rate),
+            endpoints: endpoints_by(words),
+            quota: quota_by(policies, words, limits.quota),
         };
-        Plan::new(limits, endpoints, api, &names(api, words, shared)).counted_by(by)
+        Plan::new(limits, endpoints, api, &names(api, words, shared)).counted_by(by, api)
     };
     words.iter().map(|(api, words)| (Arc::clone(api), plan(api, words))).collect()
 }
@@ -90,33 +88,51 @@ fn quota((policy, entry): &Word<'_>) -> Option<Quota> {
 }
 
 /// By what claims the rate is counted that came out: as one of the policies says that have it.
-fn rate_key(policies: &[Arc<Policy>], words: &[Word<'_>], merged: Rate) -> Option<CountKey> {
+fn rate_by(policies: &[Arc<Policy>], words: &[Word<'_>], merged: Rate) -> Option<CountedBy> {
     let has = |rate: Option<Rate>| rate.is_some_and(|rate| rate.allowance == merged.allowance);
-    let naming: Vec<_> = words.iter().filter(|word| has(rate(word))).collect();
-    if naming.is_empty() {
-        let others = policies.iter().filter(|policy| !policy.limits.per_api && has(policy.limits.rate));
-        return others.map(|policy| &policy.limits.rate_key).min().cloned().flatten();
-    }
-    key(naming.into_iter(), |own| &own.rate_key)
+    let naming = words.iter().copied().filter(|word| has(rate(word)));
+    let others = policies.iter().filter(|policy| !policy.limits.per_api && has(policy.limits.rate));
+    counted_by(naming, others, |own| own.rate_key.as_ref())
 }
 
 /// The same for the quota.
-fn quota_key(policies: &[Arc<Policy>], words: &[Word<'_>], merged: Quota) -> Option<CountKey> {
+fn quota_by(policies: &[Arc<Policy>], words: &[Word<'_>], merged: Quota) -> Option<CountedBy> {
     let has = |own: Option<Quota>| own.is_some_and(|own| own.requests() == merged.requests());
-    let naming: Vec<_> = words.iter().filter(|word| has(quota(word))).collect();
-    if naming.is_empty() {
-        let others = policies.iter().filter(|policy| !policy.limits.per_api && has(policy.limits.quota));
-        return others.map(|policy| &policy.limits.quota_key).min().cloned().flatten();
-    }
-    key(naming.into_iter(), |own| &own.quota_key)
+    let naming = words.iter().copied().filter(|word| has(quota(word)));
+    let others = policies.iter().filter(|policy| !policy.limits.per_api && has(policy.limits.quota));
+    counted_by(naming, others, |own| own.quota_key.as_ref())
 }
 
-/// One key of several: the caller alone, if one of them says so, for that allows more.
-fn key<'w>(
-    words: impl Iterator<Item = &'w Word<'w>>,
-    key: impl Fn(&PolicyLimits) -> &Option<CountKey>,
-) -> Option<CountKey> {
-    words.map(|(policy, _)| key(&policy.limits)).min().cloned().flatten()
+/// One key of several policies that have a limit: the caller alone, if one of them says so, for that
+/// allows more. The counter is that of the first policy with this key. Those that name the API come before
+/// the others.
+fn counted_by<'p>(
+    naming: impl Iterator<Item = Word<'p>>,
+    others: impl Iterator<Item = &'p Arc<Policy>>,
+    key: impl Fn(&'p PolicyLimits) -> Option<&'p CountKey>,
+) -> Option<CountedBy> {
+    let rank = |policy: &'p Policy| (key(&policy.limits), &*policy.id);
+    let (policy, own) = match naming.min_by_key(|(policy, _)| rank(policy)) {
+        Some((policy, entry)) => (policy, entry.limits.is_some().then_some(&*entry.api)),
+        None => (&**others.min_by_key(|policy| rank(policy))?, None),
+    };
+    let key = key(&policy.limits)?.clone();
+    let owners = match own {
+        Some(api) => vec!["api", &policy.org_id, api, &policy.id],
+        None => vec!["policy", &policy.org_id, &policy.id],
+    };
+    Some(CountedBy { key, owners: owners.into_iter().map(str::to_owned).collect() })
+}
+
+/// The same for the rates of endpoints, which belong to all policies that have some for the API.
+fn endpoints_by(words: &[Word<'_>]) -> Option<CountedBy> {
+    let mut naming: Vec<&Policy> =
+        words.iter().filter(|(_, entry)| !entry.endpoints.is_empty()).map(|(policy, _)| *policy).collect();
+    naming.sort_unstable_by_key(|policy| &*policy.id);
+    let key = naming.iter().map(|policy| &policy.limits.rate_key).min()?.clone()?;
+    let org_id = naming.first().map(|policy| &*policy.org_id);
+    let names = ["policies"].into_iter().chain(org_id).chain(naming.iter().map(|policy| &*policy.id));
+    Some(CountedBy { key, owners: names.map(str::to_owned).collect() })
 }
 
 fn is_per_api(words: &[Word<'_>]) -> bool {
@@ -289,10 +305,11 @@ mod tests {
         let now = std::time::Instant::now();
         let limiter = Limiter::in_memory(now);
         let remaining = |id: &str| {
-            let caller = Some((Caller::new(None, "c"), &plans[id]));
+            let caller = Some((Caller::new(None, "c").into(), &plans[id]));
             let asking = Asking {
                 caller,
                 api: &api,
+                among: Caller::EVERYBODY,
                 method: &http::Method::GET,
                 paths: ["/", "/"],
                 ambiguous: false,

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::{
     access::Rights,
     jwt::{Claims, ScopeClaims, json::Object},
-    limits::{ApiLimits, Caller, Plan},
+    limits::{ApiLimits, Caller, Callers, Plan},
     policy::{Grant, Policy},
 };
 
@@ -43,9 +43,9 @@ struct Inner {
 #[derive(Default)]
 struct Counted {
     caller: OnceLock<Caller>,
-    /// The limits that are counted by claims. A token is verified for one API, so there is one of each.
-    plan: OnceLock<Box<Plan>>,
-    api: OnceLock<Box<ApiLimits>>,
+    /// For whom limits are counted by claims. A token is verified for one API, so there is one of each.
+    callers: OnceLock<Callers>,
+    among: OnceLock<Caller>,
 }
 
 /// How the scopes of a token are checked.
@@ -144,21 +144,21 @@ impl Session {
     }
 
     /// What limits the caller on this API, and for whom that is counted.
-    pub(crate) fn limited(&self, api: &str) -> Option<(Caller, &Plan)> {
+    pub(crate) fn limited(&self, api: &str) -> Option<(Callers, &Plan)> {
         let plan = self.plan(api)?;
         if plan.by().is_none() || !self.0.has_token {
-            return Some((self.caller(), plan));
+            return Some((self.caller().into(), plan));
         }
-        let bound = || Box::new(plan.bound(self.caller(), self.claims()));
-        Some((Caller::EVERYBODY, self.0.counted.plan.get_or_init(bound)))
+        let callers = || plan.callers(self.caller(), self.claims());
+        Some((*self.0.counted.callers.get_or_init(callers), plan))
     }
 
-    /// What limits the callers of the API, where it is the one of this session.
-    pub(crate) fn limited_with_others<'s>(&'s self, api: &'s ApiLimits) -> &'s ApiLimits {
+    /// For whom the limits of the API count that its callers share, where it is the one of this session.
+    pub(crate) fn among(&self, api: &ApiLimits) -> Caller {
         if api.by().is_none() || !self.0.has_token {
-            return api;
+            return Caller::EVERYBODY;
         }
-        self.0.counted.api.get_or_init(|| Box::new(api.bound(self.caller(), self.claims())))
+        *self.0.counted.among.get_or_init(|| api.caller(self.caller(), self.claims()))
     }
 
     /// What limits the caller on this API, whoever is counted.

@@ -203,3 +203,27 @@ fn what_leads_nowhere_is_told_and_refused() {
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stdout).contains("name the API"), "{output:?}");
 }
+
+#[test]
+fn what_one_api_skips_the_next_one_counts() {
+    let up = Server::up();
+    let skip = |what: &str| json!({ "middleware": { "global": { what: true } } });
+    for (limit, skipping) in [
+        (json!({ "rate": 2, "per": 3600 }), skip("skipRateLimit")),
+        (json!({ "quota_max": 2, "quota_renewal_rate": 3600 }), skip("skipQuota")),
+        // Neither skips, and the limit of both counts once.
+        (json!({ "rate": 2, "per": 3600, "quota_max": 2, "quota_renewal_rate": 3600 }), json!({})),
+    ] {
+        let mut policy = json!({ "id": "limited", "access_rights": {
+            "outer": { "api_id": "outer" }, "inner": { "api_id": "inner" } } });
+        merge(&mut policy, limit.clone());
+        let gateway = setup()
+            .api(&changed(led(protected("outer", &up), "tyk://inner"), skipping))
+            .api(&internal(protected("inner", &up)))
+            .policy(&policy)
+            .start();
+        let request = Request::get("/outer/").bearer(&token(json!({ "pol": "limited" })));
+        let statuses = [0; 3].map(|_| gateway.send(&request).status);
+        assert_eq!(statuses, [200, 200, 429], "{limit}");
+    }
+}

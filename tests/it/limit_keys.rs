@@ -52,6 +52,35 @@ fn a_rate_of_a_tenant() {
 }
 
 #[test]
+fn plans_of_one_tenant_do_not_use_up_each_other() {
+    let upstream = Server::up();
+    let plan = |id: &str, rate: u32| {
+        json!({ "id": id, "access_rights": { "a": {} }, "rate": rate, "per": 3600,
+            "quota_max": rate, "quota_renewal_rate": 3600,
+            "x-claimgate": { "rateKey": ["tenant"], "quotaKey": ["tenant"] } })
+    };
+    let rights = json!({ "id": "rights", "access_rights": { "a": {} }, "partitions": { "acl": true } });
+    let mapping = ["gold", "silver", "rights"].map(|id| json!({ "scope": id, "policyId": id }));
+    let selection = json!({ "source": "env://SECRET", "signingMethod": "hmac",
+        "scopes": { "claims": ["scope"], "scopeToPolicyMapping": mapping } });
+    let gateway = Setup::new()
+        .env("SECRET", key(Algorithm::HS256).to_text().unwrap().trim())
+        .policy(&plan("gold", 5))
+        .policy(&plan("silver", 2))
+        .policy(&rights)
+        .api(&api("a", &upstream, scheme(selection)))
+        .start();
+    let with = |sub: &str, policies: &str| json!({ "sub": sub, "tenant": "t", "scope": policies });
+    let gold = |sub: &str| with(sub, "gold");
+    assert_eq!(statuses(&gateway, [gold("1"), gold("2"), gold("3")]), [200; 3]);
+    let silver = |sub: &str| with(sub, "silver");
+    assert_eq!(statuses(&gateway, [silver("4"), silver("5"), silver("6")]), [200, 200, 429]);
+    // With a right more, or a lower limit, it is the same limit.
+    let more = [with("7", "gold rights"), with("8", "gold silver"), gold("9")];
+    assert_eq!(statuses(&gateway, more), [200, 200, 429]);
+}
+
+#[test]
 fn a_rate_of_callers_below_a_quota_of_their_tenant_and_client() {
     let upstream = Server::up();
     let policy = json!({ "rate": 2, "per": 3600, "quota_max": 3, "quota_renewal_rate": 3600,

@@ -171,6 +171,59 @@ fn a_refused_request_uses_no_quota_on_any_node() {
     );
 }
 
+/// A cluster of one server, and the section `redis` for it, without which nothing passes.
+fn cluster() -> Option<(RedisServer, Value)> {
+    let redis = RedisServer::start_with(&["--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1"])?;
+    redis.ask("CLUSTER ADDSLOTSRANGE 0 16383");
+    while !redis.ask("CLUSTER INFO").contains("cluster_state:ok") {
+        thread::yield_now();
+    }
+    let closed = json!({ "rate": "closed", "quota": "closed", "apiRate": "closed" });
+    let section = json!({ "cluster": [format!("127.0.0.1:{}", redis.port())], "onFailure": closed });
+    Some((redis, section))
+}
+
+#[test]
+fn counters_of_tenants_and_clients_are_in_a_cluster() {
+    let Some((_redis, section)) = cluster() else { return };
+    for (prefix, keys) in [
+        ("one:", json!({ "rateKey": ["tenant"], "quotaKey": ["tenant"] })),
+        ("two:", json!({ "rateKey": ["tenant"], "quotaKey": ["azp"] })),
+        ("half:", json!({ "quotaKey": ["azp"] })),
+    ] {
+        let mut section = section.clone();
+        merge(&mut section, json!({ "prefix": prefix }));
+        let policy = json!({ "rate": 3, "per": 3600, "quota_max": 2, "quota_renewal_rate": 3600,
+            "x-claimgate": keys });
+        let nodes = nodes(2, &section, &policy, &json!({}));
+        let claims = claims(json!({ "sub": "alice", "pol": "p", "tenant": "t", "azp": "c" }));
+        let token = key(Algorithm::HS256).sign(&json!({}), &claims).unwrap();
+        let ask = |node: &Gateway| {
+            let answer = node.send(&Request::get("/a/").bearer(&token));
+            (answer.status, answer.text().contains("quota"))
+        };
+        let (one, other) = (&nodes[0], &nodes[1]);
+        assert_eq!([ask(one), ask(other)], [(200, false), (200, false)], "{prefix}");
+        assert_eq!([ask(one), ask(other)], [(429, true), (429, false)], "{prefix}");
+    }
+}
+
+#[test]
+fn a_quota_is_not_used_where_the_next_server_of_a_cluster_cannot_be_asked() {
+    let Some((redis, section)) = cluster() else { return };
+    let policy = json!({ "quota_max": 2, "quota_renewal_rate": 3600 });
+    let definition = json!({ "x-tyk-api-gateway": { "upstream": { "rateLimit": { "enabled": true, "rate": 9, "per": "1h" } } } });
+    let gateway = setup(&section, &policy, definition).start();
+    assert_eq!(send(&gateway, "alice").status, 200);
+    let keys = redis.ask("KEYS *");
+    let of_api = keys.lines().find(|line| line.contains("limit:{") && line.contains("}:")).unwrap();
+    redis.ask(&format!("DEL {of_api}"));
+    redis.ask(&format!("HSET {of_api} a b"));
+    assert_eq!([send(&gateway, "alice").status, send(&gateway, "alice").status], [503, 503]);
+    redis.ask(&format!("DEL {of_api}"));
+    assert_eq!([send(&gateway, "alice").status, send(&gateway, "alice").status], [200, 429]);
+}
+
 #[test]
 fn what_each_limit_does_without_redis() {
     for (choice, expected) in
