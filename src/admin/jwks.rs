@@ -66,8 +66,12 @@ async fn invalidate(State(admin): State<Admin>, Path(api): Path<String>) -> Resp
     invalidated(&fetch_again(&admin, Some(&api)).await)
 }
 
-/// Has all nodes fetch the keys of one API, or of all, again, and waits a moment for them here.
+/// Has all nodes fetch the keys of one API, or of all, again, and waits a moment for them here. Of an API that
+/// is not there nobody is told.
 async fn fetch_again(admin: &Admin, api: Option<&str>) -> Result<(), Untold> {
+    if admin.control.key_sources(api).is_none() {
+        return Ok(());
+    }
     let errand = Errand::Jwks { api: api.map(str::to_owned) };
     let (told, ()) = tokio::join!(admin.control.ask_others(&errand), admin.control.refetch_keys(api));
     told

@@ -64,6 +64,9 @@ impl fmt::Display for Untold {
             Failure::TimedOut => {
                 f.write_str("the other nodes may not have been told: Redis did not answer in time")
             }
+            Failure::Unsayable => {
+                f.write_str("the other nodes were not told: the id of the API is too long for a message; ask for all APIs")
+            }
             Failure::Error(_) => {
                 f.write_str("the other nodes may not have been told: Redis answers with an error")
             }

@@ -3,7 +3,8 @@
 //! One script decides everything that a request asks, in the order and with the meaning of the counters in
 //! memory. Of a cluster counters may be on several nodes: those that everybody shares, or a tenant. They are
 //! asked node by node in the same order, and what was taken of the quota goes back if a later one refuses or
-//! cannot be asked. Whatever happens in between, a request that passes was counted by every counter before, so never more pass than may.
+//! cannot be asked. Whatever happens in between, a request that passes was counted by every counter before,
+//! so never more pass than may.
 
 use std::{
     sync::{

@@ -103,8 +103,11 @@ impl Channel {
     }
 
     /// What this node says, without its number.
-    fn text(&self, topic: &str, about: &str) -> String {
-        format!("{} {topic} {about}", self.node)
+    fn text(&self, topic: &str, about: &str) -> Result<String, Failure> {
+        let text = format!("{} {topic} {about}", self.node);
+        // Who hears what cannot be read has missed something, and reads everything again.
+        let is_readable = parse(format!("{}:{text}", u64::MAX).as_bytes()).is_some();
+        if is_readable { Ok(text) } else { Err(Failure::Unsayable) }
     }
 
     /// Tells everybody who listens.
@@ -113,7 +116,7 @@ impl Channel {
     /// [`Failure`]; unless it is [`Failure::Down`] it may have been said all the same.
     pub async fn say(&self, topic: &str, about: &str) -> Result<(), Failure> {
         let mut say = Cmd::new();
-        say.arg("EVAL").arg(SAY).arg(1).arg(&self.numbers).arg(&self.name).arg(self.text(topic, about));
+        say.arg("EVAL").arg(SAY).arg(1).arg(&self.numbers).arg(&self.name).arg(self.text(topic, about)?);
         self.number(&say).await.map(|_| ())
     }
 
@@ -131,7 +134,7 @@ impl Channel {
     ) -> Result<i64, Failure> {
         let mut change = Cmd::new();
         change.arg("EVAL").arg(format!("{script}{SAY}")).arg(2).arg(&self.numbers).arg(place);
-        change.arg(&self.name).arg(self.text(topic, about)).arg(arguments);
+        change.arg(&self.name).arg(self.text(topic, about)?).arg(arguments);
         match self.link.call_within(&change, PATIENCE).await? {
             Value::Int(number) => Ok(number),
             _ => Ok(0),

@@ -56,6 +56,8 @@ pub enum Failure {
     TimedOut,
     /// The server says no, or the connection broke off.
     Error(RedisError),
+    /// Nothing was sent: the message is longer than nodes read, or none.
+    Unsayable,
 }
 
 impl Link {

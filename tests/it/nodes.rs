@@ -125,6 +125,26 @@ fn the_keys_of_a_provider_are_fetched_again_by_every_node() {
 }
 
 #[test]
+fn of_an_api_that_is_not_there_no_node_is_told() {
+    let Some(redis) = RedisServer::start() else { return };
+    let nodes = nodes(2, &redis);
+    let acted = |node: &Gateway| figure(node, "claimgate_node_messages_total{outcome=\"acted\"}");
+    for api in ["nobody", &"x".repeat(2_000)] {
+        let path = format!("/tyk/cache/jwks/{api}");
+        assert_eq!(nodes[0].admin(Request::new("DELETE", &path)).status, 200);
+        assert_eq!(nodes[0].admin(Request::new("POST", &path)).status, 404);
+    }
+    // Messages come in order: when this one was heard, none was before it.
+    assert_eq!(nodes[0].admin(Request::new("DELETE", "/tyk/cache/jwks")).status, 200);
+    eventually("the other one has heard of it", || acted(&nodes[1]) > 0);
+    assert_eq!(acted(&nodes[1]), 1);
+    for figure_of in ["claimgate_node_messages_total{outcome=\"ignored\"}", "claimgate_node_catch_ups_total"]
+    {
+        assert_eq!(figure(&nodes[1], figure_of), 0, "{figure_of}");
+    }
+}
+
+#[test]
 fn what_was_missed_while_redis_was_away_is_made_good() {
     let Some(redis) = RedisServer::start() else { return };
     let nodes = nodes(2, &redis);
