@@ -170,7 +170,14 @@ async fn update(
         Ok(document) => document,
         Err(refusal) => return *refusal,
     };
-    put(admin, id, document, asked).await
+    if admin.control.served().api(&id).is_none() {
+        return unknown();
+    }
+    if view::id(&document) != Some(&*id) {
+        return other_id();
+    }
+    let subject = Subject { kind: "api", id: id.clone() };
+    make(admin, subject, Change::PutApi { id, document }, Done::Modified, asked).await
 }
 
 /// `PATCH /tyk/apis/oas/{id}`: a new OpenAPI document for an API that is served. What it tells the gateway stays
@@ -181,26 +188,18 @@ async fn patch(
     asked: AskedQuery,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let document = match openapi(&admin, body) {
-        Ok(document) => document,
+    let openapi = match openapi(&admin, body) {
+        Ok(openapi) => openapi,
         Err(refusal) => return *refusal,
     };
-    let served = admin.control.served();
-    let Some(old) = served.api(&id) else { return unknown() };
-    put(admin, id, view::updated(&old, document), asked).await
-}
-
-async fn put(admin: Admin, id: String, document: Value, asked: AskedQuery) -> Response {
     if admin.control.served().api(&id).is_none() {
         return unknown();
     }
-    if view::id(&document) != Some(&*id) {
-        let message =
-            "Request APIID does not match that in Definition! For Update operations these must match.";
-        return error(StatusCode::BAD_REQUEST, message);
+    if view::has_extension(&openapi) && view::id(&openapi) != Some(&*id) {
+        return other_id();
     }
     let subject = Subject { kind: "api", id: id.clone() };
-    make(admin, subject, Change::PutApi { id, document }, Done::Modified, asked).await
+    make(admin, subject, Change::PatchApi { id, openapi }, Done::Modified, asked).await
 }
 
 /// `DELETE /tyk/apis/oas/{id}`: there is no such API any more.
@@ -214,6 +213,11 @@ async fn remove(State(admin): State<Admin>, Path(id): Path<String>, asked: Asked
 
 fn unknown() -> Response {
     error(StatusCode::NOT_FOUND, "API not found")
+}
+
+fn other_id() -> Response {
+    let message = "Request APIID does not match that in Definition! For Update operations these must match.";
+    error(StatusCode::BAD_REQUEST, message)
 }
 
 /// The body as an OpenAPI document.

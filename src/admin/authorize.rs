@@ -11,10 +11,14 @@ use axum::{
     extract::{MatchedPath, Request, State},
     http::{Method, StatusCode},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
 
-use super::{Admin, answer::error, routes::Route};
+use super::{
+    Admin,
+    answer::{ended, error},
+    routes::Route,
+};
 use crate::{
     config::{AdminKey, Role},
     telemetry::AuditEntry,
@@ -53,20 +57,31 @@ pub(super) async fn authorize(State(admin): State<Admin>, request: Request, next
     let method = request.method().clone();
     let role = path.as_deref().and_then(|path| needed(&admin.routes, &method, path));
     let client = request.extensions().get::<SocketAddr>().map(SocketAddr::ip);
-    let response = match (key, role) {
-        (None, _) => error(StatusCode::FORBIDDEN, NOBODY),
+    let refusal = match (key, role) {
+        (None, _) => Some(error(StatusCode::FORBIDDEN, NOBODY)),
         (Some(key), Some(role)) if !key.roles.contains(&role) => {
             let message = format!("the key {} is not for this: it has no role {}", key.name, role.name());
-            error(StatusCode::FORBIDDEN, &message)
+            Some(error(StatusCode::FORBIDDEN, &message))
         }
-        (Some(_), _) => next.run(request).await,
+        (Some(_), Some(_)) => None,
+        // Whatever is routed here: nobody has said who may do it.
+        (Some(_), None) if path.is_some() => Some(super::not_supported().await),
+        (Some(_), None) => Some(super::not_found().await.into_response()),
     };
-    let only_looked = role.is_none_or(|role| looks(role, &method));
-    if !only_looked || response.status() == StatusCode::FORBIDDEN {
-        let who = key.map(|key| &*key.name);
-        write_down(&admin, who, client, &method, path.as_deref(), &response);
-    }
-    response
+    let who = key.map(|key| key.name.clone());
+    let answered = async move {
+        let response = match refusal {
+            Some(refusal) => refusal,
+            None => next.run(request).await,
+        };
+        let only_looked = role.is_none_or(|role| looks(role, &method));
+        if !only_looked || response.status() == StatusCode::FORBIDDEN {
+            write_down(&admin, who.as_deref(), client, &method, path.as_deref(), &response);
+        }
+        response
+    };
+    // A task of its own: what has begun is done and written down, also when the caller has hung up by then.
+    tokio::spawn(answered).await.unwrap_or_else(|_| ended())
 }
 
 /// The key that is this one. All are compared, so that the time tells nothing: not which one it was, nor how

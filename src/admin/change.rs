@@ -113,7 +113,9 @@ fn not_made(why: &ChangeError) -> Response {
             return refused(StatusCode::BAD_REQUEST, findings, text);
         }
         ChangeError::Unknown => StatusCode::NOT_FOUND,
-        ChangeError::Ambiguous | ChangeError::NoPolicies => StatusCode::CONFLICT,
+        ChangeError::Ambiguous | ChangeError::NoPolicies | ChangeError::OneFile { .. } => {
+            StatusCode::CONFLICT
+        }
         ChangeError::Unwritten { .. } => StatusCode::INTERNAL_SERVER_ERROR,
     };
     error(code, &why.to_string())

@@ -79,7 +79,7 @@ fn app(control: Arc<Control>, tasks: Handle) -> Router {
     let (router, routes) = all_routes().into_parts();
     let admin = Admin { control, tasks, routes: routes.into() };
     let guarded = router
-        .fallback(|| async { (StatusCode::NOT_FOUND, "Not Found") })
+        .fallback(not_found)
         .method_not_allowed_fallback(not_supported)
         .layer(from_fn_with_state(admin.clone(), authorize::authorize));
     health::routes().nest("/tyk", guarded).with_state(admin)
@@ -97,6 +97,10 @@ fn all_routes() -> Routes {
         .and(openapi::routes())
 }
 
+async fn not_found() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_FOUND, "Not Found")
+}
+
 async fn not_supported() -> Response {
     error(StatusCode::METHOD_NOT_ALLOWED, "Method not supported")
 }
@@ -111,7 +115,7 @@ fn without_final_slash(uri: &Uri) -> Option<Uri> {
 /// Whether an id may become the name of a file.
 fn is_good_id(id: &str) -> bool {
     let is_good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '~');
-    id.len() <= 128 && !id.starts_with('.') && !id.contains("..") && id.chars().all(is_good)
+    (1..=128).contains(&id.len()) && !id.starts_with('.') && !id.contains("..") && id.chars().all(is_good)
 }
 
 /// 128 random bits, in hexadecimal digits; nothing if the system gives none.
@@ -123,4 +127,19 @@ fn random_id() -> Option<String> {
 
 fn no_random() -> Response {
     error(StatusCode::INTERNAL_SERVER_ERROR, "the system gives no random numbers")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_good_id;
+
+    #[test]
+    fn ids_that_may_name_a_file() {
+        for good in ["a", "A-1_b.c~", &"x".repeat(128)] {
+            assert!(is_good_id(good), "{good}");
+        }
+        for bad in ["", ".", "..", ".a", "a..b", "a/b", "a b", "a\0", "ä", &"x".repeat(129)] {
+            assert!(!is_good_id(bad), "{bad:?}");
+        }
+    }
 }

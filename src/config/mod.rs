@@ -23,7 +23,7 @@ use std::{
 
 use crate::{
     definition::FetchSettings,
-    document::{Document, Findings},
+    document::{Document, Finding, Findings},
     limits::OnFailure,
     proxy::{self, TrustedProxies},
     redis::Settings,
@@ -98,6 +98,8 @@ struct Origin {
     file: PathBuf,
     flags: Flags,
     env: Vec<(OsString, OsString)>,
+    /// Whether anything stood in the file.
+    is_written: bool,
 }
 
 /// Without the environment, which has secrets.
@@ -127,7 +129,7 @@ impl Config {
         let file = flags.config.clone().unwrap_or_else(|| PathBuf::from("claimgate.yaml"));
         let is_ours = |(name, _): &(OsString, OsString)| name.as_encoded_bytes().starts_with(b"CLAIMGATE_");
         let env = env.into_iter().filter(is_ours).collect();
-        Self::of(Origin { file, flags: flags.clone(), env }, findings)
+        Self::of(Origin { file, flags: flags.clone(), env, is_written: false }, findings)
     }
 
     /// Where its file is, or would be.
@@ -137,13 +139,26 @@ impl Config {
     }
 
     fn of(origin: Origin, findings: &mut Findings) -> Option<Self> {
-        let Origin { file, flags, env } = &origin;
+        let Origin { file, flags, env, is_written: was_written } = &origin;
+        let mut is_written = false;
         let mut draft = Draft::new(folder_of(file));
         if flags.config.is_some() || file.exists() {
             match Document::read(file) {
-                Ok(document) => draft.apply_file(document, findings),
-                Err(finding) => findings.push(finding),
+                Ok(document) => {
+                    is_written = !document.root().is_null();
+                    draft.apply_file(document, findings);
+                }
+                Err(finding) => {
+                    is_written = true;
+                    findings.push(finding);
+                }
             }
+        }
+        if *was_written && !is_written {
+            // Somebody may have just begun to write it anew; and the defaults know nobody's keys.
+            let message = "nothing stands in this file any more; write it again, or start the gateway anew to run it with the defaults";
+            findings.push(Finding::of_file(file, message));
+            return None;
         }
         // What is not in the file is relative to where the program was started.
         draft.leave_file();
@@ -153,7 +168,7 @@ impl Config {
         for (field, value) in &flags.fields {
             draft.apply_flag(field, value, findings);
         }
-        draft.finish(origin, findings)
+        draft.finish(Origin { is_written, ..origin }, findings)
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::runtime::Handle;
 
 use super::{control::Control, documents::Documents};
@@ -20,7 +20,7 @@ use crate::{
     config::Config,
     definition::view,
     document::{self, Document, File, Finding, Readers},
-    policy::{Entry, entries},
+    policy::{Entry, entries, is_empty, with_one_more},
 };
 
 /// How many names are tried for a new file.
@@ -35,6 +35,13 @@ pub enum Change {
         id: String,
         /// Its definition.
         document: Value,
+    },
+    /// The API of this id has another OpenAPI document from now on. What that does not tell the gateway stays.
+    PatchApi {
+        /// Its id; if it stands in the document, it is this one.
+        id: String,
+        /// The OpenAPI document.
+        openapi: Value,
     },
     /// There is no API of this id any more.
     RemoveApi {
@@ -84,6 +91,11 @@ pub enum ChangeError {
     },
     /// The gateway was started without policies.
     NoPolicies,
+    /// This one file, in whose place no folder is configured, holds one document and no more.
+    OneFile {
+        /// The file.
+        file: PathBuf,
+    },
     /// The system did not let it be written.
     Unwritten {
         /// The file.
@@ -102,6 +114,11 @@ impl fmt::Display for ChangeError {
             }
             Self::Refused { .. } => f.write_str("the gateway would not load this; nothing has changed"),
             Self::NoPolicies => f.write_str("this gateway was started without policies; make a folder for them, name it in policies, and start it anew"),
+            Self::OneFile { file } => write!(
+                f,
+                "{} is one file with one document in it; move it into a folder, and name that folder in its place",
+                file.display()
+            ),
             Self::Unwritten { file, source } => {
                 write!(f, "{} cannot be written: {source}; nothing has changed", file.display())
             }
@@ -110,6 +127,17 @@ impl fmt::Display for ChangeError {
 }
 
 impl std::error::Error for ChangeError {}
+
+impl Change {
+    /// The id of the API that is there from now on, and of the one that is not.
+    fn api(&self) -> (Option<String>, Option<String>) {
+        match self {
+            Self::PutApi { id, .. } | Self::PatchApi { id, .. } => (Some(id.clone()), None),
+            Self::RemoveApi { id } => (None, Some(id.clone())),
+            Self::PutPolicy { .. } | Self::RemovePolicy { .. } => (None, None),
+        }
+    }
+}
 
 /// A change, worked out: what becomes of which file.
 struct Step {
@@ -141,11 +169,14 @@ impl Control {
         let mut loaded = self.loaded();
         let config = self.config();
         let mut documents = Documents::read(&config);
+        let (put, removed) = change.api();
         let (step, after) = documents.step(change, &config)?;
         let values = config.secrets.values();
         let (parsed, findings) = tasks.block_on(documents.resolve(&config, &values));
         let findings = findings.sorted();
-        let Some(parsed) = parsed else { return Err(ChangeError::Refused { file: step.file, findings }) };
+        if parsed.is_none() {
+            return Err(ChangeError::Refused { file: step.file, findings });
+        }
         step.write
             .run(&step.file)
             .map_err(|source| ChangeError::Unwritten { file: step.file.clone(), source })?;
@@ -154,7 +185,10 @@ impl Control {
             Write::Remove => self.watched().forget(&step.file),
             Write::Create(_) | Write::Replace { .. } | Write::Nothing => self.watched().note(&step.file),
         }
-        loaded.is_meant_empty = !parsed.serves_any();
+        if let Some(id) = put {
+            loaded.removed.remove(&id);
+        }
+        loaded.removed.extend(removed);
         let warnings = findings.into_iter().filter(|finding| finding.file == step.file).collect();
         Ok(Changed { before: step.before, after, warnings })
     }
@@ -170,6 +204,11 @@ impl Documents {
         let policies = policies.ok_or(ChangeError::NoPolicies);
         Ok(match change {
             Change::PutApi { id, document } => (definitions.put_api(&id, &document)?, Some(document)),
+            Change::PatchApi { id, openapi } => {
+                let (_, old) = definitions.find_api(&id).ok_or(ChangeError::Unknown)?;
+                let document = view::updated(&old, openapi);
+                (definitions.put_api(&id, &document)?, Some(document))
+            }
             Change::RemoveApi { id } => (definitions.remove_api(&id)?, None),
             Change::PutPolicy { id, policy } => (policies?.put_policy(&id, &policy)?, Some(policy)),
             Change::RemovePolicy { id, org_id } => (policies?.remove_policy(&id, org_id.as_deref())?, None),
@@ -193,6 +232,8 @@ impl Shelf<'_> {
 
     fn remove_api(self, id: &str) -> Result<Step, ChangeError> {
         let (at, before) = self.find_api(id).ok_or(ChangeError::Unknown)?;
+        // Without it neither a reload nor the next start would find anything to read.
+        self.refuse_one_file()?;
         Ok(self.remove(at, before))
     }
 
@@ -211,15 +252,15 @@ impl Shelf<'_> {
             let (root, before) = (entry.replaced(document.root(), policy.clone()), entry.to_value());
             return self.replace(*at, &root, Some(before));
         }
-        match self.files.first().filter(|_| self.path.is_file()) {
-            // The one file that holds them all names each by its id.
-            Some(_) if !of_id.is_empty() => Err(ChangeError::Ambiguous),
-            Some(file) => {
-                let document = Document::of(file).map_err(refused)?;
-                let root = with_entry(&document, id, policy);
-                self.replace(0, &root, None)
-            }
-            None => self.add(id, policy),
+        let Some(file) = self.files.first().filter(|_| self.path.is_file()) else {
+            return self.add(id, policy);
+        };
+        let document = Document::of(file).map_err(refused)?;
+        match with_one_more(document.root(), id, policy.clone()) {
+            Some(root) => self.replace(0, &root, None),
+            // A file that names each by its id has one of each.
+            None if !of_id.is_empty() => Err(ChangeError::Ambiguous),
+            None => Err(ChangeError::OneFile { file: self.path.to_owned() }),
         }
     }
 
@@ -231,10 +272,11 @@ impl Shelf<'_> {
             return Err(if found.is_empty() { ChangeError::Unknown } else { ChangeError::Ambiguous });
         };
         let (before, left) = (entry.to_value(), entry.removed(document.root()));
-        match left {
-            Some(root) => self.replace(at, &root, Some(before)),
-            None => Ok(self.remove(at, before)),
+        // The one file of all policies stays, whatever is left: a gateway without it does not start.
+        if is_empty(&left) && !self.path.is_file() {
+            return Ok(self.remove(at, before));
         }
+        self.replace(at, &left, Some(before))
     }
 
     /// The documents that may be about this id, each with its place. One that is none is told of when the whole
@@ -246,6 +288,7 @@ impl Shelf<'_> {
 
     /// A file of its own for what is new.
     fn add(self, id: &str, root: &Value) -> Result<Step, ChangeError> {
+        self.refuse_one_file()?;
         let file = free_name(self.path, id);
         let document = of_value(&file, root)?;
         let write = Write::Create(document.text().to_owned());
@@ -253,6 +296,11 @@ impl Shelf<'_> {
         // Findings are told in the order of the files' names, as a reload would.
         self.files.sort_by(|a, b| a.path().cmp(b.path()));
         Ok(Step { file, write, before: None })
+    }
+
+    /// What is one file has no room for another one, and cannot do without its own.
+    fn refuse_one_file(&self) -> Result<(), ChangeError> {
+        if self.path.is_file() { Err(ChangeError::OneFile { file: self.path.to_owned() }) } else { Ok(()) }
     }
 
     fn replace(self, at: usize, root: &Value, before: Option<Value>) -> Result<Step, ChangeError> {
@@ -303,15 +351,6 @@ fn policies_of<'d>(documents: &'d [(usize, Document)], id: &str) -> Vec<(usize, 
         entries(document.root()).into_iter().map(move |entry| (*at, document, entry))
     });
     all.filter(|(_, _, entry)| entry.id == id).collect()
-}
-
-/// What a document of policies by id is with one more.
-fn with_entry(document: &Document, id: &str, policy: &Value) -> Value {
-    let all = entries(document.root());
-    let mut members: Map<String, Value> =
-        all.iter().map(|entry| (entry.id.to_owned(), entry.to_value())).collect();
-    members.insert(id.to_owned(), policy.clone());
-    Value::Object(members)
 }
 
 /// A file of this name, which is that of an id and so has no path in it, that there is not yet. An older file

@@ -79,8 +79,8 @@ pub(super) struct Loaded {
     pub(super) values: Values,
     /// Newer values that could not be used.
     pub(super) refused: Option<Values>,
-    /// The last API was taken away on purpose.
-    pub(super) is_meant_empty: bool,
+    /// The APIs that the control API has taken away since; they are served still.
+    pub(super) removed: BTreeSet<String>,
 }
 
 impl Control {
@@ -111,7 +111,7 @@ impl Control {
         let values_files = values.files();
         let documents = Arc::new(documents);
         let served = ArcSwap::new(Arc::clone(&documents));
-        let loaded = Mutex::new(Loaded { documents, values, refused: None, is_meant_empty: false });
+        let loaded = Mutex::new(Loaded { documents, values, refused: None, removed: BTreeSet::new() });
         let ready = AtomicBool::new(false);
         let watched = Mutex::new(files.with_references(&values_files));
         let reloads = Told::started(time, began.elapsed(), findings.clone().sorted());

@@ -1,7 +1,7 @@
 //! Reading the documents again: aside, as a whole, and in the place of the old ones only without an error.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
@@ -131,8 +131,7 @@ impl Control {
                 self.references.replace(read.values.written());
                 let documents = Arc::new(read.documents);
                 self.serve_documents(Arc::clone(&documents));
-                let is_meant_empty = loaded.is_meant_empty;
-                *loaded = Loaded { documents, values: read.values, refused: None, is_meant_empty };
+                *loaded = Loaded { documents, values: read.values, refused: None, removed: BTreeSet::new() };
                 info!(apis, cause = %cause, "definitions loaded again");
                 Ok(())
             }
@@ -193,13 +192,13 @@ impl Control {
         let running = self.config();
         // Before it is read: what changes meanwhile looks different afterwards.
         let look = Look::of(running.file());
-        let is_same = self.watched().is(running.file(), look);
-        let again = if is_same { None } else { running.again(&mut findings) };
+        // Whether it looks as it did says nothing: it may have been seen, and not taken over.
+        let again = running.again(&mut findings);
+        let is_bad = again.is_none();
         let (config, restart) = match again {
             Some((config, restart)) => (Arc::new(config), restart),
             None => (running, Vec::new()),
         };
-        let is_bad = findings.has_errors();
         let mut files = Files::now(&config, &[]);
         files.put(config.file(), look);
         let documents = Documents::read(&config);
@@ -207,8 +206,7 @@ impl Control {
         let (parsed, found) = tasks.block_on(documents.resolve(&config, &values));
         findings.append(found);
         let mut parsed = parsed.filter(|_| !is_bad);
-        let is_empty = parsed.as_ref().is_some_and(|parsed| !parsed.serves_any());
-        if is_empty && !self.published().load().is_empty() && !loaded.is_meant_empty {
+        if parsed.as_ref().is_some_and(|parsed| !parsed.serves_any() && self.loses_any(loaded, parsed)) {
             // A folder that could not be mounted looks like this. Whoever means it starts anew.
             let message = "there are no definitions here any more; what was loaded before goes on";
             findings.push(Finding::of_file(&config.definitions, message));
@@ -216,6 +214,12 @@ impl Control {
         }
         let files = files.with_references(&values.files());
         Read { config, restart, documents, values, files, parsed, findings: findings.sorted() }
+    }
+
+    /// Whether there is nothing any more of an API that is served, and nobody has taken that away here.
+    fn loses_any(&self, loaded: &Loaded, parsed: &Parsed) -> bool {
+        let is_there = |id: &str| parsed.definitions.iter().any(|definition| *definition.id == *id);
+        self.published().load().ids().any(|id| !loaded.removed.contains(id) && !is_there(id))
     }
 }
 

@@ -66,11 +66,6 @@ impl Files {
     pub(super) fn put(&mut self, path: &Path, look: Option<Look>) {
         self.looks.insert(path.to_owned(), look);
     }
-
-    /// Whether this is how a file looked.
-    pub(super) fn is(&self, path: &Path, look: Option<Look>) -> bool {
-        self.looks.get(path) == Some(&look)
-    }
 }
 
 impl Look {

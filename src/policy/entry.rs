@@ -54,11 +54,12 @@ impl<'d> Entry<'d> {
         Self { id, org_id, policy, place }
     }
 
-    /// The policy with its id in it, wherever that is written.
+    /// The policy with its id in it, wherever that is written: the one that counts.
     #[must_use]
     pub fn to_value(&self) -> Value {
         let mut members = Map::from_iter([("id".to_owned(), Value::from(self.id))]);
         members.extend(self.policy.as_object().cloned().unwrap_or_default());
+        members.insert("id".to_owned(), Value::from(self.id));
         Value::Object(members)
     }
 
@@ -84,24 +85,42 @@ impl<'d> Entry<'d> {
         }
     }
 
-    /// What its document is without it; nothing if it holds no other one.
+    /// What its document is without it.
     #[must_use]
-    pub fn removed(&self, root: &Value) -> Option<Value> {
+    pub fn removed(&self, root: &Value) -> Value {
         let mut root = root.clone();
-        match self.place {
-            Place::Whole => None,
-            Place::Member => {
-                let members = root.as_object_mut()?;
+        match (self.place, &mut root) {
+            (Place::Member, Value::Object(members)) => {
                 members.shift_remove(self.id);
-                (!members.is_empty()).then_some(root)
             }
-            Place::Element(n) => {
-                let list = root.as_array_mut().filter(|list| list.len() > 1)?;
+            (Place::Element(n), Value::Array(list)) => {
                 list.remove(n);
-                Some(root)
             }
+            _ => root = Value::Object(Map::new()),
         }
+        root
     }
+}
+
+/// What a document of many policies is with one more; nothing where that would take the place of another one, or
+/// the document is one policy alone. Its form stays, and so does everything that is in it.
+#[must_use]
+pub fn with_one_more(document: &Value, id: &str, policy: Value) -> Option<Value> {
+    let mut root = document.clone();
+    match &mut root {
+        Value::Array(list) => list.push(policy),
+        Value::Object(members) if !is_policy(document) && !members.contains_key(id) => {
+            members.insert(id.to_owned(), policy);
+        }
+        _ => return None,
+    }
+    Some(root)
+}
+
+/// Whether a document holds nothing any more.
+#[must_use]
+pub fn is_empty(root: &Value) -> bool {
+    root.as_object().is_some_and(Map::is_empty) || root.as_array().is_some_and(Vec::is_empty)
 }
 
 #[cfg(test)]
@@ -116,7 +135,7 @@ mod tests {
         let [gold] = *entries(&one) else { panic!("{one:?}") };
         assert_eq!((gold.id, gold.org_id), ("gold", "o"));
         assert_eq!(gold.replaced(&one, json!({ "id": "gold" })), json!({ "id": "gold" }));
-        assert_eq!(gold.removed(&one), None);
+        assert_eq!(gold.removed(&one), json!({}));
 
         let many = json!({ "gold": { "rate": 1 }, "tin": { "id": "tin", "org_id": "o" } });
         let [gold, tin] = *entries(&many) else { panic!("{many:?}") };
@@ -126,9 +145,9 @@ mod tests {
             gold.replaced(&many, json!({ "rate": 2 })),
             json!({ "gold": { "rate": 2 }, "tin": { "id": "tin", "org_id": "o" } })
         );
-        let left = gold.removed(&many).unwrap();
+        let left = gold.removed(&many);
         assert_eq!(left, json!({ "tin": { "id": "tin", "org_id": "o" } }));
-        assert_eq!(entries(&left)[0].removed(&left), None);
+        assert_eq!(entries(&left)[0].removed(&left), json!({}));
 
         let list = json!([{ "id": "gold" }, { "rate": 1 }, { "id": "tin", "rate": 2 }]);
         let [gold, tin] = *entries(&list) else { panic!("{list:?}") };
@@ -136,9 +155,31 @@ mod tests {
             tin.replaced(&list, json!({ "id": "tin" })),
             json!([{ "id": "gold" }, { "rate": 1 }, { "id": "tin" }])
         );
-        let left = gold.removed(&list).unwrap();
+        let left = gold.removed(&list);
         assert_eq!(left, json!([{ "rate": 1 }, { "id": "tin", "rate": 2 }]));
         let alone = json!([{ "id": "gold" }]);
-        assert_eq!(entries(&alone)[0].removed(&alone), None);
+        assert_eq!(entries(&alone)[0].removed(&alone), json!([]));
+
+        // The key counts, whatever is written inside.
+        let odd = json!({ "gold": { "id": "tin", "rate": 1 } });
+        assert_eq!(entries(&odd)[0].to_value(), json!({ "id": "gold", "rate": 1 }));
+    }
+
+    #[test]
+    fn one_more_policy_takes_nothing_away() {
+        let new = || json!({ "id": "gold", "org_id": "p" });
+        for (before, after) in [
+            (
+                json!([{ "id": "gold", "org_id": "o" }, { "rate": 1 }]),
+                Some(json!([{ "id": "gold", "org_id": "o" }, { "rate": 1 }, new()])),
+            ),
+            (json!([]), Some(json!([new()]))),
+            (json!({}), Some(json!({ "gold": new() }))),
+            (json!({ "tin": { "rate": 1 } }), Some(json!({ "tin": { "rate": 1 }, "gold": new() }))),
+            (json!({ "gold": { "org_id": "o" } }), None),
+            (json!({ "id": "tin", "rate": 1 }), None),
+        ] {
+            assert_eq!(with_one_more(&before, "gold", new()), after, "{before}");
+        }
     }
 }

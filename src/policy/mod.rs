@@ -18,7 +18,7 @@ mod select;
 mod set;
 
 pub use document::{load, parse_nameless};
-pub use entry::{Entry, entries};
+pub use entry::{Entry, entries, is_empty, with_one_more};
 pub use grant::{Grant, Policy};
 pub use limits::{ApiEntry, PolicyLimits};
 pub use rules::{NoMatch, PolicyRule, PolicyRules};

@@ -1,10 +1,19 @@
 //! Definitions and policies over the control API.
 
-use std::{fs, os::unix::fs::symlink, path::Path, thread};
+use std::{
+    fs,
+    io::Write as _,
+    net::TcpStream,
+    os::unix::fs::symlink,
+    path::Path,
+    sync::{Mutex, mpsc::channel},
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Gateway, Request, Server, Setup, keyless};
+use crate::support::{ADMIN_SECRET, Answer, Gateway, Request, Server, Setup, keyless, respond};
 
 #[track_caller]
 fn send(gateway: &Gateway, method: &'static str, path: &str, body: &Value) -> Answer {
@@ -331,6 +340,127 @@ fn policies_in_one_file() {
     assert_eq!(send(&gateway, "POST", "/tyk/policies", &other).status, 409, "the file has one of each id");
     assert_eq!(gateway.admin(Request::new("DELETE", "/tyk/policies/gold?reload=true")).status, 200);
     assert_eq!(get(&gateway, "/tyk/policies").as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn the_last_policy_of_one_file_leaves_the_file() {
+    let upstream = Server::up();
+    let rights = json!({ "a": { "api_id": "a" } });
+    for (before, after) in [
+        (json!({ "gold": { "access_rights": rights } }), json!({})),
+        (json!([{ "id": "gold", "access_rights": rights }]), json!([])),
+        (json!({ "id": "gold", "access_rights": rights }), json!({})),
+    ] {
+        let gateway = Setup::new()
+            .config(&json!({ "policies": "all.json" }))
+            .api(&keyless("a", &upstream))
+            .file("all.json", &before.to_string())
+            .start();
+        assert_eq!(gateway.admin(Request::new("DELETE", "/tyk/policies/gold?reload=true")).status, 200);
+        assert_eq!(serde_json::from_str::<Value>(&text(&gateway, "all.json")).unwrap(), after);
+        assert_eq!(get(&gateway, "/tyk/policies"), json!([]));
+        let output = gateway.setup().check();
+        assert!(output.status.success(), "a restart finds what it needs: {output:?}");
+        let tin = json!({ "id": "tin", "access_rights": rights });
+        assert_eq!(send(&gateway, "POST", "/tyk/policies?reload=true", &tin).status, 200);
+        assert_eq!(get(&gateway, "/tyk/policies"), json!([tin]));
+    }
+}
+
+#[test]
+fn one_more_policy_in_one_file_takes_none_away() {
+    let upstream = Server::up();
+    let of =
+        |org_id: &str| json!({ "id": "gold", "org_id": org_id, "access_rights": { "a": { "api_id": "a" } } });
+    let start = |policies: &Value| {
+        Setup::new()
+            .config(&json!({ "policies": "all.json" }))
+            .api(&keyless("a", &upstream))
+            .file("all.json", &policies.to_string())
+            .start()
+    };
+    let gateway = start(&json!([of("o"), of("p")]));
+    assert_eq!(send(&gateway, "POST", "/tyk/policies?reload=true", &of("q")).status, 200);
+    assert_eq!(get(&gateway, "/tyk/policies"), json!([of("o"), of("p"), of("q")]));
+    let written: Value = serde_json::from_str(&text(&gateway, "all.json")).unwrap();
+    assert_eq!(written, json!([of("o"), of("p"), of("q")]), "a list stays one");
+    // One policy alone has no room for another one.
+    let gateway = start(&of("o"));
+    let other = json!({ "id": "tin", "access_rights": { "a": { "api_id": "a" } } });
+    let answer = send(&gateway, "POST", "/tyk/policies", &other);
+    assert!(answer.status == 409 && answer.text().contains("all.json"), "{}", answer.text());
+    assert_eq!(serde_json::from_str::<Value>(&text(&gateway, "all.json")).unwrap(), of("o"));
+}
+
+#[test]
+fn one_file_of_definitions_has_one_api() {
+    let upstream = Server::up();
+    let mut a = keyless("a", &upstream);
+    let gateway =
+        Setup::new().config(&json!({ "definitions": "a.json" })).file("a.json", &a.to_string()).start();
+    assert_eq!(send(&gateway, "POST", "/tyk/apis/oas", &keyless("b", &upstream)).status, 409);
+    assert_eq!(gateway.admin(Request::new("DELETE", "/tyk/apis/oas/a")).status, 409);
+    a["info"]["title"] = json!("changed");
+    assert_eq!(send(&gateway, "PUT", "/tyk/apis/oas/a?reload=true", &a).status, 200);
+    assert_eq!(get(&gateway, "/tyk/apis/oas"), json!([a]));
+}
+
+#[test]
+fn an_openapi_document_alone_keeps_what_waits_on_the_disk() {
+    let upstream = Server::up();
+    let gateway = Setup::new().api(&keyless("a", &upstream)).start();
+    let mut moved = keyless("a", &upstream);
+    moved["x-tyk-api-gateway"]["server"]["listenPath"]["value"] = json!("/moved/");
+    assert_eq!(send(&gateway, "PUT", "/tyk/apis/oas/a", &moved).status, 200);
+    let new = json!({ "openapi": "3.0.3", "info": { "title": "t", "version": "2" }, "paths": {} });
+    assert_eq!(send(&gateway, "PATCH", "/tyk/apis/oas/a?reload=true", &new).status, 200);
+    assert_eq!(status_of(&gateway, "/moved/x"), 200);
+    assert_eq!(get(&gateway, "/tyk/apis/oas/a")["info"]["version"], "2");
+    let other = keyless("b", &upstream);
+    assert_eq!(send(&gateway, "PATCH", "/tyk/apis/oas/a", &other).status, 400, "another id");
+}
+
+#[test]
+fn who_hangs_up_is_written_down() {
+    let upstream = Server::up();
+    let (asked, is_asked) = channel();
+    let (release, released) = channel();
+    let (asked, released) = (Mutex::new(asked), Mutex::new(released));
+    let consul = Server::start(move |_, stream| {
+        asked.lock().unwrap().send(()).unwrap();
+        released.lock().unwrap().recv().unwrap();
+        respond(stream, "200 OK", "text/plain", b"of consul")
+    });
+    let gateway = Setup::new()
+        .config(&json!({
+            "admin": { "audit": "audit.log" },
+            "kv": { "consul": { "address": consul.address().to_string() } },
+        }))
+        .api(&keyless("a", &upstream))
+        .start();
+    let mut a = keyless("a", &upstream);
+    a["x-tyk-api-gateway"]["info"]["orgId"] = json!("consul://org");
+    let request = Request::new("PUT", "/tyk/apis/oas/a").body(a.to_string().as_bytes());
+    let request = request.header("x-tyk-authorization", ADMIN_SECRET);
+    let mut connection = TcpStream::connect(gateway.admin_address()).unwrap();
+    connection.write_all(&request.to_bytes()).unwrap();
+    is_asked.recv().unwrap();
+    // The caller is gone before the change is made.
+    drop(connection);
+    // The gateway has one thread for this: once it answers somebody else, it has seen that.
+    assert_eq!(gateway.admin(Request::get("/tyk/apis")).status, 200);
+    release.send(()).unwrap();
+    let path = gateway.setup().path("audit.log");
+    let begun = Instant::now();
+    let log = loop {
+        let log = fs::read_to_string(&path).unwrap_or_default();
+        if log.ends_with('\n') || begun.elapsed() > Duration::from_secs(30) {
+            break log;
+        }
+        thread::sleep(Duration::from_millis(10));
+    };
+    assert!(log.contains("\"outcome\":\"modified\""), "{log:?}");
+    assert!(text(&gateway, "api-definitions/a.json").contains("consul://org"));
 }
 
 #[test]
