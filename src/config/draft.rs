@@ -53,6 +53,10 @@ const SETTERS: &[(&str, Setter)] = &[
     ("admin.tls.clientCa", |draft, path| draft.path(path).map(|path| draft.admin_tls.client_ca = Some(path))),
     ("admin.audit", Draft::set_audit_log),
     ("trustedProxies", Draft::set_trusted_proxies),
+    ("tags", |draft, tags| {
+        draft.tags = tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(Into::into).collect();
+        Ok(())
+    }),
     ("access_log", Draft::set_access_log),
     ("timeouts.header", |draft, text| duration(text).map(|time| draft.header_timeout = time)),
     ("timeouts.connect", |draft, text| duration(text).map(|time| draft.upstream_timeouts.connect = time)),
@@ -93,6 +97,7 @@ pub(super) struct Draft {
     admin_tls: AdminTls,
     audit_log: AuditLog,
     trusted_proxies: TrustedProxies,
+    tags: Vec<String>,
     access_log: bool,
     header_timeout: Duration,
     upstream_timeouts: proxy::Timeouts,
@@ -129,6 +134,7 @@ impl Draft {
             admin_tls: AdminTls::default(),
             audit_log: AuditLog::default(),
             trusted_proxies: TrustedProxies::default(),
+            tags: Vec::new(),
             access_log: true,
             header_timeout: Duration::from_secs(30),
             upstream_timeouts: proxy::Timeouts::default(),
@@ -271,6 +277,7 @@ impl Draft {
             admin_tls: self.admin_tls,
             audit_log: self.audit_log,
             trusted_proxies: self.trusted_proxies,
+            tags: self.tags,
             access_log: self.access_log,
             header_timeout: self.header_timeout,
             upstream_timeouts: self.upstream_timeouts,

@@ -14,6 +14,7 @@ pub(super) static CONFIG: Section = Section {
         // A URL, or an object: `REDIS`.
         Field::honour("redis", Shape::Any),
         Field::honour("trustedProxies", Shape::Texts),
+        Field::honour("tags", Shape::Texts),
         Field::honour("error_overrides", Shape::Map(&Shape::List(&Shape::Object(&ERROR_OVERRIDE)))),
         Field::honour("template_path", Shape::Text),
         Field::honour("access_log", Shape::Text),

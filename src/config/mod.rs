@@ -61,6 +61,8 @@ pub struct Config {
     pub audit_log: AuditLog,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: TrustedProxies,
+    /// Which APIs are served, by their tags; all, if there are none.
+    pub tags: Vec<String>,
     /// A line for each request goes to standard output.
     pub access_log: bool,
     /// How long a client may take to send the head of a request, and be idle between two.

@@ -1,6 +1,6 @@
 //! What the parsers of a definition share.
 
-use super::{Fetching, Templates, source::KeyCache};
+use super::{Fetching, Given, Templates, source::KeyCache};
 use crate::{
     document::{Document, FieldPath, Findings},
     jwt::Locator,
@@ -16,18 +16,19 @@ pub(super) struct Context<'p> {
     /// What rules for errors may name.
     pub(super) templates: &'p Templates,
     pub(super) fetching: &'p Fetching,
+    /// Which APIs the gateway serves; all, if it has none.
+    pub(super) tags: &'p [String],
 }
 
 impl<'p> Context<'p> {
     pub(super) const fn new(
         document: &'p Document,
         findings: &'p mut Findings,
-        values: &'p Values,
         keys: &'p mut KeyCache,
-        templates: &'p Templates,
-        fetching: &'p Fetching,
+        given: Given<'p>,
     ) -> Self {
-        Self { document, findings, values, keys, templates, fetching }
+        let Given { values, templates, fetching, tags } = given;
+        Self { document, findings, values, keys, templates, fetching, tags }
     }
 
     pub(super) fn error(&mut self, at: &FieldPath, message: impl Into<String>) {

@@ -178,7 +178,7 @@ static SERVER: Section = section(&[
     Field::honour("authentication", Shape::Object(&AUTHENTICATION)),
     Field::refuse("clientCertificates", NOT_BUILT),
     Field::honour("customDomain", Shape::Object(&CUSTOM_DOMAIN)),
-    Field::warn("gatewayTags", "this gateway has no tags and serves every API"),
+    Field::honour("gatewayTags", Shape::Object(&GATEWAY_TAGS)),
     Field::honour("ipAccessControl", Shape::Object(&IP_ACCESS_CONTROL)),
     Field::refuse_content("port", ELSEWHERE),
     Field::refuse_content("protocol", ELSEWHERE),
@@ -198,6 +198,9 @@ static IP_ACCESS_CONTROL: Section = guarded(&[
     Field::honour("allow", Shape::Texts),
     Field::honour("block", Shape::Texts),
 ]);
+
+static GATEWAY_TAGS: Section =
+    section(&[Field::honour("enabled", Shape::Bool), Field::honour("tags", Shape::Texts)]);
 
 static LISTEN_PATH: Section =
     section(&[Field::honour("value", Shape::Text), Field::honour("strip", Shape::Bool)]);

@@ -21,11 +21,23 @@ pub struct Loaded {
     pub findings: Findings,
 }
 
-/// Parses definitions, one after the other, whose rules for errors may name `templates`. `fetching` says how key sets are
-/// fetched where a definition does not.
+/// What a gateway gives its definitions.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'l> {
+    /// What references stand for.
+    pub values: &'l Values,
+    /// What rules for errors may name.
+    pub templates: &'l Templates,
+    /// How key sets are fetched where a definition does not say.
+    pub fetching: &'l Fetching,
+    /// Which APIs are served, by their tags; all, if there are none.
+    pub tags: &'l [String],
+}
+
+/// Parses definitions, one after the other.
 #[must_use]
-pub fn load(files: &[Arc<File>], values: &Values, templates: &Templates, fetching: &Fetching) -> Loaded {
-    let mut loader = Loader::new(values, templates, fetching);
+pub fn load(files: &[Arc<File>], given: Given<'_>) -> Loaded {
+    let mut loader = Loader::new(given);
     for file in files {
         match Document::of(file) {
             Ok(document) => loader.document(&document),
@@ -40,9 +52,7 @@ pub fn load(files: &[Arc<File>], values: &Values, templates: &Templates, fetchin
 const KEY_MATERIAL: [&str; 2] = ["source", "clientKey"];
 
 struct Loader<'l> {
-    values: &'l Values,
-    templates: &'l Templates,
-    fetching: &'l Fetching,
+    given: Given<'l>,
     keys: KeyCache,
     /// Which file has an API id, and which a place to listen.
     ids: HashMap<Arc<str>, PathBuf>,
@@ -51,11 +61,9 @@ struct Loader<'l> {
 }
 
 impl<'l> Loader<'l> {
-    fn new(values: &'l Values, templates: &'l Templates, fetching: &'l Fetching) -> Self {
+    fn new(given: Given<'l>) -> Self {
         Self {
-            values,
-            templates,
-            fetching,
+            given,
             keys: KeyCache::default(),
             ids: HashMap::new(),
             places: HashMap::new(),
@@ -79,7 +87,7 @@ impl<'l> Loader<'l> {
         for extension in ["x-tyk-api-gateway", "x-claimgate"] {
             if let Some(value) = root.get_mut(extension) {
                 let at = FieldPath::top().member(extension);
-                self.values.expand_all(document, &at, value, &KEY_MATERIAL, findings);
+                self.given.values.expand_all(document, &at, value, &KEY_MATERIAL, findings);
             }
         }
         OPENAPI.check(document, &FieldPath::top(), &mut root, findings);
@@ -90,8 +98,7 @@ impl<'l> Loader<'l> {
                 return findings.push(Finding::of_file(path, message));
             }
         };
-        let (values, keys) = (self.values, &mut self.keys);
-        let context = Context::new(document, findings, values, keys, self.templates, self.fetching);
+        let context = Context::new(document, findings, &mut self.keys, self.given);
         let parsed = context.parse(raw);
         let Some(definition) = parsed.filter(|_| !self.loaded.findings.has_errors_in(document)) else {
             return;

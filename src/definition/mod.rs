@@ -63,7 +63,7 @@ use crate::{
 
 pub use duration::parse as parse_duration;
 pub use fetching::{BadSetting, FetchSettings};
-pub use load::{Loaded, load};
+pub use load::{Given, Loaded, load};
 pub use overrides::gateway_overrides;
 pub use templates::Templates;
 
@@ -127,7 +127,7 @@ pub struct Definition {
 /// Who reaches an API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Nobody.
+    /// Nobody: it is switched off, or served by gateways with other tags.
     Inactive,
     /// Only other APIs that lead requests to it.
     Internal,

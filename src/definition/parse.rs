@@ -101,8 +101,8 @@ impl Context<'_> {
         Some(Definition {
             file: self.document.path().to_owned(),
             id: id?,
+            state: state(&tyk, self.tags),
             name: tyk.info.name,
-            state: state(&tyk.info.state),
             expiration: expiration(&tyk.info.expiration),
             versions,
             domain,
@@ -251,8 +251,12 @@ fn expiration(text: &str) -> Option<Expiration> {
     Some(calendar::parse_minute(text).map_or(Expiration::Unreadable, Expiration::At))
 }
 
-fn state(state: &raw::State) -> State {
-    match (state.active.unwrap_or(true), state.internal) {
+/// A gateway without tags serves every API, one with tags those that have one of them, as in Tyk.
+fn state(tyk: &Tyk, tags: &[String]) -> State {
+    let own = &tyk.server.gateway_tags;
+    let is_here = tags.is_empty() || (own.enabled && own.tags.iter().any(|tag| tags.contains(tag)));
+    let state = &tyk.info.state;
+    match (is_here && state.active.unwrap_or(true), state.internal) {
         (false, _) => State::Inactive,
         (true, true) => State::Internal,
         (true, false) => State::Public,

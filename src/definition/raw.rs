@@ -164,6 +164,7 @@ mirrors! {
         listen_path: ListenPath,
         authentication: Authentication,
         custom_domain: CustomDomain,
+        gateway_tags: GatewayTags,
         ip_access_control: IpAccessControl,
         context_variables: Switch,
     }
@@ -177,6 +178,11 @@ mirrors! {
     struct ListenPath {
         value: String,
         strip: bool,
+    }
+
+    struct GatewayTags {
+        enabled: bool,
+        tags: Vec<String>,
     }
 
     struct CustomDomain {

@@ -50,7 +50,7 @@ pub(super) fn warn_about_lost_ways(files: &[Arc<File>], definitions: &[Definitio
         for (name, at) in &definition.leads_to {
             let why = match directory.find(name).and_then(|place| definitions.get(place)) {
                 None => "does not exist, or several have the name",
-                Some(other) if !other.is_active() => "is not active",
+                Some(other) if !other.is_active() => "is not active here",
                 Some(_) => continue,
             };
             let message = format!(

@@ -10,7 +10,7 @@ use crate::{
     access::Together,
     api_keys::{ApiKeys, SharedSecret},
     config::{AdminKey, Config, KeyStore},
-    definition::{self, Definition, Fetching, JwtScheme, State, Templates, view},
+    definition::{self, Definition, Fetching, Given, JwtScheme, State, Templates, view},
     document::{Document, File, Finding, Findings, Severity, read_all},
     jwks::FetchOptions,
     policy::{self, Entry, PolicySet, entries},
@@ -137,7 +137,8 @@ impl Documents {
         let redis_passwords = redis_passwords(config, values, findings);
         let keys_secret = keys_secret(config, values, findings);
         let fetching = fetching(config, values, findings);
-        let loaded = definition::load(&self.definitions, values, &self.templates, &fetching);
+        let given = Given { values, templates: &self.templates, fetching: &fetching, tags: &config.tags };
+        let loaded = definition::load(&self.definitions, given);
         let (policies, mut of_policies) = policy::load(&self.policies, values);
         let policies = policies.joined(match config.errors {
             Profile::Rfc => Together::Everything,

@@ -189,7 +189,7 @@ fn what_leads_nowhere_is_told_and_refused() {
     let output = setup.check();
     let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     assert!(output.status.success(), "{text}");
-    for part in ["the API nobody does not exist", "the API off is not active", "upstream.url"] {
+    for part in ["the API nobody does not exist", "the API off is not active here", "upstream.url"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     let gateway = setup.start();

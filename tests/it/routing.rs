@@ -144,6 +144,37 @@ fn patterns_that_are_none() {
 }
 
 #[test]
+fn a_gateway_with_tags_serves_what_has_one_of_them() {
+    let up = Server::up();
+    let tagged = |id: &str, path: &str, enabled: bool, tags: &[&str]| {
+        changed(at(id, path, &up), json!({ "gatewayTags": { "enabled": enabled, "tags": tags } }))
+    };
+    let setup = || {
+        Setup::new()
+            .api(&tagged("eu", "/x/", true, &["eu", "all"]))
+            .api(&tagged("off", "/off/", false, &["eu"]))
+            .api(&at("untagged", "/untagged/", &up))
+    };
+    let everything = setup().start();
+    let eu = setup()
+        .api(&tagged("us", "/x/", true, &["us"]))
+        .config(&json!({ "tags": ["eu", "internal"] }))
+        .start();
+    let us = setup().api(&tagged("us", "/x/", true, &["us"])).env("CLAIMGATE_TAGS", "us").start();
+    for (gateway, path, expected) in [
+        (&everything, "/x/", Ok(("eu", "/"))),
+        (&everything, "/off/", Ok(("off", "/"))),
+        (&everything, "/untagged/", Ok(("untagged", "/"))),
+        (&eu, "/x/", Ok(("eu", "/"))),
+        (&eu, "/off/", Err(404)),
+        (&eu, "/untagged/", Err(404)),
+        (&us, "/x/", Ok(("us", "/"))),
+    ] {
+        check(gateway, &up, &Request::get(path), expected);
+    }
+}
+
+#[test]
 fn what_is_told_of_a_pattern() {
     let up = Server::up();
     let gateway = Setup::new().api(&at("orders", "/t/{tenant}/orders/", &up)).start();
