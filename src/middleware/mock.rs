@@ -149,7 +149,7 @@ impl Examples {
         };
         let response = self.responses.iter().find(|response| i64::from(response.status.as_u16()) == code);
         let response = response.ok_or(NoExample::Status(code))?;
-        let media = response.media(text(ACCEPT.as_str()).as_deref(), &self.media_type)?;
+        let media = response.media(accepted(asked).as_deref(), &self.media_type)?;
         let body = media.bodies.find(text(ACCEPT_NAME).as_deref().or(self.name.as_deref()))?;
         let plain = body.text.as_ref().filter(|_| profile == Profile::Rfc);
         let mut answer = Response::new(plain.unwrap_or(&body.json).clone());
@@ -163,17 +163,19 @@ impl Examples {
 impl ExampleResponse {
     /// The examples that `accept` prefers (RFC 9110 section 12.5.1), of several those of `usual`.
     fn media(&self, accept: Option<&str>, usual: &str) -> Result<&ExampleMedia, NoExample> {
+        let ranges = accept.map(ranges).unwrap_or_default();
         let of_range = |range: &str| {
             let usual = self.media.iter().find(|media| *media.media_type == *usual);
-            usual.into_iter().chain(&self.media).find(|media| covers(range, &media.media_type))
+            let mut media = usual.into_iter().chain(&self.media);
+            media.find(|media| covers(range, &media.media_type) && !is_refused(&ranges, &media.media_type))
         };
         let none = || NoExample::MediaType(accept.unwrap_or(usual).to_owned());
-        let Some(accept) = accept else { return of_range(usual).ok_or_else(none) };
-        let any = |range: &&str| *range == "*/*";
-        let ranges = preferred(accept);
+        if accept.is_none() {
+            return of_range(usual).ok_or_else(none);
+        }
+        let mut taken = ranges.iter().filter(|range| range.weight > 0.0);
         // Who takes anything gets the usual, and nothing else if that is not there, as in Tyk.
-        let found =
-            ranges.iter().find_map(|range| if any(range) { of_range(usual) } else { of_range(range) });
+        let found = taken.find_map(|range| of_range(if range.name == "*/*" { usual } else { range.name }));
         found.ok_or_else(none)
     }
 }
@@ -190,22 +192,53 @@ impl ExampleBodies {
     }
 }
 
-/// The media ranges of an `Accept` field, those that are preferred first.
-fn preferred(accept: &str) -> Vec<&str> {
-    let weight = |parameters: &str| {
-        let mut weights = parameters.split(';').filter_map(|parameter| parameter.trim().strip_prefix("q="));
-        weights.next_back().map_or(1.0, |weight| weight.trim().parse().unwrap_or(0.0))
+/// What a request accepts: all lines of the field are one list (RFC 9110 section 5.3).
+fn accepted(asked: &HeaderMap) -> Option<String> {
+    let lines = asked.get_all(ACCEPT).iter().map(|line| String::from_utf8_lossy(line.as_bytes()));
+    let list = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(", ");
+    Some(list).filter(|list| !list.is_empty())
+}
+
+/// A media range and how much it is preferred.
+struct Range<'a> {
+    name: &'a str,
+    weight: f64,
+}
+
+impl Range<'_> {
+    /// What is said of a type counts more than what is said of its kind, and that more than what is said of
+    /// all (RFC 9110 section 12.5.1).
+    fn specificity(&self) -> u8 {
+        match self.name {
+            "*/*" => 0,
+            name if name.ends_with("/*") => 1,
+            _ => 2,
+        }
+    }
+}
+
+/// The media ranges of an `Accept` field, those that are preferred first, and the more specific ones of
+/// those that are preferred alike.
+fn ranges(accept: &str) -> Vec<Range<'_>> {
+    let weight = |parameter: &str| {
+        let (name, weight) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("q").then(|| weight.trim().parse().unwrap_or(0.0))
     };
-    let mut ranges: Vec<(f64, &str)> = accept
-        .split(',')
-        .map(|range| {
-            let (name, parameters) = range.split_once(';').unwrap_or((range, ""));
-            (weight(parameters), name.trim())
-        })
-        .filter(|(weight, name)| *weight > 0.0 && !name.is_empty())
-        .collect();
-    ranges.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-    ranges.into_iter().map(|(_, name)| name).collect()
+    let range = |text| {
+        let (name, parameters) = str::split_once(text, ';').unwrap_or((text, ""));
+        let weight = parameters.split(';').filter_map(weight).next_back().unwrap_or(1.0);
+        Range { name: name.trim(), weight }
+    };
+    let mut ranges: Vec<Range<'_>> =
+        accept.split(',').map(range).filter(|range| !range.name.is_empty()).collect();
+    ranges.sort_by(|a, b| b.weight.total_cmp(&a.weight).then_with(|| b.specificity().cmp(&a.specificity())));
+    ranges
+}
+
+/// Whether what is said most specifically of a media type is that it is not taken.
+fn is_refused(ranges: &[Range<'_>], media_type: &str) -> bool {
+    let covering = ranges.iter().filter(|range| covers(range.name, media_type));
+    covering.max_by_key(|range| range.specificity()).is_some_and(|range| range.weight <= 0.0)
 }
 
 /// Whether a media range such as `text/*` covers a media type.
@@ -257,7 +290,7 @@ mod tests {
     fn answer(fields: &[(&'static str, &'static str)], profile: Profile) -> Result<(u16, String), NoExample> {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
-            headers.insert(*name, HeaderValue::from_static(value));
+            headers.append(*name, HeaderValue::from_static(value));
         }
         let response = Mock::Examples(Box::new(examples())).response(&headers, profile)?;
         Ok((response.status().as_u16(), String::from_utf8(response.body().to_vec()).unwrap()))
@@ -281,6 +314,14 @@ mod tests {
             (&[("accept", "text/html, Text/*;q=0.5, */*;q=0.1")], Ok((200, "\"a\""))),
             (&[("accept", "text/plain;q=0.5, application/json")], Ok((200, "2"))),
             (&[("accept", "text/plain;q=0, application/*")], Ok((200, "2"))),
+            (&[("accept", "text/html"), ("accept", "text/plain")], Ok((200, "\"a\""))),
+            (&[("accept", "text/plain;Q=0.5, application/json;q=0.9")], Ok((200, "2"))),
+            (&[("accept", "*/*, text/plain")], Ok((200, "\"a\""))),
+            (&[("accept", "application/*, text/plain")], Ok((200, "\"a\""))),
+            (
+                &[("accept", "*/*, application/json;q=0")],
+                Err(NoExample::MediaType("*/*, application/json;q=0".into())),
+            ),
             (&[("accept", "text/html")], Err(NoExample::MediaType("text/html".into()))),
             (&[(code, "404"), ("accept", "text/plain")], Err(NoExample::MediaType("text/plain".into()))),
         ] {
