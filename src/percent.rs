@@ -18,7 +18,20 @@ pub(crate) fn encode(text: &str) -> String {
     encoded
 }
 
-/// The same for a name or value of a query, where a space is a plus.
+/// A raw path in which what cannot stand in one is escaped; what is escaped stays (RFC 3986 section 3.3).
+pub(crate) fn encode_rest(path: &str) -> String {
+    let mut encoded = String::with_capacity(path.len());
+    for octet in path.bytes() {
+        if octet.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/%".contains(&octet) {
+            encoded.push(char::from(octet));
+        } else {
+            let _ = write!(encoded, "%{octet:02X}");
+        }
+    }
+    encoded
+}
+
+/// The same as [`encode`] for a name or value of a query, where a space is a plus.
 pub(crate) fn encode_form(text: &str) -> String {
     encode(text).replace("%20", "+")
 }

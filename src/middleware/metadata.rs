@@ -4,6 +4,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header::CONTENT_TYPE};
 use serde_json::{Map, Value};
 
+use crate::percent;
+
 /// What an API tells about itself, and where.
 #[derive(Clone, Debug)]
 pub struct ResourceMetadata {
@@ -68,7 +70,9 @@ impl ResourceMetadata {
     pub fn url(&self, is_https: bool, host: Option<&HeaderValue>, listen_path: &str) -> String {
         let scheme = if is_https { "https" } else { "http" };
         let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
-        format!("{scheme}://{host}{}/{}", listen_path.trim_end_matches('/'), self.path)
+        // It may be a pattern, or what a request has found one with.
+        let listen_path = percent::encode_rest(listen_path.trim_end_matches('/'));
+        format!("{scheme}://{host}{listen_path}/{}", self.path)
     }
 }
 
@@ -96,6 +100,11 @@ mod tests {
             metadata.url(ResourceMetadata::is_https(&headers), Some(&host), "/"),
             format!("https://api.example:8080/{path}")
         );
+        for (listen_path, written) in [("/{v:[0-9]+}/", "/%7Bv:%5B0-9%5D+%7D"), ("/\u{e9}%20", "/%C3%A9%20")]
+        {
+            let url = metadata.url(false, Some(&host), listen_path);
+            assert_eq!(url, format!("http://api.example:8080{written}/{path}"));
+        }
         assert!(ResourceMetadata::new("/meta", "", &[], &[]).is_at("/meta"));
         assert_eq!(ResourceMetadata::root_path("/o/"), "/.well-known/oauth-protected-resource/o");
     }
