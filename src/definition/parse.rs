@@ -84,6 +84,9 @@ impl Context<'_> {
         }
         .parse(&tyk.middleware.operations, &refined_middleware.operations);
         let declared = operations::by_id(&paths);
+        if global.cors.enabled && global.cors.options_passthrough {
+            self.preflights_keep_their_method(&at, destination.as_ref());
+        }
         let time_limits = upstream::time_limits(&mut self, &at_middleware, &tyk.middleware, &declared);
         let rewrites =
             rewrite::rewrites(&mut self, &at_middleware, &tyk, (&servers, &mut leads_to), &declared);
@@ -126,6 +129,16 @@ impl Context<'_> {
             overrides: self.error_overrides(&at.member("errorOverrides"), &tyk.error_overrides),
             limits,
         })
+    }
+
+    /// Preflights pass without a token, so they do not become other requests.
+    fn preflights_keep_their_method(&mut self, at: &FieldPath, destination: Option<&Destination>) {
+        if let Some(Destination::Api(ApiUpstream { address, .. })) = destination
+            && address.method.is_some()
+        {
+            let message = "preflights, which cors.optionsPassthrough lets through without a token, keep their method; only other requests go on with the one of the address";
+            self.warning(&at.members(&["upstream", "url"]), message);
+        }
     }
 
     /// What the API tells about who issues its tokens.

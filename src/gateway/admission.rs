@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Response, StatusCode, Uri,
-    header::{CONTENT_LENGTH, LOCATION},
+    header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_LENGTH, LOCATION},
     request::Parts,
 };
 
@@ -186,7 +186,7 @@ impl<'r> Admission<'r> {
     }
 
     /// Whether the API answers the client at all.
-    pub(super) fn check_address(&self, observer: impl Observer) -> Result<(), Reason> {
+    fn check_address(&self, observer: impl Observer) -> Result<(), Reason> {
         let addresses = &self.api.restrictions.addresses;
         if addresses.is_empty() {
             return Ok(());
@@ -223,6 +223,27 @@ impl<'r> Admission<'r> {
         let checked = lists.check(&self.place(method), exempt, self.profile);
         observer.note(|| explained::path_lists(checked));
         checked.map_err(|_| Reason::OperationForbidden)
+    }
+
+    /// Whether a preflight may pass without a token. The lists are about the request that it announces as
+    /// well: whoever allows `PUT /orders` does not list the OPTIONS that browsers send before it.
+    pub(super) fn check_preflight(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        observer: impl Observer,
+    ) -> Result<(), Reason> {
+        self.check_address(observer)?;
+        let announced = headers.get(ACCESS_CONTROL_REQUEST_METHOD);
+        let Some(announced) = announced.and_then(|method| Method::from_bytes(method.as_bytes()).ok()) else {
+            return self.check_lists(method, NeedsToken::Always, observer);
+        };
+        // It need not be allowed itself.
+        self.check_lists(method, NeedsToken::Never, observer)?;
+        let (below, ambiguous) = (self.target.path_below(self.taken), self.target.ambiguous);
+        let operation = self.api.operation(&announced, below, ambiguous);
+        let needs = self.api.needs_token(operation, &announced, below, ambiguous);
+        self.check_lists(&announced, needs, observer)
     }
 
     fn place<'p>(&'p self, method: &'p Method) -> Place<'p> {

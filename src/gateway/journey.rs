@@ -5,7 +5,7 @@
 //! reaches none behind it. The limits of a caller that several of them share count once.
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, request::Parts};
+use http::{HeaderMap, Method, Response, request::Parts};
 
 use super::{
     admission::{Admission, Admitted, Asker, Forward, Found},
@@ -25,6 +25,7 @@ use crate::{
     middleware::Verdict,
     proxy::{TrustedProxies, Upstreams},
     refusal::{Profile, Reason, Refusal},
+    session::Session,
     versioning::{Version, Versions},
 };
 
@@ -37,11 +38,18 @@ pub(super) struct Journey<'s> {
     level: u8,
     /// Another API has let it through; the base of a version has not.
     is_led: bool,
+    /// It is a preflight that an API has let pass without a token. Who sent it is not known, so it stays what
+    /// it is: with another method it would do what a preflight never does.
+    is_preflight: bool,
     /// What an address on the way has said instead of [`MAX_LEVEL`].
     limit: Option<u8>,
     counted: Counted,
     /// What is left of the limits that the request has passed.
     pass: Option<Pass>,
+    /// When the first of the sessions on the way ends, in seconds since the epoch.
+    expires: Option<i64>,
+    /// What `$tyk_context.request_id` stands for, once somebody has asked.
+    request_id: Option<u128>,
     /// The largest body that the APIs on the way take.
     body_limit: Option<u64>,
     /// Those whose credentials the upstream must not see.
@@ -87,6 +95,26 @@ impl<'s> Journey<'s> {
         }
     }
 
+    /// When the first of all sessions ends, with that of this API.
+    pub(super) fn expires(&self, session: Option<&Session>) -> Option<i64> {
+        session.and_then(Session::expires).into_iter().chain(self.expires).min()
+    }
+
+    /// The number of the request, the same for all who ask.
+    pub(super) fn request_id(&mut self) -> u128 {
+        *self.request_id.get_or_insert_with(|| fastrand::u128(..))
+    }
+
+    /// The method that a request goes on with instead of its own: that of an address, or of the operation.
+    pub(super) fn new_method<'m>(
+        &self,
+        method: &Method,
+        of_address: Option<&'m Method>,
+        forward: &'m Forward<'_>,
+    ) -> Option<&'m Method> {
+        of_address.or_else(|| forward.to_method(method)).filter(|_| !self.is_preflight)
+    }
+
     /// The largest body that this API and those before it take.
     pub(super) fn body_limit(&self, limit: Option<u64>) -> Option<u64> {
         limit.into_iter().chain(self.body_limit).min()
@@ -124,16 +152,19 @@ impl<'s> Journey<'s> {
             outgoing.admission.count(&parts.method, forward.session.as_ref(), &mut self.counted);
         }
         self.pass = self.pass(forward.pass);
+        self.expires = self.expires(forward.session.as_ref());
         self.body_limit = self.body_limit(forward.body_limit);
         if found.api.strip_credentials {
             self.stripping.push(found.api);
         }
-        if let Some(method) = onward.address.method.as_ref().or_else(|| forward.to_method(&parts.method)) {
+        if let Some(method) = self.new_method(&parts.method, onward.address.method.as_ref(), forward) {
             parts.method = method.clone();
         }
         let target = found.target.led_to(onward.path, onward.query).map_err(|_| Reason::BadRequest)?;
         let taken = listen_path(api, &target.path, outgoing.admission.profile);
-        Ok(Found::at_listen_path(api, target, taken))
+        // Whoever goes on at the same API has been through the choice of its version.
+        let is_version = onward.address.api == Addressee::Itself;
+        Ok(Found { is_version, ..Found::at_listen_path(api, target, taken) })
     }
 
     /// Finds the version of an API that a request asks for; nothing if it stays as it is.
@@ -215,7 +246,8 @@ pub(super) enum Turn<'f, 's> {
 impl<'s> Guide<'s> {
     /// The request, as the API that it has come to is asked.
     pub(super) fn admission<'f>(&self, found: &'f Found<'s>, journey: &Journey<'_>) -> Admission<'f> {
-        let asker = Asker { client: self.from.client, is_api: journey.is_led };
+        let is_api = journey.is_led && !journey.is_preflight;
+        let asker = Asker { client: self.from.client, is_api };
         Admission::new(found, self.snapshot.profile, asker)
     }
 
@@ -249,14 +281,15 @@ impl<'s> Guide<'s> {
             return Err(Reason::ApiExpired.into());
         }
         let forward = if is_passing {
-            admission.check_address(observer)?;
+            admission.check_preflight(&parts.method, &parts.headers, observer)?;
+            journey.is_preflight = true;
             Forward::default()
         } else {
             let counted = &journey.counted;
             match admission.run(&parts.method, &parts.headers, counted, self.gate, observer).await? {
                 Admitted::Answer(response) => return Ok(Turn::Answer(response)),
                 Admitted::Mocked(mut response, forward) => {
-                    outgoing.answer_changes(&parts.headers, &forward)?.apply(response.headers_mut());
+                    outgoing.answer_changes(&parts.headers, &forward, journey)?.apply(response.headers_mut());
                     return Ok(Turn::Answer(response));
                 }
                 Admitted::Forward(forward) => forward,

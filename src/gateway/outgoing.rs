@@ -83,7 +83,7 @@ impl<'o> Outgoing<'o> {
             parts.headers = stripped;
         }
         let asked_headers = self.asked_headers(&parts.headers);
-        let facts = self.facts(&asked_headers, forward.session.as_ref());
+        let facts = self.facts(&asked_headers, forward.session.as_ref(), journey.request_id());
         self.strip_credentials(&mut parts.headers);
         self.change(&mut parts.headers, &facts, forward.operation)?;
         let (path, query) = match url {
@@ -91,7 +91,7 @@ impl<'o> Outgoing<'o> {
             None => (self.path_onward()?.into(), self.query_without_credentials(journey)),
         };
         let asked = AskedFor { path, query, host: target.host.as_ref() };
-        if let Some(method) = forward.to_method(&parts.method) {
+        if let Some(method) = journey.new_method(&parts.method, None, forward) {
             parts.method = method.clone();
         }
         let upstream = pick.next().ok_or(Reason::UpstreamUnreachable)?;
@@ -107,8 +107,9 @@ impl<'o> Outgoing<'o> {
         &self,
         headers: &HeaderMap,
         forward: &Forward<'o>,
+        journey: &mut Journey<'_>,
     ) -> Result<AnswerChanges<'o>, Refusal> {
-        self.rendered_changes(&self.facts(headers, forward.session.as_ref()), forward)
+        self.rendered_changes(&self.facts(headers, forward.session.as_ref(), journey.request_id()), forward)
     }
 
     fn rendered_changes(
@@ -132,7 +133,7 @@ impl<'o> Outgoing<'o> {
     ) -> Result<(), Refusal> {
         self.leave_client(&mut parts.headers, journey);
         let asked_headers = self.asked_headers(&parts.headers);
-        let facts = self.facts(&asked_headers, forward.session.as_ref());
+        let facts = self.facts(&asked_headers, forward.session.as_ref(), journey.request_id());
         if self.admission.api.strip_credentials {
             journey.stripped.get_or_insert_with(|| parts.headers.clone());
         }
@@ -172,7 +173,7 @@ impl<'o> Outgoing<'o> {
             return Ok(None);
         };
         self.leave_client(&mut parts.headers, journey);
-        let facts = self.facts(&parts.headers, forward.session.as_ref());
+        let facts = self.facts(&parts.headers, forward.session.as_ref(), journey.request_id());
         let mut headers = Cow::Borrowed(&parts.headers);
         if rewrite.reads_headers() {
             self.strip_credentials(headers.to_mut());
@@ -192,8 +193,9 @@ impl<'o> Outgoing<'o> {
         }
         let is_acceptable = |url: &Rewritten<'_>| match profile {
             Profile::Rfc => target::is_safe(&url.path) && !url.has_empty_segment,
-            // An escaped slash in a claim is sent as such, dots around it or not.
-            Profile::Tyk => target::has_no_dot_segment(&url.path),
+            // An escaped slash in a claim is sent as such, dots around it or not. What the request itself
+            // says is not trusted as far as that.
+            Profile::Tyk => target::has_no_dot_segment(&url.path) && target::is_safe(&url.unvouched),
         };
         let reason = match &rewritten {
             Some(url) if !is_acceptable(url) && url.has_variables => Some(Reason::ClaimNotForwardable),
@@ -241,7 +243,7 @@ impl<'o> Outgoing<'o> {
         if self.admission.api.reads_headers { headers.clone() } else { HeaderMap::new() }
     }
 
-    fn facts<'f>(&self, headers: &'f HeaderMap, session: Option<&'f Session>) -> Facts<'f>
+    fn facts<'f>(&self, headers: &'f HeaderMap, session: Option<&'f Session>, request_id: u128) -> Facts<'f>
     where
         'o: 'f,
     {
@@ -251,7 +253,7 @@ impl<'o> Outgoing<'o> {
             client: self.from.client,
             headers,
             query: self.admission.target.query(),
-            request_id: fastrand::u128(..),
+            request_id,
             context: self.admission.api.context_variables,
             claims_hide_header: self.admission.profile == Profile::Tyk,
         }

@@ -35,7 +35,6 @@ use crate::{
         Tunnels, content_type,
     },
     refusal::{Asked, Manner, Profile, Reason, Refusal, Space},
-    session::Session,
     telemetry::{Counters, Line, Lines},
 };
 
@@ -303,7 +302,7 @@ impl<'e> Exchange<'e> {
                 Forwarding::prepare_response(response.headers_mut());
                 changes.apply(response.headers_mut());
                 Handshake::ask(response.headers_mut());
-                self.open(tunnel, forward.session.as_ref(), line.take());
+                self.open(tunnel, journey.expires(forward.session.as_ref()), line.take());
                 return Ok(response);
             }
         };
@@ -331,14 +330,14 @@ impl<'e> Exchange<'e> {
         Ok(response)
     }
 
-    /// Joins both sides of a WebSocket. The line of the request is written when it ends.
-    fn open(&self, tunnel: Tunnel, session: Option<&Session>, mut line: Option<Line>) {
+    /// Joins both sides of a WebSocket, which was opened with something that expires in this second. The line
+    /// of the request is written when it ends.
+    fn open(&self, tunnel: Tunnel, expires: Option<i64>, mut line: Option<Line>) {
         if let Some(line) = &mut line {
             line.is_answered(StatusCode::SWITCHING_PROTOCOLS, None);
         }
         // In Tyk it may last for ever.
-        let expires =
-            session.and_then(Session::expires).filter(|_| self.guide.snapshot.profile == Profile::Rfc);
+        let expires = expires.filter(|_| self.guide.snapshot.profile == Profile::Rfc);
         let end = expires.and_then(|expires| Instant::now().checked_add(life(expires, SystemTime::now())));
         self.worker.tunnels.open(tunnel, end, move |traffic| {
             if let Some(line) = &mut line {

@@ -103,6 +103,12 @@ impl Template {
         self.0.contains(&Part::Empty)
     }
 
+    /// Whether the value is told by whoever issued the token and wrote the policies, and not by the request.
+    #[must_use]
+    pub fn is_of_caller(&self) -> bool {
+        self.0.iter().all(|part| matches!(part, Part::Text(_) | Part::Claim(_) | Part::Meta(_) | Part::Empty))
+    }
+
     /// Whether the value needs `$tyk_context` (`contextVariables`).
     #[must_use]
     pub fn needs_context(&self) -> bool {

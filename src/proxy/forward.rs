@@ -74,11 +74,11 @@ impl TrustedProxies {
             return peer;
         }
         let fields: Vec<&HeaderValue> = headers.get_all(X_FORWARDED_FOR).iter().collect();
-        let addresses =
-            fields.iter().rev().filter_map(|field| field.to_str().ok()).flat_map(|f| f.rsplit(','));
+        // Whatever else is in a field, what the trusted proxies have written stands at its end.
+        let addresses = fields.iter().rev().flat_map(|field| field.as_bytes().rsplit(|octet| *octet == b','));
         let mut client = peer;
         for address in addresses {
-            let Some(address) = address_of(address.trim()) else { break };
+            let Some(address) = address_of(address.trim_ascii()) else { break };
             client = address;
             if !self.trusts(client) {
                 break;
@@ -89,7 +89,8 @@ impl TrustedProxies {
 }
 
 /// The address in an element of `X-Forwarded-For`: some proxies write the port behind it.
-fn address_of(element: &str) -> Option<IpAddr> {
+fn address_of(element: &[u8]) -> Option<IpAddr> {
+    let element = std::str::from_utf8(element).ok()?;
     let with_port = || element.parse::<SocketAddr>().ok().map(|address| address.ip());
     let address = element.parse().ok().or_else(with_port)?;
     Some(address.to_canonical())
@@ -132,14 +133,15 @@ impl Forwarding<'_> {
         let trusted = self.trusted.trusts(self.peer);
         let mut chain = Vec::new();
         if trusted {
-            chain.extend(
-                headers.get_all(X_FORWARDED_FOR).iter().filter_map(|v| v.to_str().ok().map(String::from)),
-            );
+            for field in headers.get_all(X_FORWARDED_FOR) {
+                chain.extend_from_slice(field.as_bytes());
+                chain.extend_from_slice(b", ");
+            }
         } else {
             lookalikes::remove_all(headers, &CLAIMS_OF_PROXIES);
         }
-        chain.push(self.peer.to_string());
-        if let Ok(chain) = HeaderValue::try_from(chain.join(", ")) {
+        chain.extend_from_slice(self.peer.to_string().as_bytes());
+        if let Ok(chain) = HeaderValue::from_bytes(&chain) {
             headers.insert(X_FORWARDED_FOR, chain);
         }
         if !headers.contains_key(X_FORWARDED_PROTO) {
@@ -264,9 +266,25 @@ mod tests {
             ("10.0.0.1", "1.2.3.4:5, ::ffff:10.0.0.2", "1.2.3.4"),
             ("10.0.0.1", "[2001:db8::7]:80", "2001:db8::7"),
             ("10.0.0.1", "", "10.0.0.1"),
+            // Nobody gets rid of the address that a proxy has written behind theirs.
+            ("10.0.0.1", "\u{e9}, 1.2.3.4", "1.2.3.4"),
+            ("10.0.0.1", "9.9.9.9, \u{e9}, 10.0.0.2", "10.0.0.2"),
         ] {
-            let headers = headers(&[("x-forwarded-for", chain)]);
-            assert_eq!(trusted.client(peer.parse().unwrap(), &headers).to_string(), client);
+            let mut headers = headers(&[("x-forwarded-for", "9.9.9.9")]);
+            headers.append(X_FORWARDED_FOR, HeaderValue::from_bytes(chain.as_bytes()).unwrap());
+            assert_eq!(trusted.client(peer.parse().unwrap(), &headers).to_string(), client, "{chain}");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_read_stays_in_the_chain() {
+        let mut headers = HeaderMap::new();
+        for line in [&b"9.9.9.9"[..], b"\xe9, 1.2.3.4"] {
+            headers.append(X_FORWARDED_FOR, HeaderValue::from_bytes(line).unwrap());
+        }
+        let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
+        Forwarding { trusted: &trusted, peer: "10.0.0.1".parse().unwrap(), host: None }.prepare(&mut headers);
+        let chain: Vec<&[u8]> = headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
+        assert_eq!(chain, [b"9.9.9.9, \xe9, 1.2.3.4, 10.0.0.1"]);
     }
 }

@@ -204,8 +204,10 @@ impl Sender {
                 if !self.patience(&progress, end).is_zero() {
                     continue;
                 }
+                let is_over = end.is_some_and(|end| end <= Instant::now());
                 return Err(match progress.state() {
-                    State::Awaited => ProxyError::ClientTimeout.into(),
+                    // A limit of the operation is about everything, whoever was slow.
+                    State::Awaited if !is_over => ProxyError::ClientTimeout.into(),
                     _ => ProxyError::Timeout.into(),
                 });
             };

@@ -227,3 +227,82 @@ fn what_one_api_skips_the_next_one_counts() {
         assert_eq!(statuses, [200, 200, 429], "{limit}");
     }
 }
+
+#[test]
+fn a_preflight_stays_one_wherever_it_is_led() {
+    let operations = json!({
+        "paths": {
+            "/made": { "options": { "operationId": "made", "responses": {} } },
+            "/hidden": { "options": { "operationId": "hidden", "responses": {} } },
+        },
+        "x-tyk-api-gateway": { "middleware": { "operations": {
+            "made": { "transformRequestMethod": { "enabled": true, "toMethod": "DELETE" } },
+            "hidden": { "internal": { "enabled": true } },
+        } } }
+    });
+    let passing =
+        json!({ "middleware": { "global": { "cors": { "enabled": true, "optionsPassthrough": true } } } });
+    for profile in ["rfc", "tyk"] {
+        let upstream = Server::up();
+        let mut inner = internal(keyless("inner", &upstream));
+        merge(&mut inner, operations.clone());
+        let front = led(changed(protected("front", &upstream), passing.clone()), "tyk://inner?method=POST");
+        let gateway = setup().config(&json!({ "errors": profile })).api(&front).api(&inner).start();
+        gateway.log_with(
+            "preflights, which cors.optionsPassthrough lets through without a token, keep their method",
+        );
+        let asking = |method: &'static str, path: &str| {
+            Request::new(method, path)
+                .header("Origin", "https://page.example")
+                .header("Access-Control-Request-Method", "PUT")
+        };
+        for path in ["/front/", "/front/made"] {
+            assert_eq!(gateway.send(&asking("OPTIONS", path)).status, 200, "{path}");
+            assert!(upstream.take_one().head.starts_with("OPTIONS "), "{path}");
+        }
+        assert_eq!(gateway.send(&asking("OPTIONS", "/front/hidden")).status, 403);
+        assert!(upstream.recorded().is_empty());
+        // Whoever has shown a token goes on as the address says, and where others may not.
+        let get = asking("GET", "/front/").bearer(&token(json!({})));
+        assert_eq!(gateway.send(&get).status, 200);
+        assert!(upstream.take_one().head.starts_with("POST "));
+    }
+}
+
+#[test]
+fn a_request_has_one_number_wherever_it_is_used() {
+    let upstream = Server::up();
+    let numbering = |upstream: &str| {
+        let rules =
+            json!({ "enabled": true, "add": [{ "name": upstream, "value": "$tyk_context.request_id" }] });
+        json!({ "middleware": { "global": {
+            "contextVariables": { "enabled": true }, "transformRequestHeaders": rules,
+        } } })
+    };
+    let front = changed(led(keyless("front", &upstream), "tyk://inner"), numbering("X-First"));
+    let mut inner = changed(keyless("inner", &upstream), numbering("X-Second"));
+    merge(
+        &mut inner,
+        json!({
+            "paths": { "/x": { "get": { "operationId": "x", "responses": {} } } },
+            "x-tyk-api-gateway": { "middleware": {
+                "operations": { "x": { "urlRewrite": {
+                    "enabled": true, "pattern": "/x", "rewriteTo": "/y/$tyk_context.request_id",
+                } } },
+            } },
+        }),
+    );
+    let gateway = setup().api(&front).api(&inner).start();
+    let numbers = [(); 2].map(|()| {
+        let answer = gateway.send(&Request::get("/front/x"));
+        assert_eq!(answer.status, 200);
+        let seen = upstream.take_one();
+        let number = seen.values("x-first").concat();
+        assert_eq!(
+            (seen.values("x-second").concat(), seen.target()),
+            (number.clone(), &*format!("/y/{number}"))
+        );
+        number
+    });
+    assert_ne!(numbers[0], numbers[1]);
+}

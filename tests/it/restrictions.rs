@@ -271,6 +271,9 @@ fn addresses() {
         // The last one is who asked the proxy.
         ("10.1.2.3, 1.1.1.1", 403),
         ("10.1.2.3, unknown", 403),
+        ("10.1.2.3, \u{e9}", 403),
+        ("\u{e9}, 1.1.1.1", 403),
+        ("\u{e9}, 10.1.2.3", 200),
         ("", 403),
     ] {
         let request = Request::get("/a/").header("X-Forwarded-For", chain).bearer(&token());
@@ -503,4 +506,39 @@ fn an_api_behind_another_asks_for_itself() {
     let chunked = "POST /front/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n12345678901\r\n0\r\n\r\n";
     assert_eq!(exchange(gateway.address(), chunked.as_bytes()).status, 413);
     assert!(upstream.recorded().is_empty());
+}
+
+#[test]
+fn preflights_that_pass_without_a_token_ask_for_what_is_open() {
+    let upstream = Server::up();
+    let on = |kind: &str| json!({ (kind): { "enabled": true } });
+    let passing = json!({ "x-tyk-api-gateway": { "middleware": { "global": { "cors": { "enabled": true, "optionsPassthrough": true } } } } });
+    let mut closing = operations(&[
+        ("blocked", "put", "/blocked", on("block")),
+        ("closed", "options", "/closed", on("block")),
+        ("internal", "put", "/internal", on("internal")),
+    ]);
+    merge(&mut closing, passing.clone());
+    let mut allowing = operations(&[("open", "put", "/open", on("allow"))]);
+    merge(&mut allowing, passing);
+    for profile in ["rfc", "tyk"] {
+        for (changes, path, expected) in [
+            (&closing, "/a/blocked", 403),
+            (&closing, "/a/closed", 403),
+            (&closing, "/a/internal", 403),
+            (&closing, "/a/other", 200),
+            (&allowing, "/a/open", 200),
+            (&allowing, "/a/other", 403),
+        ] {
+            let gateway = start(&upstream, changes.clone(), in_profile(profile));
+            let preflight = Request::new("OPTIONS", path)
+                .header("Origin", "https://page.example")
+                .header("Access-Control-Request-Method", "PUT");
+            assert_eq!(gateway.send(&preflight).status, expected, "{profile} {path}");
+            assert_eq!(upstream.recorded().len(), usize::from(expected == 200), "{profile} {path}");
+            if expected == 200 {
+                upstream.take_one();
+            }
+        }
+    }
 }

@@ -265,16 +265,21 @@ fn claims_are_data() {
 
 #[test]
 fn no_group_leaves_the_path_or_adds_a_parameter() {
+    for profile in ["rfc", "tyk"] {
+        groups_stay(profile);
+    }
+}
+
+fn groups_stay(profile: &str) {
     let up = Server::up();
-    let gateway = start(
-        &up,
-        &[
-            ("get", "/q", to("/q/([^?]*)", "/search?id=$1")),
-            ("get", "/t", to("/t\\?to=(.*)", "/new/$1")),
-            ("get", "/split", to("/split/(..)(.*)", "/new/$1e$2")),
-            ("get", "/go", to("/go\\?u=(.*)", "$1")),
-        ],
-    );
+    let rewrites = [
+        ("get", "/q", to("/q/([^?]*)", "/search?id=$1")),
+        ("get", "/t", to("/t\\?to=(.*)", "/new/$1")),
+        ("get", "/split", to("/split/(..)(.*)", "/new/$1e$2")),
+        ("get", "/go", to("/go\\?u=(.*)", "$1")),
+    ];
+    let document = document(keyless("a", &up), &rewrites);
+    let gateway = Setup::new().config(&json!({ "errors": profile })).api(&document).start();
     for (asked, seen) in [
         ("/a/q/5&admin=true;x+y", "/search?id=5%26admin%3Dtrue%3Bx%2By"),
         ("/a/t?to=x?admin=1", "/new/x%3Fadmin=1"),

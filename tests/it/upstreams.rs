@@ -1,10 +1,18 @@
 //! Where requests go: upstreams that take turns, that cannot be reached, and that take too long.
 
-use std::{io::Write as _, net::TcpStream, thread, time::Duration};
+use std::{
+    io::{BufReader, Write as _},
+    net::TcpStream,
+    thread,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
-use crate::support::{Gateway, Recorded, Request, Server, Setup, keyless, merge, respond};
+use crate::support::{Gateway, Recorded, Request, Server, Setup, keyless, merge, read_answer, respond};
+
+/// How long a test waits for what should come.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An API `a` with this block `upstream`.
 fn document(upstream: Value) -> Value {
@@ -174,8 +182,28 @@ fn an_operation_has_a_time_limit_of_its_own() {
     for path in ["/a/slow", "/a/slow/below"] {
         let answer = gateway.send(&Request::get(path));
         assert_eq!(answer.status, 504, "{path}: {}", answer.text());
-        arrived.recv().unwrap();
+        arrived.recv_timeout(PATIENCE).unwrap();
     }
+}
+
+#[test]
+fn the_time_limit_is_about_slow_clients_as_well() {
+    let mut document = keyless("a", &Server::up());
+    let changes = json!({
+        "paths": { "/slow": { "post": { "operationId": "slow", "responses": {} } } },
+        "x-tyk-api-gateway": { "middleware": { "operations": {
+            "slow": { "enforceTimeout": { "enabled": true, "value": 1 } }
+        } } }
+    });
+    merge(&mut document, changes);
+    let gateway = Setup::new().config(&json!({ "timeouts": { "response": "30s" } })).api(&document).start();
+    // The rest of the body never comes.
+    let half = Request::new("POST", "/a/slow").header("Content-Length", "9");
+    let mut stream = TcpStream::connect(gateway.address()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(&[&half.to_bytes(), &b"half"[..]].concat()).unwrap();
+    let answer = read_answer(&mut BufReader::new(stream), false).unwrap();
+    assert_eq!(answer.status, 504, "{}", answer.text());
 }
 
 #[test]
@@ -185,7 +213,7 @@ fn a_limit_of_an_operation_replaces_that_of_the_gateway() {
     let is_over = std::sync::Mutex::new(is_over);
     let up = Server::start(move |request, stream| {
         if request.target() == "/slow" {
-            is_over.lock().unwrap().recv().unwrap();
+            is_over.lock().unwrap().recv_timeout(PATIENCE).unwrap();
             return respond(stream, "200 OK", "text/plain", b"late");
         }
         let _ = std::io::Read::read(stream, &mut [0]);

@@ -314,3 +314,27 @@ fn an_api_ends_when_it_says_so() {
     assert_eq!(unreadable("tyk").start().send(&Request::get("/a/")).status, 403);
     assert!(up.recorded().len() == 2);
 }
+
+#[test]
+fn a_version_leads_on_to_itself() {
+    let one = Server::up();
+    let document = base(keyless("one", &one), json!({ "default": "", "fallbackToDefault": false }));
+    let mut document = document;
+    merge(
+        &mut document,
+        json!({
+            "paths": { "/old": { "get": { "operationId": "old", "responses": {} } } },
+            "x-tyk-api-gateway": {
+                "info": { "versioning": { "stripVersioningData": true } },
+                "middleware": { "operations": { "old": { "urlRewrite": {
+                    "enabled": true, "pattern": "/old", "rewriteTo": "tyk://self/new",
+                } } } },
+            }
+        }),
+    );
+    let gateway = setup().api(&document).api(&internal(keyless("two", &one))).start();
+    // What named the version is gone by then.
+    let answer = gateway.send(&Request::get("/one/old").header("X-Version", "v1"));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(one.take_one().target(), "/new");
+}

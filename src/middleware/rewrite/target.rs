@@ -47,6 +47,8 @@ pub struct Rewritten<'w> {
     pub path: String,
     /// The raw query.
     pub query: Option<String>,
+    /// The same path with a letter for each claim and metadatum: what nobody vouches for.
+    pub unvouched: String,
     /// A part of it is told by the caller: a claim, metadata, a header.
     pub has_variables: bool,
     /// A variable that stands for nothing has left a segment empty.
@@ -135,6 +137,7 @@ impl RewriteTarget {
         facts: &Facts<'_>,
     ) -> Rewritten<'_> {
         let mut url = String::new();
+        let mut unvouched = String::new();
         let mut has_empty_segment = false;
         let mut pieces = self.pieces.iter().peekable();
         while let Some(piece) = pieces.next() {
@@ -145,6 +148,9 @@ impl RewriteTarget {
                 Piece::Found(name) => url.push_str(&percent::encode_form(found(captured, name))),
                 Piece::Variable(template) => url.push_str(&percent::encode_form(&template.text(facts))),
             }
+            let is_vouched_for = matches!(piece, Piece::Variable(template) if template.is_of_caller());
+            let written = url.get(begin..).unwrap_or_default();
+            unvouched.push_str(if is_vouched_for { "x" } else { written });
             let is_nothing = matches!(piece, Piece::Variable(_)) && begin == url.len();
             let ends = match pieces.peek() {
                 None => true,
@@ -158,9 +164,10 @@ impl RewriteTarget {
             None => (&*url, None),
         };
         // Two slashes at the beginning would be a host to some.
-        let path = format!("/{}", path.trim_start_matches('/'));
+        let rooted = |path: &str| format!("/{}", path.trim_start_matches('/'));
+        let (path, unvouched) = (rooted(path), rooted(unvouched.split('?').next().unwrap_or_default()));
         let has_variables = self.variables().next().is_some();
-        Rewritten { to: &self.to, path, query, has_variables, has_empty_segment }
+        Rewritten { to: &self.to, path, query, unvouched, has_variables, has_empty_segment }
     }
 }
 
