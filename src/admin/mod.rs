@@ -2,7 +2,7 @@
 //!
 //! `/hello`, `/ready` and `/metrics` answer everybody who can reach the listener. Everything under `/tyk/` needs
 //! a key in `x-tyk-authorization` that has the role of the route ([`authorize`]); without keys in the configuration
-//! nobody has one. Each module is a group of [routes](routes); what they change goes through [`Control`].
+//! nobody has one. Each module is a group of [routes]; what they change goes through [`Control`].
 
 mod answer;
 mod apis;

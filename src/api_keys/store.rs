@@ -154,7 +154,7 @@ impl ApiKeys {
         })
     }
 
-    /// The keys that all nodes share; none is known before [`ApiKeys::read_again`].
+    /// The keys that all nodes share; none is known before `read_again`.
     #[must_use]
     pub fn shared(Sharing { channel, secret, max_stale, tasks }: Sharing) -> Self {
         Self {
