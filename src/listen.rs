@@ -10,14 +10,15 @@ const MAX_SIZE: usize = 1 << 20;
 /// A path that an API listens at. It ends with a whole segment: `/orders` takes `/orders` and what is below
 /// it, `/orders/` only the latter.
 #[derive(Clone, Debug)]
-pub struct ListenAt {
-    text: Box<str>,
-    pattern: Option<Pattern>,
-}
+pub struct ListenAt(Written);
 
 /// The host names that an API listens for.
 #[derive(Clone, Debug)]
-pub struct ListenHost {
+pub struct ListenHost(Written);
+
+/// A text, and what it means if there are names in it.
+#[derive(Clone, Debug)]
+struct Written {
     text: Box<str>,
     pattern: Option<Pattern>,
 }
@@ -70,36 +71,36 @@ impl ListenAt {
     pub fn new(text: &str) -> Result<Self, ListenError> {
         let end = if text.ends_with('/') { "" } else { "(?:/|$)" };
         let pattern = Pattern::new(text, "[^/]+", |template| format!("^({template}){end}"))?;
-        Ok(Self { text: text.into(), pattern })
+        Ok(Self(Written { text: text.into(), pattern }))
     }
 
     /// The text.
     #[must_use]
     pub const fn as_str(&self) -> &str {
-        &self.text
+        &self.0.text
     }
 
     /// Two with the same text listen for the same.
     #[must_use]
     pub fn canonical(&self) -> &str {
-        self.pattern.as_ref().map_or(&self.text, |pattern| &pattern.canonical)
+        self.0.canonical()
     }
 
     /// Whether there is a pattern in it.
     #[must_use]
     pub const fn is_pattern(&self) -> bool {
-        self.pattern.is_some()
+        self.0.pattern.is_some()
     }
 
     /// How much of a decoded path it takes, the slash at its end left out; nothing if it does not listen
     /// for that.
     #[must_use]
     pub fn take(&self, path: &str) -> Option<usize> {
-        let taken = match &self.pattern {
+        let taken = match &self.0.pattern {
             None => {
-                let below = path.strip_prefix(&*self.text)?;
-                let whole = self.text.ends_with('/') || below.is_empty() || below.starts_with('/');
-                whole.then_some(&*self.text)?
+                let below = path.strip_prefix(&*self.0.text)?;
+                let whole = self.0.text.ends_with('/') || below.is_empty() || below.starts_with('/');
+                whole.then_some(&*self.0.text)?
             }
             Some(pattern) => pattern.regex.captures(path)?.get(1)?.as_str(),
         };
@@ -108,13 +109,13 @@ impl ListenAt {
 
     /// The folder in which all of its paths are.
     pub(crate) fn folder(&self) -> &str {
-        let start = self.pattern.as_ref().map_or(&*self.text, |pattern| &pattern.prefix);
+        let start = self.0.pattern.as_ref().map_or(&*self.0.text, |pattern| &pattern.prefix);
         start.rfind('/').and_then(|slash| start.get(..=slash)).unwrap_or_default()
     }
 
     /// What decides between two that take as much of a path: the one that says more goes first.
     pub(crate) fn rank(&self) -> Rank<'_> {
-        self.pattern.as_ref().map_or((self.text.len(), Reverse(0), &*self.text), Pattern::rank)
+        self.0.rank()
     }
 }
 
@@ -127,25 +128,25 @@ impl ListenHost {
     pub fn new(text: &str) -> Result<Self, ListenError> {
         let text = lower_case_outside_braces(text.strip_suffix('.').unwrap_or(text));
         let pattern = Pattern::new(&text, "[^.]+", |template| format!("(?i)^{template}$"))?;
-        Ok(Self { text: text.into(), pattern })
+        Ok(Self(Written { text: text.into(), pattern }))
     }
 
     /// Two with the same text listen for the same.
     #[must_use]
     pub fn canonical(&self) -> &str {
-        self.pattern.as_ref().map_or(&self.text, |pattern| &pattern.canonical)
+        self.0.canonical()
     }
 
     /// Whether there is a pattern in it.
     #[must_use]
     pub const fn is_pattern(&self) -> bool {
-        self.pattern.is_some()
+        self.0.pattern.is_some()
     }
 
     /// Whether it listens for a host, in lower case and without port.
     #[must_use]
     pub fn matches(&self, host: &str) -> bool {
-        let Some(pattern) = &self.pattern else { return *self.text == *host };
+        let Some(pattern) = &self.0.pattern else { return *self.0.text == *host };
         let captures = pattern.regex.captures(host);
         let is_label = |group: regex::Match<'_>| !group.as_str().contains('.');
         captures.is_some_and(|captures| captures.iter().skip(1).flatten().all(is_label))
@@ -153,6 +154,16 @@ impl ListenHost {
 
     /// The one that says more goes first.
     pub(crate) fn rank(&self) -> Rank<'_> {
+        self.0.rank()
+    }
+}
+
+impl Written {
+    fn canonical(&self) -> &str {
+        self.pattern.as_ref().map_or(&self.text, |pattern| &pattern.canonical)
+    }
+
+    fn rank(&self) -> Rank<'_> {
         self.pattern.as_ref().map_or((self.text.len(), Reverse(0), &*self.text), Pattern::rank)
     }
 }

@@ -32,9 +32,10 @@ pub(crate) fn without_in_tyk(name: &str, query: &str) -> String {
         .filter(|(own, _)| *own != name)
         .collect();
     kept.sort_by(|(one, _), (other, _)| one.cmp(other));
-    let encoded = |text: &str| percent::encode(text).replace("%20", "+");
-    let pairs: Vec<String> =
-        kept.iter().map(|(own, value)| format!("{}={}", encoded(own), encoded(value))).collect();
+    let pairs: Vec<String> = kept
+        .iter()
+        .map(|(own, value)| format!("{}={}", percent::encode_form(own), percent::encode_form(value)))
+        .collect();
     pairs.join("&")
 }
 
@@ -44,7 +45,7 @@ fn is_parameter(part: &str, name: &str) -> bool {
 }
 
 /// A name or value.
-fn decoded(text: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn decoded(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains(['%', '+']) {
         return Some(text.into());
     }

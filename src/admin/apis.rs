@@ -22,10 +22,7 @@ use super::{
     change::{AskedQuery, Done, Subject, make},
     routes::Routes,
 };
-use crate::{config::Role, definition::view, gateway::Change};
-
-/// The largest definition in octets, as that of a file.
-const MAX_DEFINITION: usize = 16 * 1024 * 1024;
+use crate::{config::Role, definition::view, document::MAX_FILE, gateway::Change};
 
 pub(super) fn routes() -> Routes {
     Routes::default()
@@ -44,7 +41,7 @@ pub(super) fn routes() -> Routes {
         .delete("/apis/oas/{id}", Role::Write, remove)
         .get("/apis/oas/{id}/versions", Role::Read, versions)
         .get("/apis/oas/{id}/export", Role::Read, export)
-        .with_bodies_of(MAX_DEFINITION)
+        .with_bodies_of(MAX_FILE)
 }
 
 /// What of a definition is shown.

@@ -19,10 +19,7 @@ use super::{
     change::{AskedQuery, Done, Subject, make},
     routes::Routes,
 };
-use crate::{config::Role, gateway::Change};
-
-/// The largest policy in octets.
-const MAX_POLICY: usize = 16 * 1024 * 1024;
+use crate::{config::Role, document::MAX_FILE, gateway::Change};
 
 pub(super) fn routes() -> Routes {
     Routes::default()
@@ -32,7 +29,7 @@ pub(super) fn routes() -> Routes {
         .post("/policies/{id}", Role::Write, create_named)
         .put("/policies/{id}", Role::Write, update)
         .delete("/policies/{id}", Role::Write, remove)
-        .with_bodies_of(MAX_POLICY)
+        .with_bodies_of(MAX_FILE)
 }
 
 /// What tells policies of one id apart.

@@ -19,6 +19,6 @@ mod write;
 
 pub use finding::{Finding, Findings, Severity};
 pub use lines::{FieldPath, Step};
-pub use read::{Document, File, files, read_all};
+pub use read::{Document, File, MAX_FILE, files, read_all};
 pub use schema::{Field, Plan, Section, Shape, Unknown};
 pub use write::{Readers, create, remove, replace};

@@ -14,8 +14,8 @@ use serde_yaml::UserMessageFormatter;
 
 use super::{FieldPath, Finding, Findings, lines::Lines, write};
 
-/// The largest file that is read.
-const MAX_FILE: u64 = 16 * 1024 * 1024;
+/// The largest file that is read, in octets.
+pub const MAX_FILE: usize = 16 * 1024 * 1024;
 
 /// A file that was read. What a gateway keeps of its documents: their values take many times as much memory,
 /// and are wanted again only when they change.
@@ -139,7 +139,7 @@ impl Document {
         [is_json(path), true]
             .into_iter()
             .filter_map(|json| Self::parse(path, write::text(json, value)?).ok())
-            .find(|document| document.root == *value && document.text().len() as u64 <= MAX_FILE)
+            .find(|document| document.root == *value && document.text().len() <= MAX_FILE)
             .ok_or_else(|| {
                 let message = format!("this would be no file that can be read: it is larger than {} MiB, too deep, or has two members of one name", MAX_FILE >> 20);
                 Finding::of_file(path, message)
@@ -218,8 +218,8 @@ fn read_text(path: &Path) -> Result<String, String> {
     }
     let file = fs::File::open(path).map_err(failed)?;
     let mut octets = Vec::new();
-    file.take(MAX_FILE.saturating_add(1)).read_to_end(&mut octets).map_err(failed)?;
-    if octets.len() as u64 > MAX_FILE {
+    file.take(MAX_FILE.saturating_add(1) as u64).read_to_end(&mut octets).map_err(failed)?;
+    if octets.len() > MAX_FILE {
         return Err(format!("the file is larger than {} MiB; split it", MAX_FILE >> 20));
     }
     String::from_utf8(octets).map_err(|_| "the file is not UTF-8; save it in UTF-8".into())

@@ -11,7 +11,7 @@ use std::{
 
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
-use crate::{jwt::json, percent, session::Session};
+use crate::{jwt::json, percent, query, session::Session};
 
 /// What variables can stand for.
 #[derive(Clone, Copy, Debug)]
@@ -288,10 +288,9 @@ fn cookie<'r>(headers: &'r HeaderMap, name: &str) -> Cow<'r, str> {
 
 /// The first value of a parameter of the query. What is not percent-encoded properly is none.
 fn parameter(query: &str, name: &str) -> String {
-    let decoded = |text: &str| String::from_utf8(percent::decode_form(text)?).ok();
     let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    let mut of_name = pairs.filter(|(own, _)| decoded(own).is_some_and(|own| is_called(&own, name)));
-    of_name.find_map(|(_, value)| decoded(value)).unwrap_or_default()
+    let mut of_name = pairs.filter(|(own, _)| query::decoded(own).is_some_and(|own| is_called(&own, name)));
+    of_name.find_map(|(_, value)| query::decoded(value)).unwrap_or_default().into_owned()
 }
 
 /// Whether a variable names this: Tyk writes `_` for each `-` of a name.
