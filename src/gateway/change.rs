@@ -167,7 +167,7 @@ impl Control {
     pub fn change(&self, change: Change, tasks: &Handle) -> Result<Changed, ChangeError> {
         // Nobody else changes anything meanwhile, and nothing is loaded.
         let mut loaded = self.loaded();
-        let config = self.config();
+        let config = Arc::clone(&loaded.source().config);
         let mut documents = Documents::read(&config);
         let (put, removed) = change.api();
         let (step, after) = documents.step(change, &config)?;
@@ -182,8 +182,8 @@ impl Control {
             .map_err(|source| ChangeError::Unwritten { file: step.file.clone(), source })?;
         // What the gateway writes itself acts when somebody says so.
         match step.write {
-            Write::Remove => self.watched().forget(&step.file),
-            Write::Create(_) | Write::Replace { .. } | Write::Nothing => self.watched().note(&step.file),
+            Write::Remove => loaded.files.forget(&step.file),
+            Write::Create(_) | Write::Replace { .. } | Write::Nothing => loaded.files.note(&step.file),
         }
         if let Some(id) = put {
             loaded.removed.remove(&id);

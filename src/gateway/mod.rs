@@ -16,6 +16,7 @@ mod expiry;
 mod journey;
 mod key_figures;
 mod limit;
+mod loaded;
 mod outgoing;
 mod peers;
 mod question;

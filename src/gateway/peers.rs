@@ -196,7 +196,7 @@ fn add(figure: &AtomicU64) {
 
 /// Does what other nodes ask for, for ever; ends at once where there are none.
 pub(crate) async fn follow(control: Arc<Control>) {
-    let Some(peers) = &control.peers else { return };
+    let Some(peers) = control.peers() else { return };
     let (ears, mut heard) = mpsc::channel(1);
     let channel = Arc::clone(&peers.channel);
     tokio::spawn(async move { channel.listen(ears).await });
@@ -291,7 +291,7 @@ impl Follower<'_> {
 
 /// Reloads when that was asked for. An error is in the log; what was loaded goes on.
 async fn reload_when_asked(control: Arc<Control>) {
-    let Some(peers) = &control.peers else { return };
+    let Some(peers) = control.peers() else { return };
     loop {
         peers.reload.notified().await;
         let (own, tasks) = (Arc::clone(&control), Handle::current());
@@ -302,7 +302,7 @@ async fn reload_when_asked(control: Arc<Control>) {
 
 /// Fetches key sets again when that was asked for.
 async fn refetch_when_asked(control: Arc<Control>) {
-    let Some(peers) = &control.peers else { return };
+    let Some(peers) = control.peers() else { return };
     loop {
         peers.jwks.notified().await;
         match peers.take_wanted() {

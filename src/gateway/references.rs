@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     slice,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -11,8 +11,9 @@ use tokio::runtime::Handle;
 use tracing::{error, info, warn};
 
 use super::{
-    control::{Control, Loaded, tell},
+    control::{Control, tell},
     documents::Parsed,
+    loaded::Loaded,
 };
 use crate::secrets::{Unresolved, Values};
 
@@ -64,55 +65,50 @@ impl Control {
     /// the new values are not good. Must be called on a thread that may block.
     pub fn refresh_references(&self, tasks: &Handle) {
         let mut loaded = self.loaded();
-        if loaded.values.written().is_empty() {
+        if loaded.values().written().is_empty() {
             return;
         }
-        let (values, failing) = tasks.block_on(loaded.values.fetch_again());
+        let (values, failing) = tasks.block_on(loaded.values().fetch_again());
         if !self.is_ready() {
             // The gateway ends, and with it what was being fetched: that is no failure.
             return;
         }
         self.references.note(&failing);
-        let changed = values.changed_since(&loaded.values);
+        let changed = values.changed_since(loaded.values());
         // What was no good is not tried, and told, again.
         let known = loaded.refused.as_ref().is_some_and(|refused| values.changed_since(refused).is_empty());
         if changed.is_empty() || known {
             return;
         }
-        let (parsed, findings) = tasks.block_on(loaded.documents.resolve(&self.config(), &values));
+        let (parsed, findings) = tasks.block_on(loaded.source().resolve(&values));
         if let Some(parsed) = parsed {
-            self.publish(parsed, tasks);
-            loaded.values = values;
-            loaded.refused = None;
+            let source = Arc::clone(loaded.source());
+            self.serve(&mut loaded, source, values, parsed, tasks);
             info!(references = named(&changed), "values have changed and are in use");
             return;
         }
         tell(&findings.sorted());
-        let without = self.without_one(&loaded, &values, &changed, tasks);
+        let without = loaded.without_one(&values, &changed, tasks);
         let bad = without.as_ref().map_or(&*changed, |without| slice::from_ref(without.bad));
         error!(references = named(bad), "values have changed and cannot be used; the last ones go on");
         if let Some(Without { parsed, values, bad }) = without {
-            self.publish(parsed, tasks);
-            loaded.values = values;
+            let source = Arc::clone(loaded.source());
+            self.serve(&mut loaded, source, values, parsed, tasks);
             let others: Vec<String> = changed.iter().filter(|written| *written != bad).cloned().collect();
             info!(references = named(&others), "values have changed and are in use");
         }
         loaded.refused = Some(values);
     }
+}
 
+impl Loaded {
     /// What is served if one of the changed values is no good, and the others are: it must not hold them up,
     /// for one of them may take the place of a key that has leaked.
-    fn without_one<'c>(
-        &self,
-        loaded: &Loaded,
-        values: &Values,
-        changed: &'c [String],
-        tasks: &Handle,
-    ) -> Option<Without<'c>> {
+    fn without_one<'c>(&self, values: &Values, changed: &'c [String], tasks: &Handle) -> Option<Without<'c>> {
         let suspects = if changed.len() > 1 { changed } else { &[] };
         suspects.iter().take(MAX_SUSPECTS).find_map(|bad| {
-            let values = values.keeping(bad, &loaded.values);
-            let (parsed, _) = tasks.block_on(loaded.documents.resolve(&self.config(), &values));
+            let values = values.keeping(bad, self.values());
+            let (parsed, _) = tasks.block_on(self.source().resolve(&values));
             Some(Without { parsed: parsed?, values, bad })
         })
     }

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
@@ -12,12 +13,12 @@ use tokio::runtime::Handle;
 use tracing::{error, info, warn};
 
 use super::{
-    control::{Control, Loaded, tell},
+    control::{Control, tell},
     documents::{Documents, Parsed},
+    loaded::{Loaded, Source},
     watched::{Files, Look},
 };
 use crate::{
-    config::Config,
     definition::view,
     document::{Finding, Findings},
     secrets::Values,
@@ -95,9 +96,8 @@ pub struct Difference {
 
 /// The documents of one attempt, and what they say.
 struct Read {
-    config: Arc<Config>,
+    source: Arc<Source>,
     restart: Vec<&'static str>,
-    documents: Documents,
     values: Values,
     files: Files,
     parsed: Option<Parsed>,
@@ -122,16 +122,13 @@ impl Control {
             warn!(settings = read.restart.join(", "), "settings have changed that act with a restart");
         }
         // Also after an error: what was no good is not tried again until it is something else.
-        self.watched().clone_from(&read.files);
-        let findings = read.findings.clone();
+        loaded.files = read.files;
+        let findings = read.findings;
         let result = match read.parsed {
             Some(parsed) => {
-                self.configure(read.config);
-                let apis = self.publish(parsed, tasks);
                 self.references.replace(read.values.written());
-                let documents = Arc::new(read.documents);
-                self.serve_documents(Arc::clone(&documents));
-                *loaded = Loaded { documents, values: read.values, refused: None, removed: BTreeSet::new() };
+                let apis = self.serve(&mut loaded, read.source, read.values, parsed, tasks);
+                loaded.removed.clear();
                 info!(apis, cause = %cause, "definitions loaded again");
                 Ok(())
             }
@@ -161,13 +158,14 @@ impl Control {
             let key = |policy: &Value| format!("{}\0{}", text(policy, "org_id"), text(policy, "id"));
             documents.policies().map(|policy| (key(&policy), policy)).collect()
         };
-        let mut policies = Difference::new(&of_policies(&loaded.documents), &of_policies(&read.documents));
+        let (old, new) = (&loaded.source().documents, &read.source.documents);
+        let mut policies = Difference::new(&of_policies(old), &of_policies(new));
         policies.each(|key| key.split('\0').next_back().unwrap_or_default().to_owned());
         DryRun {
             would_load: read.parsed.is_some(),
             findings: read.findings,
             restart: read.restart,
-            apis: Difference::new(&of_apis(&loaded.documents), &of_apis(&read.documents)),
+            apis: Difference::new(&of_apis(old), &of_apis(new)),
             policies,
         }
     }
@@ -181,15 +179,20 @@ impl Control {
     /// Whether a file that matters is not what it was when it was read last.
     pub(crate) fn has_changed(&self) -> bool {
         // While the gateway writes a file itself, what is known of it is not true yet.
-        let _held = self.loaded();
-        let known = self.watched().clone();
-        let now = Files::now(&self.config(), known.references());
-        now != known
+        let loaded = self.loaded();
+        loaded.files != Files::now(&loaded.source().config, loaded.files.references())
+    }
+
+    /// The folders in which something happens when a file becomes another one that was loaded. Must be called on a
+    /// thread that may block.
+    pub(crate) fn watched_folders(&self) -> BTreeSet<PathBuf> {
+        let loaded = self.loaded();
+        loaded.files.folders(&loaded.source().config)
     }
 
     fn read(&self, loaded: &Loaded, tasks: &Handle) -> Read {
         let mut findings = Findings::default();
-        let running = self.config();
+        let running = Arc::clone(&loaded.source().config);
         // Before it is read: what changes meanwhile looks different afterwards.
         let look = Look::of(running.file());
         // Whether it looks as it did says nothing: it may have been seen, and not taken over.
@@ -201,25 +204,26 @@ impl Control {
         };
         let mut files = Files::now(&config, &[]);
         files.put(config.file(), look);
-        let documents = Documents::read(&config);
-        let values = config.secrets.values();
-        let (parsed, found) = tasks.block_on(documents.resolve(&config, &values));
+        let documents = Arc::new(Documents::read(&config));
+        let source = Arc::new(Source { config, documents });
+        let values = source.config.secrets.values();
+        let (parsed, found) = tasks.block_on(source.resolve(&values));
         findings.append(found);
         let mut parsed = parsed.filter(|_| !is_bad);
         if parsed.as_ref().is_some_and(|parsed| !parsed.serves_any() && self.loses_any(loaded, parsed)) {
             // A folder that could not be mounted looks like this. Whoever means it starts anew.
             let message = "there are no definitions here any more; what was loaded before goes on";
-            findings.push(Finding::of_file(&config.definitions, message));
+            findings.push(Finding::of_file(&source.config.definitions, message));
             parsed = None;
         }
         let files = files.with_references(&values.files());
-        Read { config, restart, documents, values, files, parsed, findings: findings.sorted() }
+        Read { source, restart, values, files, parsed, findings: findings.sorted() }
     }
 
     /// Whether there is nothing any more of an API that is served, and nobody has taken that away here.
     fn loses_any(&self, loaded: &Loaded, parsed: &Parsed) -> bool {
         let is_there = |id: &str| parsed.definitions.iter().any(|definition| *definition.id == *id);
-        self.published().load().ids().any(|id| !loaded.removed.contains(id) && !is_there(id))
+        self.served.published().load().ids().any(|id| !loaded.removed.contains(id) && !is_there(id))
     }
 }
 

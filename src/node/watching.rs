@@ -30,22 +30,31 @@ pub(super) async fn files(control: Arc<Control>, interval: Duration) {
     loop {
         // In a folder that is new something may have happened before it was watched. And where nobody tells,
         // there is the interval.
-        let is_new = folders.watch(control.watched_folders());
+        let wanted = blocking(&control, |control, _| control.watched_folders()).await;
+        let is_new = wanted.is_some_and(|wanted| folders.watch(wanted));
         if !is_new && timeout(interval, folders.happened.notified()).await.is_ok() {
             settle(&folders.happened).await;
         }
-        let (control, tasks) = (Arc::clone(&control), Handle::current());
-        let looked = spawn_blocking(move || {
+        let looked = blocking(&control, |control, tasks| {
             if control.is_ready() && control.has_changed() {
                 // What is wrong is in the log, and the old documents go on.
-                let _ = control.reload(Cause::Watch, &tasks);
+                let _ = control.reload(Cause::Watch, tasks);
             }
         });
-        if let Err(error) = looked.await {
-            error!(%error, "files could not be read again");
+        if looked.await.is_none() {
             sleep(interval).await;
         }
     }
+}
+
+/// What may wait for a reload that goes on, on a thread of its own; nothing if that has come to grief.
+async fn blocking<T: Send + 'static>(
+    control: &Arc<Control>,
+    run: impl FnOnce(&Control, &Handle) -> T + Send + 'static,
+) -> Option<T> {
+    let (control, tasks) = (Arc::clone(control), Handle::current());
+    let result = spawn_blocking(move || run(&control, &tasks)).await;
+    result.inspect_err(|error| error!(%error, "files could not be read again")).ok()
 }
 
 /// Waits until nothing happens any more.
