@@ -31,6 +31,8 @@ pub struct Authentication {
     api_key_challenges: Vec<Box<str>>,
     profile: Profile,
     realm: Box<str>,
+    /// The API that each credential must be good for, also where another one gives the session.
+    for_api: Option<Arc<str>>,
 }
 
 /// The check of one security scheme.
@@ -45,9 +47,7 @@ pub enum Method {
 impl Method {
     async fn authenticate(
         &self,
-        time: SystemTime,
-        headers: &HeaderMap,
-        query: Option<&str>,
+        Presented { time, headers, query }: Presented<'_>,
         observer: impl Observer,
     ) -> Result<Session, Refusal> {
         match self {
@@ -110,7 +110,16 @@ impl Authentication {
         let asks_for_tokens = methods.iter().any(|method| matches!(***method, Method::Jwt(_)));
         let challenges = methods.iter().flat_map(|method| method.api_key_challenges(realm));
         let api_key_challenges = challenges.collect();
-        Self { security, places, asks_for_tokens, api_key_challenges, profile, realm: realm.into() }
+        let (realm, for_api) = (realm.into(), None);
+        Self { security, places, asks_for_tokens, api_key_challenges, profile, realm, for_api }
+    }
+
+    /// Of several credentials that a requirement asks for, those that do not give the session must be granted
+    /// something on this API as well; without this they must be good, and no more. What the one may do that
+    /// gives the session is asked of the [`Session`].
+    #[must_use]
+    pub fn each_good_for(self, api: &Arc<str>) -> Self {
+        Self { for_api: Some(Arc::clone(api)), ..self }
     }
 
     /// Strips what is in these places as well: credentials of schemes that are not demanded.
@@ -160,14 +169,14 @@ impl Authentication {
         observer: impl Observer,
     ) -> Result<Session, Refusal> {
         let presented = Presented { time: observer.now(), headers, query };
-        let first = meet((1, &self.security.first), presented, observer).await;
+        let first = self.meet((1, &self.security.first), presented, observer).await;
         self.note(1, &first, observer);
         let mut refused = match first {
             Ok(session) => return Ok(session),
             Err(refusal) => refusal,
         };
         for (n, requirement) in (2..).zip(&self.security.others) {
-            let met = meet((n, requirement), presented, observer).await;
+            let met = self.meet((n, requirement), presented, observer).await;
             self.note(n, &met, observer);
             match met {
                 Ok(session) => return Ok(session),
@@ -179,6 +188,41 @@ impl Authentication {
             }
         }
         Err(refused)
+    }
+
+    async fn meet(
+        &self,
+        (place, requirement): (usize, &Requirement<Arc<Method>>),
+        presented: Presented<'_>,
+        observer: impl Observer,
+    ) -> Result<Session, Refusal> {
+        let mut warnings = Vec::new();
+        for method in &requirement.before {
+            observer.enter(place, method.name());
+            warnings.extend_from_slice(self.pass(method, presented, observer).await?.warnings());
+        }
+        observer.enter(place, requirement.session.name());
+        let session = requirement.session.authenticate(presented, observer).await?;
+        for method in &requirement.after {
+            observer.enter(place, method.name());
+            warnings.extend_from_slice(self.pass(method, presented, observer).await?.warnings());
+        }
+        Ok(session.with_warnings(&warnings))
+    }
+
+    /// Asks for a credential that does not give the session.
+    async fn pass(
+        &self,
+        method: &Method,
+        presented: Presented<'_>,
+        observer: impl Observer,
+    ) -> Result<Session, Refusal> {
+        let session = method.authenticate(presented, observer).await?;
+        if let Some(api) = &self.for_api {
+            observer.note(|| explained::api_right(api, &session));
+            session.rights().on(api)?;
+        }
+        Ok(session)
     }
 
     /// Tells what came of the requirement at this place, where there are others, and which are not
@@ -247,27 +291,6 @@ struct Presented<'r> {
     time: SystemTime,
     headers: &'r HeaderMap,
     query: Option<&'r str>,
-}
-
-async fn meet(
-    (place, requirement): (usize, &Requirement<Arc<Method>>),
-    Presented { time, headers, query }: Presented<'_>,
-    observer: impl Observer,
-) -> Result<Session, Refusal> {
-    let mut warnings = Vec::new();
-    for method in &requirement.before {
-        observer.enter(place, method.name());
-        let session = method.authenticate(time, headers, query, observer).await?;
-        warnings.extend_from_slice(session.warnings());
-    }
-    observer.enter(place, requirement.session.name());
-    let session = requirement.session.authenticate(time, headers, query, observer).await?;
-    for method in &requirement.after {
-        observer.enter(place, method.name());
-        let session = method.authenticate(time, headers, query, observer).await?;
-        warnings.extend_from_slice(session.warnings());
-    }
-    Ok(session.with_warnings(&warnings))
 }
 
 /// How far a credential came before it was refused.

@@ -10,7 +10,7 @@ use crate::{
         Algorithm, Checked, Claims, Error, Kid, Outcome as CheckOutcome, Rules, SubjectError, Token,
         json::{Object, Value},
     },
-    policy::{By, Choice, Grant},
+    policy::{By, Choice, Grant, Policy},
     refusal::{Reason, Refusal},
     session::Session,
 };
@@ -254,4 +254,13 @@ pub(super) fn requirement<T>(met: &Result<T, Refusal>) -> Step {
 /// As JSON.
 fn object(members: &Object) -> String {
     Value::Object(members.clone()).to_string()
+}
+
+/// Whether the caller may use the API at all.
+pub(crate) fn api_right(api: &str, session: &Session) -> Step {
+    let reason = session.rights().on(api).err();
+    let found = if reason.is_some() { "not granted" } else { "granted" };
+    let policies: Vec<&str> = session.policies().map(|policy: &Policy| &*policy.id).collect();
+    Step::new("api_right", Outcome::of(reason), format!("{found} by {}", policies.join(", ")))
+        .expecting(format!("the API {api}"))
 }

@@ -57,6 +57,7 @@ pub use authenticator::{Authenticator, Grants, Keys};
 pub use builder::{BuildError, Builder};
 pub use cache::VerifiedTokens;
 pub(crate) use cache::forget_on_this_thread;
+pub(crate) use explained::api_right;
 pub use layer::{Auth, AuthBody, AuthLayer};
 pub use place::{Credential, Place, Places};
 pub use security::{Requirement, Security};

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     access::Wanted,
-    auth::Authentication,
+    auth::{self, Authentication},
     explain::Observer,
     limits::{Asking, Caller, Counted, Pass},
     middleware::{
@@ -328,7 +328,7 @@ impl<'r> Admission<'r> {
     ) -> Result<Session, Refusal> {
         let session = authentication.decide(headers, self.target.query(), observer).await?;
         session.warnings().iter().for_each(|check| observer.warned(check));
-        observer.note(|| explained::api_right(&self.api.id, &session));
+        observer.note(|| auth::api_right(&self.api.id, &session));
         Ok(session)
     }
 

@@ -191,7 +191,12 @@ fn authentication(
         methods.push((Arc::clone(scheme), Arc::clone(&new)));
         new
     });
-    Authentication::new(security, context.profile, realm)
+    let authentication = Authentication::new(security, context.profile, realm);
+    match context.profile {
+        // In Tyk the rights of other credentials than the one that gives the session are not looked at.
+        Profile::Tyk => authentication,
+        Profile::Rfc => authentication.each_good_for(id),
+    }
 }
 
 fn method(

@@ -23,7 +23,6 @@ use crate::{
         Closed, Denied, Forbidden, NeedsToken, NoExample, Operation, Verdict,
         rewrite::{Rewritten, Server},
     },
-    policy::Policy,
     refusal::{Reason, Refusal},
     session::{ScopeCheck, Session},
     versioning::{Version, Versions},
@@ -162,16 +161,7 @@ pub(super) fn demand(needs: NeedsToken, is_due: bool) -> Step {
     Step::new("authentication", outcome, found)
 }
 
-/// Whether the caller may use the API at all.
-pub(super) fn api_right(api: &str, session: &Session) -> Step {
-    let reason = session.rights().on(api).err();
-    let found = if reason.is_some() { "not granted" } else { "granted" };
-    let policies: Vec<&str> = session.policies().map(|policy: &Policy| &*policy.id).collect();
-    Step::new("api_right", Outcome::of(reason), format!("{found} by {}", policies.join(", ")))
-        .expecting(format!("the API {api}"))
-}
-
-/// And this path with this method.
+/// Whether the caller may use this path with this method.
 pub(super) fn path_right(wanted: &Wanted<'_>, granted: Result<(), Reason>) -> Step {
     let found = match granted {
         Ok(()) => "granted",

@@ -26,6 +26,7 @@ mod examples;
 mod explain;
 mod http_corpus;
 mod journeys;
+mod key_combinations;
 mod key_fetching;
 mod key_sources;
 mod layer;
