@@ -1,45 +1,35 @@
-//! Limits that all callers of an API share.
+//! Limits that all callers of an API share, and rates of its operations.
 
 use super::{
     context::Context,
     duration,
-    operations::DeclaredById,
     raw::{self, Tyk},
 };
 use crate::{
     document::FieldPath,
-    limits::{Allowance, ApiLimits, CountKey, Endpoints},
+    limits::{Allowance, ApiLimits, CountKey, SharedRate},
+    middleware::Operations,
 };
 
-/// Reads the limits of an API, which the claims of `key` are counted by; `declared` has method and path of
-/// each operation of the document.
+/// Reads the limits of an API, which the claims of `key` are counted by; `operations` may have rates as well.
 pub(super) fn limits(
     context: &mut Context<'_>,
     at: &FieldPath,
     tyk: &Tyk,
     key: Option<&[String]>,
-    declared: &DeclaredById<'_>,
+    operations: &Operations,
 ) -> ApiLimits {
     let at_rate = at.members(&["upstream", "rateLimit"]);
     let rate = allowance(context, &at_rate, &tyk.upstream.rate_limit);
-    let at_middleware = at.member("middleware");
-    let mut operations = Endpoints::default();
-    for (id, operation) in &tyk.middleware.operations {
-        let at = at_middleware.members(&["operations", id, "rateLimit"]);
-        // An id without a path has been told of with the operation.
-        let Some(allowance) = allowance(context, &at, &operation.rate_limit) else { continue };
-        let Some((method, path)) = declared.get(&**id) else { continue };
-        if let Err(reason) = operations.add_template(method.clone(), path, allowance) {
-            context.error(&at, reason.to_string());
-        }
-    }
+    let limits_anything = rate.is_some() || operations.iter().any(|operation| operation.rate.is_some());
     let global = &tyk.middleware.global;
-    if global.skip_rate_limit && (rate.is_some() || !operations.is_empty()) {
+    if global.skip_rate_limit && limits_anything {
         let message = "this switches off the API's own rateLimit as well, as in Tyk; remove one of them";
-        context.warning(&at_middleware.members(&["global", "skipRateLimit"]), message);
+        context.warning(&at.members(&["middleware", "global", "skipRateLimit"]), message);
     }
-    let key = key.map(|claims| count_key(context, claims, rate.is_some() || !operations.is_empty()));
-    ApiLimits::new(&tyk.info.org_id, &tyk.info.id, rate, operations)
+    let key = key.map(|claims| count_key(context, claims, limits_anything));
+    let info = &tyk.info;
+    ApiLimits::new(rate.map(|allowance| SharedRate::of_api(&info.org_id, &info.id, allowance)))
         .counted_by(key)
         .skipping(global.skip_rate_limit, global.skip_quota)
 }
@@ -58,7 +48,12 @@ fn count_key(context: &mut Context<'_>, claims: &[String], limits_anything: bool
     CountKey::new(locators.collect::<Vec<_>>().into_iter().flatten())
 }
 
-fn allowance(context: &mut Context<'_>, at: &FieldPath, raw: &raw::RateLimit) -> Option<Allowance> {
+/// Reads a `rateLimit`, which stands at `at`.
+pub(super) fn allowance(
+    context: &mut Context<'_>,
+    at: &FieldPath,
+    raw: &raw::RateLimit,
+) -> Option<Allowance> {
     if !raw.enabled {
         return None;
     }

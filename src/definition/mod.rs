@@ -51,10 +51,7 @@ use crate::{
     jwt::{KeySet, Rules, ScopeClaims, jwe::Decryption},
     limits::ApiLimits,
     listen::{ListenAt, ListenHost},
-    middleware::{
-        ByPath, ClaimHeaders, CorsPolicy, HeaderRules, Operations, ResourceMetadata, Restrictions,
-        rewrite::UrlRewrite,
-    },
+    middleware::{ClaimHeaders, CorsPolicy, HeaderRules, Operations, ResourceMetadata, Restrictions},
     policy::Selection,
     proxy::Upstreams,
     refusal::Overrides,
@@ -90,10 +87,6 @@ pub struct Definition {
     pub destination: Destination,
     /// The other APIs that it leads requests to, each with its place in the document.
     pub leads_to: Vec<(ApiName, FieldPath)>,
-    /// How long that may take, for operations that have a limit of their own.
-    pub time_limits: ByPath<Duration>,
-    /// The other URLs of operations that have one.
-    pub rewrites: ByPath<UrlRewrite>,
     /// Who may come in; nothing for everybody.
     pub security: Option<Security<Arc<SecurityScheme>>>,
     /// The credentials do not reach the upstream.

@@ -5,9 +5,19 @@ use std::collections::{HashMap, HashSet};
 use http::Method;
 use serde_json::{Map, Value};
 
-use super::{context::Context, mock, raw, scopes::Demands, security::not_declared, transform};
+use super::{
+    context::Context,
+    limits, mock, raw,
+    rewrite::RewriteParser,
+    scopes::Demands,
+    security::not_declared,
+    transform,
+    upstream::{self, Servers},
+};
 use crate::{
+    api_address::ApiName,
     document::FieldPath,
+    limits::SharedRate,
     middleware::{NeedsToken, Operation, Operations, PathTemplate},
 };
 
@@ -84,6 +94,12 @@ pub(super) struct OperationsParser<'o, 'p> {
     pub(super) demands: &'o Demands<'o>,
     /// The schemes that the document declares.
     pub(super) schemes: &'o raw::Members<raw::OpenApiScheme>,
+    /// Of the API.
+    pub(super) info: &'o raw::Info,
+    /// How other servers are spoken to.
+    pub(super) servers: &'o Servers,
+    /// Takes the other APIs that requests are led to, each with its place in the document.
+    pub(super) leads_to: &'o mut Vec<(ApiName, FieldPath)>,
 }
 
 /// What is said of one operation, and where.
@@ -242,19 +258,47 @@ impl OperationsParser<'_, '_> {
             block.ignore_authentication.enabled && block.ignore_authentication.ignore_case
         });
         if let Some((at, block)) = tyk {
-            let mut headers = |field: &str, raw| {
-                transform::headers(self.context, &at.member(field), raw, self.context_variables)
-            };
-            operation.request_headers = headers("transformRequestHeaders", &block.transform_request_headers);
-            operation.response_headers =
-                headers("transformResponseHeaders", &block.transform_response_headers);
-            let at_method = at.member("transformRequestMethod");
-            operation.to_method =
-                transform::method(self.context, &at_method, &block.transform_request_method);
-            let at_mock = at.member("mockResponse");
-            operation.mock = mock::mock(self.context, &at_mock, &block.mock_response, declared.responses);
+            self.shape(&mut operation, at, block, declared);
+            self.lead(&mut operation, at, block);
+            let allowance = limits::allowance(self.context, &at.member("rateLimit"), &block.rate_limit);
+            let (org_id, api) = (&self.info.org_id, &self.info.id);
+            let named = (&declared.method, declared.path);
+            operation.rate =
+                allowance.map(|allowance| SharedRate::of_operation(org_id, api, named, allowance));
         }
         Some(operation)
+    }
+
+    /// What is changed in its requests and answers.
+    fn shape(
+        &mut self,
+        operation: &mut Operation,
+        at: &FieldPath,
+        block: &raw::Operation,
+        declared: &Declared<'_>,
+    ) {
+        let mut headers = |field: &str, raw| {
+            transform::headers(self.context, &at.member(field), raw, self.context_variables)
+        };
+        operation.request_headers = headers("transformRequestHeaders", &block.transform_request_headers);
+        operation.response_headers = headers("transformResponseHeaders", &block.transform_response_headers);
+        let at_method = at.member("transformRequestMethod");
+        operation.to_method = transform::method(self.context, &at_method, &block.transform_request_method);
+        let at_mock = at.member("mockResponse");
+        operation.mock = mock::mock(self.context, &at_mock, &block.mock_response, declared.responses);
+    }
+
+    /// Where its requests go, and how long that may take.
+    fn lead(&mut self, operation: &mut Operation, at: &FieldPath, block: &raw::Operation) {
+        let rewrites = RewriteParser {
+            context: self.context,
+            servers: self.servers,
+            context_variables: self.context_variables,
+            leads_to: self.leads_to,
+        };
+        operation.rewrite = rewrites.parse(&at.member("urlRewrite"), &block.url_rewrite);
+        operation.time_limit =
+            upstream::time_limit(self.context, &at.member("enforceTimeout"), &block.enforce_timeout);
     }
 
     /// Whether its requests need a token. Only an extension says that they do not: what the document

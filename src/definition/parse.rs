@@ -11,7 +11,6 @@ use super::{
     overrides::{self, RuleParser},
     raw::{self, OpenApi, Tyk},
     restrictions::RestrictionsParser,
-    rewrite,
     scopes::Demands,
     security::SecurityParser,
     transform,
@@ -81,22 +80,22 @@ impl Context<'_> {
             optional_security: refined.optional_security.enabled,
             demands: &demands,
             schemes: &components.security_schemes,
+            info: &tyk.info,
+            servers: &servers,
+            leads_to: &mut leads_to,
         }
         .parse(&tyk.middleware.operations, &refined_middleware.operations);
         let declared = operations::by_id(&paths);
         if global.cors.enabled && global.cors.options_passthrough {
             self.preflights_keep_their_method(&at, destination.as_ref());
         }
-        let time_limits = upstream::time_limits(&mut self, &at_middleware, &tyk.middleware, &declared);
-        let rewrites =
-            rewrite::rewrites(&mut self, &at_middleware, &tyk, (&servers, &mut leads_to), &declared);
         let at_claimgate = FieldPath::top().member("x-claimgate");
         let claim_headers =
             ClaimHeadersParser { context: &mut self, at: at_claimgate.members(&["middleware", "global"]) }
                 .parse(&refined_middleware.global, &request_headers, &operations, required);
         let metadata = self.resource_metadata(&at, &authentication.protected_resource_metadata, &demands);
         let limits =
-            limits::limits(&mut self, &at, &tyk, refined_upstream.rate_limit.key.as_deref(), &declared);
+            limits::limits(&mut self, &at, &tyk, refined_upstream.rate_limit.key.as_deref(), &operations);
         let restrictions =
             RestrictionsParser { context: &mut self, at: &at, tyk: &tyk, operations: &declared, unanchored }
                 .parse();
@@ -112,8 +111,6 @@ impl Context<'_> {
             listen_path: listen_path?,
             destination: destination?,
             leads_to,
-            time_limits,
-            rewrites,
             security: admission.security,
             strip_authorization_data: authentication.strip_authorization_data,
             unused_places: admission.unused_places,

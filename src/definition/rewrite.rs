@@ -5,71 +5,32 @@ use regex::{Regex, RegexBuilder};
 
 use super::{
     context::Context,
-    operations::DeclaredById,
-    parse::context_variables,
     raw::{self, RewriteRule, RewriteTrigger},
     upstream::Servers,
 };
 use crate::{
     api_address::ApiName,
     document::FieldPath,
-    middleware::{
-        ByPath,
-        rewrite::{Condition, Input, RewriteTarget, Rule, Server, Trigger, UrlRewrite},
-    },
+    middleware::rewrite::{Condition, Input, RewriteTarget, Rule, Server, Trigger, UrlRewrite},
 };
 
 /// The size of a compiled pattern, in octets.
 const MAX_PATTERN: usize = 1 << 20;
 
-/// Other APIs that requests are led to, each with its place in the document.
-type LeadsTo = Vec<(ApiName, FieldPath)>;
-
-/// Reads the rewrites of operations of the block `middleware`, which stands at `at`. Other servers are configured as `servers`; other APIs
-/// are put to `leads_to`. `declared` has method and path of each operation of the document.
-pub(super) fn rewrites(
-    context: &mut Context<'_>,
-    at: &FieldPath,
-    tyk: &raw::Tyk,
-    (servers, leads_to): (&Servers, &mut LeadsTo),
-    declared: &DeclaredById<'_>,
-) -> ByPath<UrlRewrite> {
-    let context_variables = context_variables(tyk);
-    RewriteParser { context, servers, context_variables, leads_to }.parse(
-        at,
-        &tyk.middleware.operations,
-        declared,
-    )
-}
-
-struct RewriteParser<'r, 'p> {
-    context: &'r mut Context<'p>,
+/// Reads rewrites of operations.
+pub(super) struct RewriteParser<'r, 'p> {
+    pub(super) context: &'r mut Context<'p>,
     /// How other servers are spoken to: as those of the API.
-    servers: &'r Servers,
-    context_variables: bool,
-    leads_to: &'r mut LeadsTo,
+    pub(super) servers: &'r Servers,
+    pub(super) context_variables: bool,
+    /// Takes the other APIs that requests are led to, each with its place in the document.
+    pub(super) leads_to: &'r mut Vec<(ApiName, FieldPath)>,
 }
 
 impl RewriteParser<'_, '_> {
-    fn parse(
-        mut self,
-        at: &FieldPath,
-        operations: &[(String, raw::Operation)],
-        declared: &DeclaredById<'_>,
-    ) -> ByPath<UrlRewrite> {
-        let mut rewrites = ByPath::default();
-        for (id, operation) in operations.iter().filter(|(_, operation)| operation.url_rewrite.enabled) {
-            let at = at.members(&["operations", id, "urlRewrite"]);
-            // An id without a path has been told of with the operation.
-            let rewrite = self.rewrite(&at, &operation.url_rewrite);
-            let (Some(rewrite), Some((method, path))) = (rewrite, declared.get(&**id)) else {
-                continue;
-            };
-            if let Err(reason) = rewrites.add(method.clone(), path, rewrite) {
-                self.context.error(&at, reason.to_string());
-            }
-        }
-        rewrites
+    /// The rewrite that stands at `at`; nothing if it is off, or wrong.
+    pub(super) fn parse(mut self, at: &FieldPath, raw: &raw::UrlRewrite) -> Option<UrlRewrite> {
+        if raw.enabled { self.rewrite(at, raw) } else { None }
     }
 
     fn rewrite(&mut self, at: &FieldPath, raw: &raw::UrlRewrite) -> Option<UrlRewrite> {

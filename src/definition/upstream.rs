@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Destination, context::Context, operations::DeclaredById, raw};
+use super::{Destination, context::Context, raw};
 use crate::{
     api_address::{ApiUpstream, is_api_address},
     document::FieldPath,
-    middleware::ByPath,
     proxy::{TlsError, TlsSettings, TlsVersion, Upstream, UpstreamTls, Upstreams},
 };
 
@@ -153,30 +152,18 @@ fn tls(context: &mut Context<'_>, at: &FieldPath, raw: &raw::TlsTransport) -> Op
     })
 }
 
-/// Reads how long operations of the block `middleware` may take (`enforceTimeout`), which stands at `at`;
-/// `declared` has method and path of each operation of the document.
-pub(super) fn time_limits(
+/// Reads how long everything may take of an operation (`enforceTimeout`, which stands at `at`).
+pub(super) fn time_limit(
     context: &mut Context<'_>,
     at: &FieldPath,
-    middleware: &raw::Middleware,
-    declared: &DeclaredById<'_>,
-) -> ByPath<Duration> {
-    let mut limits = ByPath::default();
-    for (id, operation) in
-        middleware.operations.iter().filter(|(_, operation)| operation.enforce_timeout.enabled)
-    {
-        let at = at.members(&["operations", id, "enforceTimeout"]);
-        let seconds = operation.enforce_timeout.value;
-        if seconds == 0 {
-            let message = "0 seconds is no limit, as in Tyk: the gateway's own time limits apply; write a number of seconds, or switch it off";
-            context.warning(&at.member("value"), message);
-            continue;
-        }
-        // An id without a path has been told of with the operation.
-        let Some((method, path)) = declared.get(&**id) else { continue };
-        if let Err(reason) = limits.add(method.clone(), path, Duration::from_secs(seconds)) {
-            context.error(&at, reason.to_string());
-        }
+    raw: &raw::EnforceTimeout,
+) -> Option<Duration> {
+    if !raw.enabled {
+        return None;
     }
-    limits
+    if raw.value == 0 {
+        let message = "0 seconds is no limit, as in Tyk: the gateway's own time limits apply; write a number of seconds, or switch it off";
+        context.warning(&at.member("value"), message);
+    }
+    Some(Duration::from_secs(raw.value)).filter(|limit| !limit.is_zero())
 }

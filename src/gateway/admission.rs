@@ -25,7 +25,7 @@ use crate::{
     explain::Observer,
     limits::{Asking, Caller, Counted, Pass},
     middleware::{
-        Exempt, NeedsToken, NoExample, Operation, Place, ResourceMetadata, Verdict, check_announced_size,
+        Exempt, NeedsToken, NoExample, Place, ResourceMetadata, Said, Verdict, check_announced_size,
     },
     refusal::{Asked, Manner, Profile, Reason, Refusal},
     session::Session,
@@ -135,7 +135,8 @@ pub(super) enum Admitted<'r> {
 #[derive(Default)]
 pub(super) struct Forward<'r> {
     pub(super) session: Option<Session>,
-    pub(super) operation: Option<&'r Operation>,
+    /// What is said of it.
+    pub(super) said: Said<'r>,
     /// The largest body it may have, if its length is not known before it has come.
     pub(super) body_limit: Option<u64>,
     /// What is left of its limits; nothing for a preflight, which has none.
@@ -145,7 +146,7 @@ pub(super) struct Forward<'r> {
 impl Forward<'_> {
     /// The method that goes on instead of this one.
     pub(super) fn to_method(&self, method: &Method) -> Option<&Method> {
-        self.operation?.to_method_of(method)
+        self.said.operation?.to_method_of(method)
     }
 }
 
@@ -241,13 +242,18 @@ impl<'r> Admission<'r> {
         // It need not be allowed itself.
         self.check_lists(method, NeedsToken::Never, observer)?;
         let (below, ambiguous) = (self.target.path_below(self.taken), self.target.ambiguous);
-        let operation = self.api.operation(&announced, below, ambiguous);
-        let needs = self.api.needs_token(operation, &announced, below, ambiguous);
+        let said = self.api.said(&announced, below, ambiguous);
+        let needs = self.api.needs_token(&said, &announced, below, ambiguous);
         self.check_lists(&announced, needs, observer)
     }
 
     fn place<'p>(&'p self, method: &'p Method) -> Place<'p> {
         Place { method, path: self.target.path_below(self.taken), ambiguous: self.target.ambiguous }
+    }
+
+    /// What the document says of the request.
+    pub(super) fn said(&self, method: &Method) -> Said<'r> {
+        self.api.said(method, self.target.path_below(self.taken), self.target.ambiguous)
     }
 
     /// Everything else. A request that passes is counted, but for what it was `counted` for already, and
@@ -269,10 +275,10 @@ impl<'r> Admission<'r> {
             observer.note(explained::metadata);
             return Ok(Admitted::Answer(metadata.response()));
         }
-        let operation = api.operation(method, below, self.target.ambiguous);
-        observer.note(|| explained::operation(operation, self.target));
+        let said = self.said(method);
+        observer.note(|| explained::operation(&said, self.target));
         let body_limit = self.limit_body(method, headers, observer)?;
-        let needs = api.needs_token(operation, method, below, self.target.ambiguous);
+        let needs = api.needs_token(&said, method, below, self.target.ambiguous);
         self.check_lists(method, needs, observer)?;
         let session = match self.demand(needs, headers, observer) {
             Some(authentication) => {
@@ -282,10 +288,10 @@ impl<'r> Admission<'r> {
             }
             None => None,
         };
-        let asking = self.asking(method, session.as_ref(), counted);
+        let asking = self.asking(method, (session.as_ref(), &said), counted);
         let pass = self.limit(&asking, session.as_ref(), gate, observer).await?;
-        let forward = Forward { session, operation, body_limit, pass: None };
-        match operation.and_then(|operation| operation.mock.as_ref()) {
+        let forward = Forward { session, said, body_limit, pass: None };
+        match said.operation.and_then(|operation| operation.mock.as_ref()) {
             Some(mock) => {
                 let made = mock.response(headers, self.profile);
                 observer.note(|| explained::mock(&made));
@@ -371,20 +377,22 @@ impl<'r> Admission<'r> {
     }
 
     /// Takes down what the request was counted for.
-    pub(super) fn count(&self, method: &Method, session: Option<&Session>, counted: &mut Counted) {
-        counted.add(&self.asking(method, session, &Counted::default()));
+    pub(super) fn count(&self, method: &Method, forward: &Forward<'_>, counted: &mut Counted) {
+        let known = (forward.session.as_ref(), &forward.said);
+        counted.add(&self.asking(method, known, &Counted::default()));
     }
 
     fn asking<'a>(
         &'a self,
         method: &'a Method,
-        session: Option<&'a Session>,
+        (session, said): (Option<&'a Session>, &Said<'a>),
         counted: &'a Counted,
     ) -> Asking<'a> {
         let limits = &self.api.limits;
         Asking {
             caller: session.and_then(|session| session.limited(&self.api.id)),
             api: limits,
+            operation: said.rate,
             among: session.map_or(Caller::EVERYBODY, |session| session.among(limits)),
             method,
             paths: [&self.target.path, self.target.path_below(self.taken)],

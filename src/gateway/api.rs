@@ -17,8 +17,8 @@ use crate::{
     jwt::Reading,
     limits::ApiLimits,
     middleware::{
-        ByPath, ClaimHeaders, Cors, HeaderRules, NeedsToken, Operation, Operations, ResourceMetadata,
-        Restrictions, rewrite::UrlRewrite,
+        ClaimHeaders, Cors, HeaderRules, NeedsToken, Operation, Operations, ResourceMetadata, Restrictions,
+        Said,
     },
     policy::PolicySet,
     refusal::{Overrides, Profile, Reason, Refusal},
@@ -61,10 +61,6 @@ pub(super) struct Api {
     /// What limits all its callers.
     pub(super) limits: ApiLimits,
     pub(super) destination: Destination,
-    /// How long operations may take that have a limit of their own.
-    pub(super) time_limits: ByPath<Duration>,
-    /// The other URLs of operations that have one.
-    pub(super) rewrites: ByPath<UrlRewrite>,
 }
 
 /// What APIs are compiled with.
@@ -120,8 +116,6 @@ impl Api {
             overrides: definition.overrides.followed_by(context.overrides),
             limits: definition.limits,
             destination: definition.destination,
-            time_limits: definition.time_limits,
-            rewrites: definition.rewrites,
         }
     }
 
@@ -133,21 +127,20 @@ impl Api {
         Cow::Borrowed(refusal)
     }
 
-    /// The operation of a request for a path below the listen path. A path that could be read
-    /// differently is none.
-    pub(super) fn operation(&self, method: &http::Method, path: &str, ambiguous: bool) -> Option<&Operation> {
-        if ambiguous { None } else { self.operations.find(method, path) }
+    /// What is said of a request for a path below the listen path, which may be `ambiguous`.
+    pub(super) fn said(&self, method: &http::Method, path: &str, ambiguous: bool) -> Said<'_> {
+        self.operations.said(method, path, ambiguous)
     }
 
-    /// Whether such a request needs a token, for which this operation was found, if one was.
+    /// Whether such a request needs a token, of which this is said.
     pub(super) fn needs_token(
         &self,
-        found: Option<&Operation>,
+        said: &Said<'_>,
         method: &http::Method,
         path: &str,
         ambiguous: bool,
     ) -> NeedsToken {
-        if ambiguous { NeedsToken::Always } else { self.operations.needs_token(found, method, path) }
+        if ambiguous { NeedsToken::Always } else { self.operations.needs_token(said.exact, method, path) }
     }
 
     /// Whether the token of a caller has the scopes for such a request.

@@ -20,7 +20,7 @@ use crate::{
     explain::{Outcome, Step},
     limits::{CountKey, Pass, Plan, Standing},
     middleware::{
-        Closed, Denied, Forbidden, NeedsToken, NoExample, Operation, Verdict,
+        Closed, Denied, Forbidden, NeedsToken, NoExample, Said, Verdict,
         rewrite::{Rewritten, Server},
     },
     refusal::{Reason, Refusal},
@@ -99,8 +99,11 @@ pub(super) fn metadata() -> Step {
 }
 
 /// Which operation is meant.
-pub(super) fn operation(operation: Option<&Operation>, target: &Target<'_>) -> Step {
-    let found = match operation {
+pub(super) fn operation(said: &Said<'_>, target: &Target<'_>) -> Step {
+    let found = match said.operation {
+        Some(operation) if said.exact.is_none() => {
+            format!("{} {}, which this path is below", operation.method, operation.path)
+        }
         Some(operation) => format!("{} {}", operation.method, operation.path),
         None if target.ambiguous => "none: the path could be read in more than one way".to_owned(),
         None => "none that is configured on its own".to_owned(),

@@ -149,7 +149,7 @@ impl<'s> Journey<'s> {
         outgoing.lead_on(parts, forward, self)?;
         // A preflight that is let through has asked no limits.
         if forward.pass.is_some() {
-            outgoing.admission.count(&parts.method, forward.session.as_ref(), &mut self.counted);
+            outgoing.admission.count(&parts.method, forward, &mut self.counted);
         }
         self.pass = self.pass(forward.pass);
         self.expires = self.expires(forward.session.as_ref());
@@ -232,6 +232,7 @@ pub(super) struct Guide<'s> {
 }
 
 /// What becomes of a request at one API.
+#[expect(clippy::large_enum_variant, reason = "a request is moved once, which costs less than a box")]
 pub(super) enum Turn<'f, 's> {
     /// It was a preflight, and is answered here.
     Preflight(Response<Bytes>),
@@ -283,7 +284,7 @@ impl<'s> Guide<'s> {
         let forward = if is_passing {
             admission.check_preflight(&parts.method, &parts.headers, observer)?;
             journey.is_preflight = true;
-            Forward::default()
+            Forward { said: admission.said(&parts.method), ..Forward::default() }
         } else {
             let counted = &journey.counted;
             match admission.run(&parts.method, &parts.headers, counted, self.gate, observer).await? {

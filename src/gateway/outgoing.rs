@@ -76,8 +76,6 @@ impl<'o> Outgoing<'o> {
         forward: &Forward<'o>,
         journey: &mut Journey<'_>,
     ) -> Result<Prepared<'o>, Refusal> {
-        let Admission { api, target, taken, .. } = self.admission;
-        let limit = api.time_limits.find(&parts.method, target.path_below(taken)).copied();
         self.leave_client(&mut parts.headers, journey);
         if let Some(stripped) = journey.stripped.take() {
             parts.headers = stripped;
@@ -85,12 +83,12 @@ impl<'o> Outgoing<'o> {
         let asked_headers = self.asked_headers(&parts.headers);
         let facts = self.facts(&asked_headers, forward.session.as_ref(), journey.request_id());
         self.strip_credentials(&mut parts.headers);
-        self.change(&mut parts.headers, &facts, forward.operation)?;
+        self.change(&mut parts.headers, &facts, forward.said.operation)?;
         let (path, query) = match url {
             Some(Url { path, query }) => (path.into(), query.map(Cow::from)),
             None => (self.path_onward()?.into(), self.query_without_credentials(journey)),
         };
-        let asked = AskedFor { path, query, host: target.host.as_ref() };
+        let asked = AskedFor { path, query, host: self.admission.target.host.as_ref() };
         if let Some(method) = journey.new_method(&parts.method, None, forward) {
             parts.method = method.clone();
         }
@@ -99,7 +97,7 @@ impl<'o> Outgoing<'o> {
         parts.version = Version::HTTP_11;
         parts.extensions.clear();
         let changes = self.rendered_changes(&facts, forward)?;
-        Ok(Prepared { asked, limit, changes })
+        Ok(Prepared { asked, limit: forward.said.time_limit, changes })
     }
 
     /// What the answer to a request with these headers is changed to, where no upstream gives it.
@@ -119,7 +117,7 @@ impl<'o> Outgoing<'o> {
     ) -> Result<AnswerChanges<'o>, Refusal> {
         let render = |rules: &'o HeaderRules| rules.render(facts).map_err(not_forwardable(facts));
         let of_operation =
-            forward.operation.map(|operation| render(&operation.response_headers)).transpose()?;
+            forward.said.operation.map(|operation| render(&operation.response_headers)).transpose()?;
         Ok(AnswerChanges { of_operation, of_api: render(&self.admission.api.response_headers)? })
     }
 
@@ -139,9 +137,9 @@ impl<'o> Outgoing<'o> {
         }
         if let Some(stripped) = &mut journey.stripped {
             self.strip_credentials(stripped);
-            self.change(stripped, &facts, forward.operation)?;
+            self.change(stripped, &facts, forward.said.operation)?;
         }
-        self.change(&mut parts.headers, &facts, forward.operation)
+        self.change(&mut parts.headers, &facts, forward.said.operation)
     }
 
     /// Where an admitted request goes on.
@@ -168,16 +166,14 @@ impl<'o> Outgoing<'o> {
         journey: &mut Journey<'_>,
         observer: impl Observer,
     ) -> Result<Option<Rewritten<'o>>, Refusal> {
-        let Admission { api, target, taken, profile, .. } = self.admission;
-        let Some(rewrite) = api.rewrites.find(&parts.method, target.path_below(taken)) else {
-            return Ok(None);
-        };
+        let Admission { target, taken, profile, .. } = self.admission;
+        let Some(rewrite) = forward.said.rewrite else { return Ok(None) };
         self.leave_client(&mut parts.headers, journey);
         let facts = self.facts(&parts.headers, forward.session.as_ref(), journey.request_id());
         let mut headers = Cow::Borrowed(&parts.headers);
         if rewrite.reads_headers() {
             self.strip_credentials(headers.to_mut());
-            self.change(headers.to_mut(), &facts, forward.operation)?;
+            self.change(headers.to_mut(), &facts, forward.said.operation)?;
         }
         let query = self.query_without_credentials(journey);
         let subject = Subject {

@@ -76,14 +76,14 @@ impl Asking<'_> {
     /// Whether any counter is asked at all.
     pub(super) fn is_limited(&self) -> bool {
         let is_limited = |(_, plan): &(Callers, &Plan)| plan.limits_anything();
-        self.caller.as_ref().is_some_and(is_limited) || self.api.limits_everybody()
+        self.caller.as_ref().is_some_and(is_limited) || self.api.shared(self.operation).is_some()
     }
 
     /// The counter that is asked for a limit of this kind.
     #[inline]
     pub(super) fn counter(&self, which: Which) -> Option<Counter> {
         let counter = match (which, &self.caller) {
-            (Which::Api, _) => self.api.rate(&self.place(), self.among),
+            (Which::Api, _) => self.api.rate(self.operation, self.among),
             (Which::Rate, Some((callers, plan))) if !self.api.skips_rate() => {
                 plan.rate(&self.place(), callers)
             }

@@ -3,7 +3,7 @@
 use http::Method;
 
 use super::{Allowance, Scope};
-use crate::path_pattern::{PathPattern, PatternError, loosened, of_template};
+use crate::path_pattern::{PathPattern, PatternError, loosened};
 
 /// Limits by method and path. Where several could count, the most specific does.
 #[derive(Clone, Debug, Default)]
@@ -40,30 +40,7 @@ impl Endpoints {
     /// # Errors
     /// [`PatternError`] when the pattern does not compile.
     pub fn add(&mut self, method: Method, path: &str, allowance: Allowance) -> Result<(), PatternError> {
-        self.add_as(method, path, path, allowance)
-    }
-
-    /// Adds a limit for a path of an OpenAPI document, where nothing but `{name}` is special.
-    ///
-    /// # Errors
-    /// [`PatternError`] when it does not compile.
-    pub fn add_template(
-        &mut self,
-        method: Method,
-        path: &str,
-        allowance: Allowance,
-    ) -> Result<(), PatternError> {
-        self.add_as(method, path, &of_template(path), allowance)
-    }
-
-    fn add_as(
-        &mut self,
-        method: Method,
-        path: &str,
-        pattern: &str,
-        allowance: Allowance,
-    ) -> Result<(), PatternError> {
-        let (pattern, loose) = (PathPattern::new(pattern)?, PathPattern::loose(pattern)?);
+        let (pattern, loose) = (PathPattern::new(path)?, PathPattern::loose(path)?);
         self.insert(Endpoint { method, text: path.into(), pattern, loose, allowance });
         Ok(())
     }

@@ -9,7 +9,7 @@ use http::Method;
 use tokio::time::sleep;
 
 use super::{
-    Allowance, ApiLimits, Caller, Callers, OnFailure, Plan, Quota, Throttle,
+    Allowance, ApiLimits, Caller, Callers, OnFailure, Plan, Quota, SharedRate, Throttle,
     counters::Counters,
     demand::{Counter, Each, Tally, Verdict},
     endpoints::Place,
@@ -47,6 +47,8 @@ pub struct Asking<'r> {
     pub caller: Option<(Callers, &'r Plan)>,
     /// What limits everybody.
     pub api: &'r ApiLimits,
+    /// What limits those of the operation instead.
+    pub operation: Option<&'r SharedRate>,
     /// And for whom that is counted.
     pub among: Caller,
     /// The request's method.
@@ -372,7 +374,7 @@ mod tests {
     }
 
     fn api(rate: f64) -> ApiLimits {
-        ApiLimits::new("org", "api", Allowance::rate(rate, 10.0), Endpoints::default())
+        ApiLimits::new(Allowance::rate(rate, 10.0).map(|rate| SharedRate::of_api("org", "api", rate)))
     }
 
     static NOTHING: Counted = Counted(Vec::new());
@@ -409,6 +411,7 @@ mod tests {
             let asking = Asking {
                 caller,
                 api,
+                operation: None,
                 among,
                 method,
                 paths: ["/api/x", "/x"],
@@ -459,6 +462,7 @@ mod tests {
         let asking = Asking {
             caller,
             api: &api,
+            operation: None,
             among: Caller::EVERYBODY,
             method,
             paths: ["/api/x", "/x"],
@@ -502,11 +506,12 @@ mod tests {
         fn asking<'a>(plan: &'a Plan, api: &'a ApiLimits, counted: &'a Counted) -> Asking<'a> {
             let (caller, among) = (Some((Caller::new(None, "a").into(), plan)), Caller::EVERYBODY);
             let (method, paths) = (&Method::GET, ["/x", "/x"]);
-            Asking { caller, api, among, method, paths, ambiguous: false, counted }
+            Asking { caller, api, operation: None, among, method, paths, ambiguous: false, counted }
         }
         let (scene, plan) = (Scene::new(), plan(9.0, 9));
         let first = api(9.0);
-        let second = ApiLimits::new("org", "b", Allowance::rate(9.0, 10.0), Endpoints::default());
+        let second = Allowance::rate(9.0, 10.0).map(|rate| SharedRate::of_api("org", "b", rate));
+        let second = ApiLimits::new(second);
         let mut counted = Counted::default();
         let mut left = Vec::new();
         for api in [&first, &second, &first] {
@@ -551,6 +556,7 @@ mod tests {
         let asking = Asking {
             caller,
             api: &api,
+            operation: None,
             among: Caller::EVERYBODY,
             method: &Method::GET,
             paths: ["/", "/"],

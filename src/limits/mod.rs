@@ -9,6 +9,7 @@
 //! one after that opens another. What is refused is not counted and does not lengthen a window.
 
 mod allowance;
+mod api;
 mod count_key;
 mod counters;
 mod demand;
@@ -24,6 +25,7 @@ mod reservations;
 mod shared;
 
 pub use allowance::{Allowance, Quota, Throttle};
+pub use api::{ApiLimits, SharedRate};
 pub use count_key::CountKey;
 pub use endpoints::Endpoints;
 pub use failure::{Choice, OnFailure};
@@ -32,7 +34,7 @@ pub use key::{Caller, Callers, Scope};
 pub use limiter::{Asking, Counted, Denied, Exceeded, Ledger, Limiter, Pass, Standing, Which};
 #[cfg(test)]
 pub(crate) use plan::PlanFacts;
-pub use plan::{ApiLimits, CountBy, CountedBy, Limits, Plan, Rate};
+pub use plan::{CountBy, CountedBy, Limits, Plan, Rate};
 pub use shared::SharedFigures;
 
 /// What is decided without waiting, as all that is counted in memory.

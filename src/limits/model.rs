@@ -9,7 +9,7 @@ use http::Method;
 
 use super::{
     Allowance, ApiLimits, Asking, Caller, Counted, Denied, Endpoints, Limiter, Limits, Pass, Plan, Quota,
-    Rate, Throttle, Which, at_once,
+    Rate, SharedRate, Throttle, Which, at_once,
 };
 
 const STEPS: usize = 20_000;
@@ -167,7 +167,7 @@ fn run(seed: u64) {
     }
     let shared = rate(&mut random);
     world.api = shared.map(Reference::new);
-    let api = ApiLimits::new("org", "api", shared, Endpoints::default());
+    let api = ApiLimits::new(shared.map(|rate| SharedRate::of_api("org", "api", rate)));
     let origin = Instant::now();
     let limiter = Limiter::in_memory(origin);
     let mut now = 0;
@@ -185,6 +185,7 @@ fn run(seed: u64) {
         let asking = Asking {
             caller: Some(((*name).into(), plan)),
             api: &api,
+            operation: None,
             among: Caller::EVERYBODY,
             method: &method,
             paths: ["/api/x", "/x"],

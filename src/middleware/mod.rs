@@ -2,23 +2,23 @@
 //! and forwarding, configured for a whole API or for one of its operations.
 
 mod address_lists;
-mod by_path;
 mod claim_headers;
 mod cors;
 mod headers;
 mod metadata;
 mod mock;
 mod operation;
+mod operations;
 mod path_lists;
 mod path_template;
 mod path_tree;
 pub mod rewrite;
+mod said;
 mod size_limits;
 mod template;
 mod wide_paths;
 
 pub use address_lists::{AddressLists, Denied, NetworkError, Networks};
-pub use by_path::ByPath;
 pub use claim_headers::{ClaimHeader, ClaimHeaders, Form, PayloadHeader};
 pub use cors::{Cors, CorsPolicy, Verdict};
 pub use headers::{HeaderRules, NameError, Rendered, field as header_field};
@@ -26,9 +26,11 @@ pub use metadata::ResourceMetadata;
 pub use mock::{
     ExampleBodies, ExampleBody, ExampleMedia, ExampleResponse, Examples, Mock, MockResponse, NoExample,
 };
-pub use operation::{NeedsToken, Operation, Operations};
+pub use operation::{NeedsToken, Operation};
+pub use operations::Operations;
 pub use path_lists::{Allowed, Beginnings, Closed, Exempt, Forbidden, PathLists};
 pub use path_template::{PathTemplate, TemplateError};
+pub use said::Said;
 pub use size_limits::{SizeLimits, check_announced_size};
 pub use template::{Facts, NotForwardable, Template};
 pub use wide_paths::{Case, WidePath, WidePaths};

@@ -100,7 +100,7 @@ impl Allowed {
         !place.ambiguous
             && match self {
                 Self::Beginnings(beginnings) => beginnings.hold(place),
-                Self::Anywhere(paths) => paths.first(place.method, place.path).is_some(),
+                Self::Anywhere(paths) => paths.as_written(place.method, place.path).next().is_some(),
             }
     }
 }
@@ -123,7 +123,7 @@ impl Beginnings {
     fn hold(&self, place: &Place<'_>) -> bool {
         let mut held = false;
         for tree in [&self.as_written, &self.any_case] {
-            tree.visit_beginnings(place.path, |number| {
+            tree.visit_beginnings(place.path, |number, _| {
                 held |= self.methods.get(number) == Some(place.method);
             });
         }

@@ -104,6 +104,14 @@ impl PathTemplate {
         }
     }
 
+    /// How many segments it has; the root none.
+    pub(super) fn depth(&self) -> usize {
+        match &*self.0 {
+            [Segment::Literal(root)] if root.is_empty() => 0,
+            segments => segments.len(),
+        }
+    }
+
     pub(super) fn rank(&self) -> Rank {
         let parameters = || {
             self.0.iter().filter_map(|segment| match segment {

@@ -12,6 +12,13 @@ pub(super) struct PathTree {
     root: Node,
 }
 
+/// How much of a request's path a path of the document is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    Whole,
+    Beginning,
+}
+
 #[derive(Clone, Debug, Default)]
 struct Node {
     /// By the [`key`](Reading::key) of the segment.
@@ -62,14 +69,18 @@ impl PathTree {
         first
     }
 
-    /// Calls `found` with each path that this one is, or begins with: `/x` begins `/x/y` and not `/xy`, and
-    /// `/x/` begins `/x/y` and not `/x`.
-    pub(super) fn visit_beginnings(&self, path: &str, mut found: impl FnMut(usize)) {
+    /// Calls `found` with each path that this one is, or begins with, and with which of the two it is: `/x`
+    /// begins `/x/y` and not `/xy`, and `/x/` begins `/x/y` and not `/x`.
+    pub(super) fn visit_beginnings(&self, path: &str, mut found: impl FnMut(usize, Extent)) {
         let Some(segments) = self.reading.segments(path) else { return };
         self.root.visit(self.reading, segments, &mut |node, rest| {
-            node.ends.iter().copied().for_each(&mut found);
+            let extent = if rest.is_none() { Extent::Whole } else { Extent::Beginning };
+            node.ends.iter().for_each(|number| found(*number, extent));
             let with_slash = rest.filter(|rest| !rest.is_empty()).and_then(|_| node.literals.get(""));
-            with_slash.into_iter().flat_map(|node| &node.ends).copied().for_each(&mut found);
+            with_slash
+                .into_iter()
+                .flat_map(|node| &node.ends)
+                .for_each(|number| found(*number, Extent::Beginning));
         });
     }
 }
@@ -172,18 +183,20 @@ mod tests {
     #[test]
     fn beginnings_end_with_a_segment() {
         let begins = |template: &str, path: &str| {
-            let mut found = false;
-            tree(Reading::Exact, &[template]).visit_beginnings(path, |_| found = true);
-            found
+            let mut extent = None;
+            tree(Reading::Exact, &[template]).visit_beginnings(path, |_, found| extent = Some(found));
+            extent
         };
+        assert_eq!(begins("/x", "/x"), Some(Extent::Whole));
+        assert_eq!(begins("/x", "/x/"), Some(Extent::Beginning));
         for (template, good, bad) in [
             ("/x", vec!["/x", "/x/", "/x/deep/er"], vec!["/xx", "/deep/x", "/X", "/", ""]),
             ("/x/", vec!["/x/", "/x/y"], vec!["/x", "/xy"]),
             ("/", vec!["/", "/x", "/x/y"], vec![""]),
             ("/users/{id}", vec!["/users/1", "/users/1/2"], vec!["/users/", "/users"]),
         ] {
-            good.iter().for_each(|path| assert!(begins(template, path), "{template} {path}"));
-            bad.iter().for_each(|path| assert!(!begins(template, path), "{template} {path}"));
+            good.iter().for_each(|path| assert!(begins(template, path).is_some(), "{template} {path}"));
+            bad.iter().for_each(|path| assert!(begins(template, path).is_none(), "{template} {path}"));
         }
     }
 }

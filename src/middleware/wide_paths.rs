@@ -89,13 +89,13 @@ impl<T> WidePaths<T> {
         self.0.is_empty()
     }
 
-    /// What is said first of this path with this very method, read as we read it: what opens something may
-    /// be about no other reading.
-    #[must_use]
-    pub fn first(&self, method: &Method, path: &str) -> Option<&T> {
-        let own = self.0.iter().find(|own| own.method == *method)?;
-        let number = own.as_written.matches(path).iter().next()?;
-        own.values.get(number)
+    /// What is said of this path with this very method, read as we read it: what opens something may be
+    /// about no other reading.
+    pub fn as_written(&self, method: &Method, path: &str) -> impl Iterator<Item = &T> {
+        let own = self.0.iter().find(|own| own.method == *method);
+        own.into_iter().flat_map(move |own| {
+            own.as_written.matches(path).into_iter().filter_map(|number| own.values.get(number))
+        })
     }
 
     /// What is said of the paths that this one holds: for HEAD also what is said of GET, for it asks for

@@ -309,6 +309,7 @@ mod tests {
             let asking = Asking {
                 caller,
                 api: &api,
+                operation: None,
                 among: Caller::EVERYBODY,
                 method: &http::Method::GET,
                 paths: ["/", "/"],

@@ -35,6 +35,7 @@ mod limits;
 mod metrics;
 mod middleware;
 mod nodes;
+mod operation_paths;
 mod operations;
 mod outage;
 mod policies;

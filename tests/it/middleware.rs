@@ -229,7 +229,8 @@ fn nobody_else_speaks_of_the_caller_on_any_path() {
     for (method, path, user) in [
         ("GET", "/a/orders/7", vec!["alice"]),
         ("HEAD", "/a/orders/7", vec!["alice"]),
-        ("GET", "/a/orders/7/", vec![]),
+        ("GET", "/a/orders/7/", vec!["alice"]),
+        ("GET", "/a/orders", vec![]),
         ("GET", "/a/orders/7%5c", vec![]),
         ("GET", "/a/orders/%2537", vec![]),
         ("POST", "/a/orders/7", vec![]),
