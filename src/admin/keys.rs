@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 
 use super::{
     Admin,
-    answer::{digest_of, ended, error, in_body, object, switch},
+    answer::{Unreadable, digest_of, ended, error, in_body, object, switch},
     authorize::Touched,
     routes::Routes,
 };
@@ -33,6 +33,7 @@ pub(super) fn routes() -> Routes {
         .get("/keys", Role::Keys, list)
         .post("/keys", Role::Keys, create)
         .post("/keys/create", Role::Keys, create)
+        .post("/keys/policy/{key}", Role::Keys, apply_policies)
         .get("/keys/{key}", Role::Keys, read)
         .post("/keys/{key}", Role::Keys, put)
         .put("/keys/{key}", Role::Keys, modify)
@@ -129,6 +130,45 @@ async fn modify(
     change(keys, hash, "modified", answered, move |keys| keys.modify(&stored, &document, counted)).await
 }
 
+/// The body of `POST /tyk/keys/policy/{key}`.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Applied {
+    policy: String,
+    apply_policies: Vec<String>,
+}
+
+/// `POST /tyk/keys/policy/{key}`: the policies that a key has from now on; all else stays. The path has Tyk's
+/// hash of the key, or the key.
+async fn apply_policies(
+    State(admin): State<Admin>,
+    Path(key): Path<String>,
+    Query(named): Query<Named>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    const UNDECODED: &str = "Couldn't decode instruction";
+    let document = match object(body) {
+        Ok(document) => document,
+        Err(unreadable) => return unreadable.answer(&admin, UNDECODED),
+    };
+    let Applied { policy, apply_policies: mut policies } =
+        match serde_json::from_value(document.root().clone()) {
+            Ok(applied) => applied,
+            Err(why) => {
+                return Unreadable { code: StatusCode::BAD_REQUEST, reason: why.to_string() }
+                    .answer(&admin, UNDECODED);
+            }
+        };
+    policies.extend(Some(policy).filter(|policy| !policy.is_empty()));
+    let keys = Arc::clone(admin.control.api_keys());
+    let Some(stored) = keys.with_hash(&key).or_else(|| named.find(&keys, &key)) else {
+        return absent(&keys, "Key not found");
+    };
+    let hash = stored.tyk_hash().to_owned();
+    let answered = json!({ "key": key, "status": "ok", "action": "updated" });
+    change(keys, hash, "modified", answered, move |keys| keys.apply_policies(&stored, &policies)).await
+}
+
 /// `DELETE /tyk/keys/{key}`: the key opens nothing from the next request on.
 async fn remove(State(admin): State<Admin>, Path(key): Path<String>, Query(named): Query<Named>) -> Response {
     let keys = Arc::clone(admin.control.api_keys());
@@ -183,6 +223,7 @@ fn refused(why: ChangeError) -> Response {
             let texts: Vec<String> = errors.map(|finding| in_body(&finding)).collect();
             malformed(&texts.join("\n"))
         }
+        ChangeError::Gone => error(StatusCode::NOT_FOUND, "Key not found"),
         ChangeError::NoRights => {
             let message = "Failed to create key, keys must have at least one Access Rights record set.";
             error(StatusCode::BAD_REQUEST, message)

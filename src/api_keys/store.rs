@@ -12,6 +12,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use serde_json::Value;
 use tokio::runtime::Handle;
 use tracing::{error, warn};
 
@@ -90,6 +91,12 @@ struct Place<'p> {
     org_id: &'p str,
 }
 
+impl<'p> Place<'p> {
+    fn of(key: &'p StoredKey) -> Self {
+        Self { digests: key.digests, tyk_hash: key.tyk_hash(), org_id: key.org_id() }
+    }
+}
+
 /// What becomes of what has been counted of the limits of a key that is told anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counted {
@@ -99,9 +106,32 @@ pub enum Counted {
     Anew,
 }
 
+/// What a key is told.
+enum Told<'d> {
+    /// What it is from now on.
+    Body(&'d Document),
+    /// Which policies it has from now on; all else stays as it is by then.
+    Policies(&'d [String]),
+}
+
+/// What a key is told that has these policies from now on, and is this by now.
+fn with_policies(policies: &[String], known: Option<&StoredKey>) -> Result<Document, ChangeError> {
+    let mut fields = known.ok_or(ChangeError::Gone)?.fields().clone();
+    fields.remove("apply_policy_id");
+    fields.insert("apply_policies".into(), policies.into());
+    let text = Value::Object(fields).to_string();
+    Document::parse(Path::new("body.json"), text).map_err(|finding| {
+        let mut findings = Findings::default();
+        findings.push(finding);
+        ChangeError::Body(findings)
+    })
+}
+
 /// Why a key is not what it was told to be.
 #[derive(Debug)]
 pub enum ChangeError {
+    /// There is no such key any more.
+    Gone,
     /// What is wrong with the body.
     Body(Findings),
     /// The key would open nothing: it has neither rights nor policies.
@@ -231,7 +261,7 @@ impl ApiKeys {
     pub fn put(&self, name: &KeyName, body: &Document) -> Result<Findings, ChangeError> {
         self.insert(
             Place { digests: self.hasher.of_name(name), tyk_hash: &name.tyk_hash(), org_id: &name.org_id },
-            body,
+            &Told::Body(body),
             Counted::Anew,
         )
     }
@@ -247,26 +277,26 @@ impl ApiKeys {
         body: &Document,
         counted: Counted,
     ) -> Result<Findings, ChangeError> {
-        self.insert(
-            Place { digests: key.digests, tyk_hash: key.tyk_hash(), org_id: key.org_id() },
-            body,
-            counted,
-        )
+        self.insert(Place::of(key), &Told::Body(body), counted)
     }
 
-    fn insert(
-        &self,
-        place: Place<'_>,
-        document: &Document,
-        counted: Counted,
-    ) -> Result<Findings, ChangeError> {
+    /// Gives a stored key these policies instead of those that it has, and returns what is odd about that. What
+    /// has been counted of its limits stays. May wait for the disk.
+    ///
+    /// # Errors
+    /// [`ChangeError`]; nothing has changed then.
+    pub fn apply_policies(&self, key: &StoredKey, policies: &[String]) -> Result<Findings, ChangeError> {
+        self.insert(Place::of(key), &Told::Policies(policies), Counted::Kept)
+    }
+
+    fn insert(&self, place: Place<'_>, told: &Told<'_>, counted: Counted) -> Result<Findings, ChangeError> {
         let [of_id, _] = place.digests;
         match &self.shelf {
             Shelf::File(file) => {
                 let file = file.lock().unwrap_or_else(PoisonError::into_inner);
                 let mut index = Index::clone(&self.index.load());
                 let known = index.by_id.get(&of_id).map(AsRef::as_ref);
-                let (key, findings) = renewed(place, document, counted, known)?;
+                let (key, findings) = renewed(place, told, counted, known)?;
                 index.insert(Arc::new(key));
                 self.write(&file, index).map_err(ChangeError::File)?;
                 Ok(findings)
@@ -274,7 +304,7 @@ impl ApiKeys {
             Shelf::Shared(shared) => {
                 let mut odd = Findings::default();
                 let change = self.change_shared(shared, of_id, |known| {
-                    let (key, findings) = renewed(place, document, counted, known)?;
+                    let (key, findings) = renewed(place, told, counted, known)?;
                     odd = findings;
                     Ok(Some(key))
                 });
@@ -435,10 +465,18 @@ impl ApiKeys {
 /// The key of this place as it was told to be, and what is odd about that.
 fn renewed(
     Place { digests, tyk_hash, org_id }: Place<'_>,
-    document: &Document,
+    told: &Told<'_>,
     counted: Counted,
     known: Option<&StoredKey>,
 ) -> Result<(StoredKey, Findings), ChangeError> {
+    let parsed;
+    let document = match told {
+        Told::Body(document) => *document,
+        Told::Policies(policies) => {
+            parsed = with_policies(policies, known)?;
+            &parsed
+        }
+    };
     let mut findings = Findings::default();
     let body = body::parse(document, &FieldPath::top(), document.root().clone(), &mut findings);
     if body.as_ref().is_some_and(|body| !body.is_within(org_id)) {

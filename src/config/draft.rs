@@ -22,6 +22,7 @@ use crate::{
     definition::{self, FetchSettings, Templates},
     document::{Document, FieldPath, Finding, Findings, Severity},
     jwks::RemoteSource,
+    limits::XRateLimit,
     proxy::{self, TrustedProxies},
     refusal::{Overrides, Profile},
     secrets::Secret,
@@ -63,6 +64,11 @@ const SETTERS: &[(&str, Setter)] = &[
     ("timeouts.response", |draft, text| duration(text).map(|time| draft.upstream_timeouts.response = time)),
     ("timeouts.idle", |draft, text| duration(text).map(|time| draft.upstream_timeouts.idle = time)),
     ("timeouts.shutdown", |draft, text| duration(text).map(|time| draft.shutdown_timeout = time)),
+    ("rate_limit_response_headers", |draft, text| {
+        let about = XRateLimit::named(text);
+        draft.x_rate_limit = Some(about.ok_or("they tell of quotas or rate_limits; write one of these")?);
+        Ok(())
+    }),
     ("template_path", |draft, path| draft.path(path).map(|path| draft.template_path = Some(path))),
     ("jwks.cacheTimeout", |draft, text| duration(text).map(|time| draft.key_set_life = time)),
     ("jwks.ca", |draft, text| draft.fetching.set("ca", text)),
@@ -108,6 +114,7 @@ pub(super) struct Draft {
     template_path: Option<PathBuf>,
     /// What the file says of errors; it is parsed when it is known where templates are.
     error_overrides: Option<(Document, Value)>,
+    x_rate_limit: Option<XRateLimit>,
     kv: Kv,
     redis: redis::Draft,
     refresh_interval: Option<Duration>,
@@ -141,6 +148,7 @@ impl Draft {
             shutdown_timeout: Duration::from_secs(30),
             template_path: None,
             error_overrides: None,
+            x_rate_limit: None,
             key_set_life: RemoteSource::DEFAULT_TIME_TO_LIVE,
             fetching: FetchSettings::default(),
             kv: Kv::default(),
@@ -282,6 +290,7 @@ impl Draft {
             header_timeout: self.header_timeout,
             upstream_timeouts: self.upstream_timeouts,
             shutdown_timeout: self.shutdown_timeout,
+            x_rate_limit: self.x_rate_limit,
             error_overrides,
             template_path,
             fetching: self.fetching,

@@ -16,6 +16,7 @@ pub(super) static CONFIG: Section = Section {
         Field::honour("trustedProxies", Shape::Texts),
         Field::honour("tags", Shape::Texts),
         Field::honour("error_overrides", Shape::Map(&Shape::List(&Shape::Object(&ERROR_OVERRIDE)))),
+        Field::honour("rate_limit_response_headers", Shape::Text),
         Field::honour("template_path", Shape::Text),
         Field::honour("access_log", Shape::Text),
         Field::honour("watch", Shape::Text),

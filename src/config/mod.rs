@@ -24,7 +24,7 @@ use std::{
 use crate::{
     definition::FetchSettings,
     document::{Document, Finding, Findings},
-    limits::OnFailure,
+    limits::{OnFailure, XRateLimit},
     proxy::{self, TrustedProxies},
     redis::Settings,
     refusal::{Overrides, Profile},
@@ -71,6 +71,8 @@ pub struct Config {
     pub upstream_timeouts: proxy::Timeouts,
     /// How long requests in flight may take after the gateway was told to stop.
     pub shutdown_timeout: Duration,
+    /// What `X-RateLimit-*` in answers are about, if it is said.
+    pub x_rate_limit: Option<XRateLimit>,
     /// What errors of all APIs look like instead.
     pub error_overrides: Overrides,
     /// The folder of templates of error bodies.

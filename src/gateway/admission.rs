@@ -16,14 +16,15 @@ use super::{
     api::Api,
     compile::{Route, Snapshot},
     explained,
-    limit::{self, Gate},
+    limit::{Gate, Told},
+    rate_limits,
     target::{BadTarget, Target},
 };
 use crate::{
     access::Wanted,
     auth::{self, Authentication},
     explain::Observer,
-    limits::{Asking, Caller, Counted, Pass},
+    limits::{ApiLimits, Asking, Caller, Counted, Pass},
     middleware::{
         Exempt, NeedsToken, NoExample, Place, ResourceMetadata, Said, Verdict, check_announced_size,
     },
@@ -104,6 +105,8 @@ pub(super) struct Admission<'r> {
     pub(super) api: &'r Api,
     /// In whose words answers are given.
     pub(super) profile: Profile,
+    /// What answers say of limits.
+    pub(super) told: Told,
     pub(super) target: &'r Target<'r>,
     /// How much of the decoded path the listen path takes.
     pub(super) taken: usize,
@@ -151,9 +154,10 @@ impl Forward<'_> {
 }
 
 impl<'r> Admission<'r> {
-    pub(super) fn new(found: &'r Found<'_>, profile: Profile, asker: Asker) -> Self {
+    pub(super) fn new(found: &'r Found<'_>, snapshot: &Snapshot, asker: Asker) -> Self {
         let Found { api, target, taken, strips, .. } = found;
-        Self { api, profile, target, taken: *taken, strips: *strips, asker }
+        let Snapshot { profile, told, .. } = *snapshot;
+        Self { api, profile, told, target, taken: *taken, strips: *strips, asker }
     }
 
     /// The answer to a request that was refused.
@@ -283,6 +287,10 @@ impl<'r> Admission<'r> {
         let session = match self.demand(needs, headers, observer) {
             Some(authentication) => {
                 let session = self.authenticate(authentication, headers, observer).await?;
+                if rate_limits::are_asked_for(method, below) {
+                    observer.note(explained::rate_limits);
+                    return self.rate_limits(&session, method, gate).await.map(Admitted::Answer);
+                }
                 self.authorize(&session, method, observer)?;
                 Some(session)
             }
@@ -298,7 +306,7 @@ impl<'r> Admission<'r> {
                 let unmatched =
                     |none: NoExample| Refusal::with_detail(Reason::MockUnmatched, none.to_string());
                 let mut response = made.map_err(unmatched)?;
-                limit::tell(&pass, self.profile, response.headers_mut());
+                self.told.tell(&pass, response.headers_mut());
                 Ok(Admitted::Mocked(response, forward))
             }
             None => Ok(Admitted::Forward(Forward { pass: Some(pass), ..forward })),
@@ -369,11 +377,26 @@ impl<'r> Admission<'r> {
         observer: O,
     ) -> Result<Pass, Refusal> {
         if O::WATCHES {
-            let seen = gate.look(asking).await;
+            let seen = gate.look(asking, self.told).await;
             observer.note(|| explained::limits(&seen, &explained::counted(session, self.api)));
             return seen;
         }
-        gate.admit(asking).await
+        gate.admit(asking, self.told).await
+    }
+
+    /// Tells a caller the limits of its own on this API. That is no request to the API, and not counted as one.
+    async fn rate_limits(
+        &self,
+        session: &Session,
+        method: &Method,
+        gate: &Gate,
+    ) -> Result<Response<Bytes>, Refusal> {
+        session.rights().on(&self.api.id)?;
+        let (nothing, alone) = (Counted::default(), ApiLimits::default().skipping(true, false));
+        let asking = Asking { api: &alone, ..self.asking(method, Some(session), &nothing) };
+        let pass = gate.left(&asking).await?;
+        let rate = asking.caller.and_then(|(_, plan)| plan.limits().rate.allowance);
+        Ok(rate_limits::response(rate, &pass))
     }
 
     /// Takes down what the request was counted for.

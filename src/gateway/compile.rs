@@ -9,6 +9,7 @@ use super::{
     api::{Api, Context},
     directory::Directory,
     documents::Parsed,
+    limit::Told,
     router::Router,
 };
 use crate::{
@@ -31,6 +32,8 @@ pub struct Snapshot {
     apis: Vec<Arc<Api>>,
     directory: Directory,
     pub(super) profile: Profile,
+    /// What answers say of limits.
+    pub(super) told: Told,
     /// What errors look like where no API answers. In Tyk rules do not reach so far.
     pub(super) overrides: Overrides,
     /// What opens the control API.
@@ -97,6 +100,7 @@ impl Snapshot {
             apis,
             directory,
             profile: config.errors,
+            told: Told::new(config.errors, config.x_rate_limit),
             overrides,
             admin_keys: parsed.admin_keys,
             admin_tls: parsed.admin_tls,

@@ -98,7 +98,7 @@ impl Scene<'_> {
             ambiguous: false,
         };
         let found = Found::at_listen_path(api, target, raw.len());
-        let admission = Admission::new(&found, snapshot.profile, Asker { client, is_api: false });
+        let admission = Admission::new(&found, snapshot, Asker { client, is_api: false });
         let id = Some(Arc::clone(&api.id));
         let Some(authentication) = authentication else {
             recorder.note(explained::open_api);

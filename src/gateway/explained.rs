@@ -98,6 +98,11 @@ pub(super) fn metadata() -> Step {
     Step::new("metadata", Outcome::Passed, "the protected resource metadata, which is for everybody")
 }
 
+/// The caller asks for its limits.
+pub(super) fn rate_limits() -> Step {
+    Step::new("rate_limits", Outcome::Passed, "the limits of the caller are told, and nothing is counted")
+}
+
 /// Which operation is meant.
 pub(super) fn operation(said: &Said<'_>, target: &Target<'_>) -> Step {
     let found = match said.operation {

@@ -249,7 +249,7 @@ impl<'s> Guide<'s> {
     pub(super) fn admission<'f>(&self, found: &'f Found<'s>, journey: &Journey<'_>) -> Admission<'f> {
         let is_api = journey.is_led && !journey.is_preflight;
         let asker = Asker { client: self.from.client, is_api };
-        Admission::new(found, self.snapshot.profile, asker)
+        Admission::new(found, self.snapshot, asker)
     }
 
     /// Asks one API. What it changes in the request for the next one is changed in `parts`.

@@ -10,7 +10,7 @@ use http::HeaderMap;
 use tokio::time::sleep;
 
 use crate::{
-    limits::{Asking, Caller, Denied, Exceeded, Limiter, Pass, Scope, Which, rate_limit_fields, tyk_fields},
+    limits::{Asking, Caller, Denied, Exceeded, Limiter, Pass, Scope, Which, XRateLimit, rate_limit_fields},
     refusal::{Profile, Reason, Refusal},
 };
 
@@ -78,65 +78,101 @@ impl Gate {
     }
 
     /// Counts a request that is within its limits.
-    pub(super) async fn admit(&self, asking: &Asking<'_>) -> Result<Pass, Refusal> {
+    pub(super) async fn admit(&self, asking: &Asking<'_>, told: Told) -> Result<Pass, Refusal> {
         let mut exceeded = match self.limiter.admit(asking, Instant::now).await {
             Ok(pass) => return Ok(pass),
             Err(Denied::Exceeded(exceeded)) => exceeded,
-            Err(denied) => return Err(refused(&denied)),
+            Err(denied) => return Err(refused(&denied, told)),
         };
         let over = asking.caller.map(|(callers, plan)| (callers.rate, plan.rate_scope()));
         let (Some(throttle), Some(over)) = (exceeded.throttle, over) else {
-            return Err(refusal(&exceeded));
+            return Err(refusal(&exceeded, told));
         };
-        let Some(_place) = self.held.enter(over) else { return Err(refusal(&exceeded)) };
+        let Some(_place) = self.held.enter(over) else { return Err(refusal(&exceeded, told)) };
         for _ in 0..throttle.retries {
             sleep(throttle.interval).await;
             exceeded = match self.limiter.admit(asking, Instant::now).await {
                 Ok(pass) => return Ok(pass),
                 Err(Denied::Exceeded(exceeded)) => exceeded,
-                Err(denied) => return Err(refused(&denied)),
+                Err(denied) => return Err(refused(&denied, told)),
             };
             // Over another limit now, which holds nobody.
             if exceeded.throttle.is_none() {
                 break;
             }
         }
-        Err(refusal(&exceeded))
+        Err(refusal(&exceeded, told))
     }
 
     /// Whether a request would be within its limits right now. None is counted, none is held.
-    pub(super) async fn look(&self, asking: &Asking<'_>) -> Result<Pass, Refusal> {
-        self.limiter.look(asking, Instant::now).await.map_err(|denied| refused(&denied))
+    pub(super) async fn look(&self, asking: &Asking<'_>, told: Told) -> Result<Pass, Refusal> {
+        self.limiter.look(asking, Instant::now).await.map_err(|denied| refused(&denied, told))
     }
-}
 
-/// Says in an answer what is left.
-pub(super) fn tell(pass: &Pass, profile: Profile, headers: &mut HeaderMap) {
-    match profile {
-        Profile::Rfc => rate_limit_fields(pass, headers),
-        Profile::Tyk => {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            tyk_fields(pass, now, headers);
+    /// What is left of the limits that are asked, also of those that nothing is left of.
+    pub(super) async fn left(&self, asking: &Asking<'_>) -> Result<Pass, Refusal> {
+        match self.limiter.look(asking, Instant::now).await {
+            Ok(pass) => Ok(pass),
+            Err(Denied::Exceeded(exceeded)) => Ok(exceeded.left),
+            Err(Denied::Unavailable(_)) => Err(Reason::LimitsUnavailable.into()),
         }
     }
 }
 
-fn refused(denied: &Denied) -> Refusal {
+/// What answers say of limits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    profile: Profile,
+    /// What `X-RateLimit-*` are about, if there are any.
+    x_rate_limit: Option<XRateLimit>,
+}
+
+impl Told {
+    /// As this profile does, unless it is said what `X-RateLimit-*` are about.
+    pub(super) const fn new(profile: Profile, x_rate_limit: Option<XRateLimit>) -> Self {
+        let x_rate_limit = match (profile, x_rate_limit) {
+            (Profile::Tyk, None) => Some(XRateLimit::Quotas),
+            (Profile::Tyk | Profile::Rfc, said) => said,
+        };
+        Self { profile, x_rate_limit }
+    }
+
+    /// Says in an answer what is left.
+    pub(super) fn tell(self, pass: &Pass, headers: &mut HeaderMap) {
+        if self.profile == Profile::Rfc {
+            rate_limit_fields(pass, headers);
+        }
+        if let Some(about) = self.x_rate_limit {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            about.tell(pass, now, headers);
+        }
+    }
+
+    /// What is left of the limits of a caller who is over one of them. In Tyk a refusal does not tell of the
+    /// quota.
+    fn of_refusal(self, left: &Pass) -> HeaderMap {
+        let mut fields = HeaderMap::new();
+        if self.profile == Profile::Rfc || self.x_rate_limit == Some(XRateLimit::RateLimits) {
+            self.tell(left, &mut fields);
+        }
+        fields
+    }
+}
+
+fn refused(denied: &Denied, told: Told) -> Refusal {
     match denied {
-        Denied::Exceeded(exceeded) => refusal(exceeded),
+        Denied::Exceeded(exceeded) => refusal(exceeded, told),
         Denied::Unavailable(_) => Reason::LimitsUnavailable.into(),
     }
 }
 
-fn refusal(exceeded: &Exceeded) -> Refusal {
+fn refusal(exceeded: &Exceeded, told: Told) -> Refusal {
     let reason = match exceeded.which {
         Which::Rate => Reason::RateExceeded,
         Which::Quota => Reason::QuotaExceeded,
         Which::Api => Reason::ApiRateExceeded,
     };
-    let mut fields = HeaderMap::new();
-    rate_limit_fields(&exceeded.left, &mut fields);
-    let refusal = Refusal::with_fields(reason, fields);
+    let refusal = Refusal::with_fields(reason, told.of_refusal(&exceeded.left));
     match exceeded.renewed_in {
         Some(time) => refusal.retry_after(time),
         None => refusal,

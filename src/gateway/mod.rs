@@ -20,6 +20,7 @@ mod loaded;
 mod outgoing;
 mod peers;
 mod question;
+mod rate_limits;
 mod redis_figures;
 mod references;
 mod reload;

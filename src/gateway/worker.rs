@@ -22,7 +22,7 @@ use super::{
     admission::{self, Admission, Elsewhere, Forward, Found},
     compile::Snapshot,
     journey::{Guide, Journey, Turn, Way},
-    limit::{self, Gate},
+    limit::Gate,
     outgoing::{Origin, Outgoing, Prepared},
 };
 use crate::{
@@ -284,7 +284,7 @@ impl<'e> Exchange<'e> {
         Admitted { outgoing, forward, way: Way { upstreams, url }, handshake, line }: Admitted<'_>,
         journey: &mut Journey<'_>,
     ) -> Result<Response<Body>, Refusal> {
-        let Admission { api, profile, .. } = outgoing.admission;
+        let Admission { api, profile, told, .. } = outgoing.admission;
         let pick = upstreams.take_turn();
         let Prepared { asked, limit, changes } =
             outgoing.prepare(&mut parts, pick.clone(), url, &forward, journey)?;
@@ -315,7 +315,7 @@ impl<'e> Exchange<'e> {
             headers.remove(CONTENT_LENGTH);
         }
         if let Some(pass) = &journey.pass(forward.pass) {
-            limit::tell(pass, profile, headers);
+            told.tell(pass, headers);
         }
         changes.apply(headers);
         if let Some(expiry) = &api.expiry {

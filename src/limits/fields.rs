@@ -6,21 +6,62 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{Pass, Quota};
 
-/// Sets `X-RateLimit-Limit`, `-Remaining` and `-Reset` as Tyk does: they are about the quota, and
-/// the last is a Unix time. `unix_time` is now, since the epoch.
-pub fn tyk_fields(pass: &Pass, unix_time: Duration, headers: &mut HeaderMap) {
-    let limit = match pass.quota {
-        Quota::Unset => HeaderValue::from_static("0"),
-        Quota::Unlimited => HeaderValue::from_static("-1"),
-        Quota::Limited(allowance) => allowance.requests().into(),
-    };
-    let remaining = pass.quota_left.map_or(0, |left| left.remaining);
-    let renewed_in = pass.quota_left.and_then(|left| left.renewed_in);
-    let reset = renewed_in.map_or(0, |time| unix_time.saturating_add(time).as_secs());
-    headers.insert(HeaderName::from_static("x-ratelimit-limit"), limit);
-    headers.insert(HeaderName::from_static("x-ratelimit-remaining"), remaining.into());
-    headers.insert(HeaderName::from_static("x-ratelimit-reset"), reset.into());
+/// What the fields `X-RateLimit-*` are about (Tyk's `rate_limit_response_headers`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum XRateLimit {
+    /// The quota.
+    Quotas,
+    /// The rate that counts for the request.
+    RateLimits,
 }
+
+impl XRateLimit {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Quotas, Self::RateLimits];
+
+    /// How it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Quotas => "quotas",
+            Self::RateLimits => "rate_limits",
+        }
+    }
+
+    /// The one that is written like this.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|own| own.name() == name)
+    }
+
+    /// Sets `X-RateLimit-Limit`, `-Remaining` and `-Reset`, a Unix time, as Tyk does; those of the upstream
+    /// are taken away. Without a rate there are none, without a quota they are `0`. `unix_time` is now, since
+    /// the epoch.
+    pub fn tell(self, pass: &Pass, unix_time: Duration, headers: &mut HeaderMap) {
+        let (limit, left) = match (self, pass.quota, pass.rate) {
+            (Self::Quotas, Quota::Unset, _) => (HeaderValue::from_static("0"), pass.quota_left),
+            (Self::Quotas, Quota::Unlimited, _) => (HeaderValue::from_static("-1"), pass.quota_left),
+            (Self::Quotas, Quota::Limited(quota), _) => (quota.requests().into(), pass.quota_left),
+            (Self::RateLimits, _, Some(rate)) => (rate.allowance.requests().into(), Some(rate)),
+            (Self::RateLimits, _, None) => {
+                X_RATE_LIMIT.iter().for_each(|name| drop(headers.remove(name)));
+                return;
+            }
+        };
+        let renewed_in = left.and_then(|left| left.renewed_in);
+        let reset = renewed_in.map_or(0, |time| unix_time.saturating_add(time).as_secs());
+        let remaining = left.map_or(0, |left| left.remaining);
+        for (name, value) in X_RATE_LIMIT.into_iter().zip([limit, remaining.into(), reset.into()]) {
+            headers.insert(name, value);
+        }
+    }
+}
+
+const X_RATE_LIMIT: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit"),
+    HeaderName::from_static("x-ratelimit-remaining"),
+    HeaderName::from_static("x-ratelimit-reset"),
+];
 
 /// Adds `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10) for the limits
 /// of the caller that count. What the upstream says of its own limits stays.
@@ -113,21 +154,29 @@ mod tests {
     fn as_tyk_does() {
         let day = Allowance::quota(100, 86_400).unwrap();
         let left = standing("quota", day, 99, Some(86_399_500));
-        for (quota, quota_left, limit, remaining, reset) in [
-            (Quota::Unset, None, "0", "0", "0"),
-            (Quota::Unlimited, None, "-1", "0", "0"),
-            (Quota::Limited(day), None, "100", "0", "0"),
-            (Quota::Limited(day), left, "100", "99", "1086400"),
+        let rate = standing("rate", Allowance::rate(5.0, 60.0).unwrap(), 3, Some(59_600));
+        for (about, rate, quota, quota_left, expected) in [
+            (XRateLimit::Quotas, None, Quota::Unset, None, Some(["0", "0", "0"])),
+            (XRateLimit::Quotas, None, Quota::Unlimited, None, Some(["-1", "0", "0"])),
+            (XRateLimit::Quotas, None, Quota::Limited(day), None, Some(["100", "0", "0"])),
+            (XRateLimit::Quotas, rate, Quota::Limited(day), left, Some(["100", "99", "1086400"])),
+            (XRateLimit::RateLimits, rate, Quota::Limited(day), left, Some(["5", "3", "1000060"])),
+            (XRateLimit::RateLimits, None, Quota::Limited(day), left, None),
         ] {
-            let pass = Pass { rate: None, quota, quota_left };
-            let expected = [
-                ("x-ratelimit-limit", limit),
-                ("x-ratelimit-remaining", remaining),
-                ("x-ratelimit-reset", reset),
-            ];
-            let expected = expected.map(|(name, text)| (name.to_owned(), text.to_owned()));
+            let pass = Pass { rate, quota, quota_left };
+            let names = ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"];
+            let expected = expected.map(|texts| names.into_iter().zip(texts).collect::<Vec<_>>());
+            let expected: Vec<_> = expected
+                .into_iter()
+                .flatten()
+                .map(|(name, text)| (name.to_owned(), text.to_owned()))
+                .collect();
             let now = Duration::from_millis(1_000_000_500);
-            assert_eq!(told(|headers| tyk_fields(&pass, now, headers)), expected);
+            let told = told(|headers| {
+                headers.insert("x-ratelimit-limit", HeaderValue::from_static("of the upstream"));
+                about.tell(&pass, now, headers);
+            });
+            assert_eq!(told, expected);
         }
     }
 }

@@ -29,7 +29,7 @@ pub use api::{ApiLimits, SharedRate};
 pub use count_key::CountKey;
 pub use endpoints::Endpoints;
 pub use failure::{Choice, OnFailure};
-pub use fields::{rate_limit_fields, tyk_fields};
+pub use fields::{XRateLimit, rate_limit_fields};
 pub use key::{Caller, Callers, Scope};
 pub use limiter::{Asking, Counted, Denied, Exceeded, Ledger, Limiter, Pass, Standing, Which};
 #[cfg(test)]

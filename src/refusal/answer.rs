@@ -16,8 +16,10 @@ pub struct Refusal {
     reason: Reason,
     /// What profile `tyk` repeats in its text; never shown in profile `rfc`.
     detail: Option<Box<str>>,
-    /// What the answer says besides, in profile `rfc`.
+    /// What the answer says besides.
     fields: Option<Box<HeaderMap>>,
+    /// When to come again, in seconds; for profile `rfc`.
+    retry_after: Option<u64>,
     /// The scopes that would do, for challenges (RFC 6750 section 3).
     scope: Option<Box<str>>,
     /// Why Tyk would refuse, where it would for another reason.
@@ -69,7 +71,7 @@ impl Asked {
 
 impl From<Reason> for Refusal {
     fn from(reason: Reason) -> Self {
-        Self { reason, detail: None, scope: None, fields: None, tyk_reason: None }
+        Self { reason, detail: None, scope: None, fields: None, retry_after: None, tyk_reason: None }
     }
 }
 
@@ -120,7 +122,7 @@ impl Refusal {
         Self { detail: Some(detail.into()), ..Self::from(reason) }
     }
 
-    /// A refusal whose answer has these fields as well in profile `rfc`.
+    /// A refusal whose answer has these fields as well.
     #[must_use]
     pub fn with_fields(reason: Reason, fields: HeaderMap) -> Self {
         Self { fields: Some(Box::new(fields)), ..Self::from(reason) }
@@ -133,12 +135,12 @@ impl Refusal {
     }
 
     /// The same, with the time after which it makes sense to come again, in whole seconds and at least
-    /// one (RFC 9110 section 10.2.3).
+    /// one (RFC 9110 section 10.2.3). Told in profile `rfc`.
     #[must_use]
     pub fn retry_after(mut self, time: Duration) -> Self {
         let started = u64::from(time.subsec_nanos() > 0);
         let seconds = time.as_secs().saturating_add(started).max(1);
-        self.fields.get_or_insert_default().insert(RETRY_AFTER, seconds.into());
+        self.retry_after = Some(seconds);
         self
     }
 
@@ -170,6 +172,9 @@ impl Refusal {
             Profile::Tyk => self.tyk(manner, row.tyk_status, &message),
         };
         let (mut head, mut body) = response.into_parts();
+        if let Some(fields) = &self.fields {
+            head.headers.extend(HeaderMap::clone(fields));
+        }
         let original = Original { flag: row.flag, error: row.error, message: &message };
         if let Some(new) = manner.overrides.of_refusal(manner, &mut head, &body, &original) {
             body = new;
@@ -189,11 +194,8 @@ impl Refusal {
         let mut response = answer(row.status, manner.worded(row.error, message));
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(seconds) = row.retry_after {
+        if let Some(seconds) = self.retry_after.or_else(|| row.retry_after.map(Into::into)) {
             headers.insert(RETRY_AFTER, seconds.into());
-        }
-        if let Some(fields) = &self.fields {
-            headers.extend(HeaderMap::clone(fields));
         }
         match row.challenge {
             Challenge::None => {}

@@ -288,6 +288,47 @@ fn policies_of_a_key_give_its_rights_and_are_read_anew() {
 }
 
 #[test]
+fn the_policies_of_a_key_are_changed_alone() {
+    let upstream = Server::up();
+    let policy = |id: &str, apis: &[&str]| {
+        let rights = body(apis, json!({}))["access_rights"].clone();
+        json!({ "id": id, "org_id": "org", "quota_max": 3, "quota_renewal_rate": -1, "access_rights": rights })
+    };
+    let gateway = Setup::new()
+        .api(&keyed("a", &upstream))
+        .api(&keyed("b", &upstream))
+        .policy(&policy("of-a", &["a"]))
+        .policy(&policy("of-both", &["a", "b"]))
+        .start();
+    let told = json!({ "org_id": "org", "alias": "a partner", "apply_policies": ["of-a"] });
+    let hash = make(&gateway, "partner", &told)["key_hash"].as_str().unwrap().to_owned();
+    let opens = || [with(&gateway, "/a/", "partner"), with(&gateway, "/b/", "partner")];
+    assert_eq!(opens(), [200, 403]);
+    let apply = |key: &str, body: Value| ask(&gateway, "POST", &format!("/tyk/keys/policy/{key}"), &body);
+    let answer = apply(&hash, json!({ "policy": "of-both" }));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(json(&answer), json!({ "key": hash, "status": "ok", "action": "updated" }));
+    // What was counted goes on, and so does everything that was not spoken of.
+    assert_eq!(opens(), [200, 200]);
+    assert_eq!(opens(), [429, 429], "three in all");
+    let stored = || json(&gateway.admin(Request::get("/tyk/keys/partner")));
+    assert_eq!((&stored()["alias"], &stored()["apply_policies"]), (&json!("a partner"), &json!(["of-both"])));
+    let answer = apply("partner", json!({ "policy": "of-both", "apply_policies": ["of-a"] }));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    for (key, body, status, said) in [
+        ("nobody", json!({ "policy": "of-a" }), 404, "Key not found"),
+        ("partner", json!({ "policy": 5 }), 400, "Couldn't decode instruction"),
+        ("partner", json!({ "polcy": "of-a" }), 400, "Couldn't decode instruction: unknown field `polcy`"),
+        ("partner", json!({}), 400, "keys must have at least one Access Rights record set"),
+    ] {
+        let answer = apply(key, body);
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert!(answer.text().contains(said), "{}", answer.text());
+    }
+    assert_eq!(stored()["apply_policies"], json!(["of-a", "of-both"]), "nothing has changed");
+}
+
+#[test]
 fn a_key_is_limited_and_counted_anew_when_it_is_told_anew() {
     let upstream = Server::up();
     let gateway = Setup::new()

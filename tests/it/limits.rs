@@ -281,3 +281,137 @@ fn skipping_switches_the_apis_own_limit_off_as_well() {
     // The quota never renews, so nobody is told to come back.
     assert_eq!(statuses(&gateway, "/b/", json!({ "pol": "p" })), [200, 429]);
 }
+
+/// What `X-RateLimit-*` say: the limit, what is left, and in how many seconds it is renewed.
+fn x_rate_limit(answer: &Answer) -> Option<(String, String, u64)> {
+    let told = |name: &str| answer.header(&format!("x-ratelimit-{name}")).map(str::to_owned);
+    let reset: u64 = told("reset")?.parse().unwrap();
+    Some((told("limit")?, told("remaining")?, reset.saturating_sub(now())))
+}
+
+#[test]
+fn the_rate_in_the_words_of_many_gateways() {
+    let limits = || json!({ "rate": 2, "per": 3600, "quota_max": 9, "quota_renewal_rate": 86400 });
+    let of = |profile: &str, about: Option<&str>, answers: Server| {
+        let gateway = setup(&answers, json!({}))
+            .config(&json!({ "errors": profile, "rate_limit_response_headers": about }))
+            .policy(&policy("p", limits()))
+            .policy(&policy("quota", json!({ "quota_max": 1, "quota_renewal_rate": -1 })))
+            .start();
+        let told: Vec<_> =
+            (0..3).map(|_| x_rate_limit(&send(&gateway, "/a/", json!({ "pol": "p" })))).collect();
+        let of_quota: Vec<_> =
+            (0..2).map(|_| x_rate_limit(&send(&gateway, "/a/", json!({ "pol": "quota" })))).collect();
+        (told, of_quota)
+    };
+    // The upstream has limits of its own, which are nobody's business here.
+    let upstream = || {
+        Server::start(|_, stream| {
+            let answer = b"HTTP/1.1 200 OK\r\nX-RateLimit-Limit: 77\r\nX-RateLimit-Remaining: 7\r\nX-RateLimit-Reset: 7\r\nContent-Length: 0\r\n\r\n";
+            stream.write_all(answer).is_ok()
+        })
+    };
+    let is = |told: &Option<(String, String, u64)>, limit: &str, left: &str, seconds: u64| {
+        let (own_limit, own_left, renewed) = told.as_ref().unwrap();
+        assert_eq!((own_limit.as_str(), own_left.as_str()), (limit, left));
+        assert!((seconds.saturating_sub(60)..=seconds).contains(renewed), "{renewed}");
+    };
+    for profile in ["tyk", "rfc"] {
+        let (told, of_quota) = of(profile, Some("rate_limits"), upstream());
+        is(&told[0], "2", "1", 3600);
+        is(&told[1], "2", "0", 3600);
+        // Also to who is over it.
+        is(&told[2], "2", "0", 3600);
+        assert_eq!(of_quota, [None, None], "there is no rate to tell of");
+    }
+    for about in [None, Some("quotas")] {
+        let (told, of_quota) = of("tyk", about, upstream());
+        is(&told[0], "9", "8", 86400);
+        assert_eq!(told[2], None, "a refusal does not tell of the quota");
+        is(&of_quota[0], "1", "0", 0);
+        assert_eq!(of_quota[1], None);
+    }
+    let (told, of_quota) = of("rfc", Some("quotas"), upstream());
+    is(&told[0], "9", "8", 86400);
+    is(&of_quota[1], "1", "0", 0);
+    let (told, _) = of("rfc", None, upstream());
+    assert_eq!(told[0], Some(("77".into(), "7".into(), 0)), "who says nothing leaves the upstream's alone");
+
+    let output =
+        setup(&Server::up(), json!({})).config(&json!({ "rate_limit_response_headers": "both" })).check();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("rate_limit_response_headers: they tell of quotas or rate_limits"), "{text}");
+}
+
+#[test]
+fn a_caller_asks_for_its_limits() {
+    let upstream = Server::up();
+    let changes = json!({ "x-tyk-api-gateway": {
+        "upstream": { "rateLimit": { "enabled": true, "rate": 1, "per": "1h" } },
+        "server": { "ipAccessControl": { "enabled": true, "block": ["192.0.2.1"] } },
+    } });
+    for profile in ["rfc", "tyk"] {
+        let gateway = setup(&upstream, changes.clone())
+            .config(&json!({ "errors": profile, "trustedProxies": ["127.0.0.1"] }))
+            .policy(&policy("p", json!({ "rate": 2, "per": 60, "quota_max": 2, "quota_renewal_rate": 3600 })))
+            .policy(&policy(
+                "free",
+                json!({ "quota_max": -1, "access_rights": { "a": {
+                "api_id": "a", "allowed_urls": [{ "url": "/only", "methods": ["GET"] }],
+            } } }),
+            ))
+            .policy(&json!({ "id": "elsewhere", "access_rights": { "b": { "api_id": "b" } } }))
+            .start();
+        let ask = |path: &str, pol: &str| send(&gateway, path, json!({ "pol": pol }));
+        let told = |path: &str, pol: &str| -> Value {
+            let answer = ask(path, pol);
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            assert_eq!(answer.header("content-type"), Some("application/json"));
+            let mut told: Value = serde_json::from_slice(&answer.body).unwrap();
+            let renews = told["quota"]["quota_renews"].take().as_u64().unwrap();
+            told["renewed_in"] = renews.saturating_sub(now()).into();
+            told
+        };
+        let limits = |path: &str, pol: &str| {
+            let told = told(path, pol);
+            json!([told["quota"]["quota_max"], told["quota"]["quota_remaining"], told["rate_limit"]])
+        };
+        let rate = json!({ "requests": 2, "per_unit": 60 });
+        // However often, it is not counted.
+        for _ in 0..4 {
+            assert_eq!(limits("/a/tyk/rate-limits/", "p"), json!([2, 2, rate]));
+        }
+        assert_eq!([ask("/b/", "p").status, ask("/b/", "p").status], [200, 200]);
+        let over = ask("/b/", "p").status;
+        assert_eq!(over, 429);
+        // One over both is told as well, on each of its APIs.
+        for path in ["/a/tyk/rate-limits/", "/b/tyk/rate-limits/"] {
+            assert_eq!(limits(path, "p"), json!([2, 0, rate]));
+        }
+        assert!((3500..=3600).contains(&told("/a/tyk/rate-limits/", "p")["renewed_in"].as_u64().unwrap()));
+        // Whatever paths are granted.
+        let none = json!({ "requests": 0, "per_unit": 0 });
+        assert_eq!(limits("/a/tyk/rate-limits/", "free"), json!([-1, 0, none]));
+        // Who may not use the API learns nothing, and neither does who is nobody.
+        assert_eq!(ask("/a/tyk/rate-limits/", "elsewhere").status, 403);
+        assert_eq!(gateway.send(&Request::get("/a/tyk/rate-limits/")).status / 100, 4);
+        let blocked = Request::get("/a/tyk/rate-limits/").header("X-Forwarded-For", "192.0.2.1");
+        assert_eq!(gateway.send(&blocked.bearer(&token(json!({ "pol": "p" })))).status, 403);
+        // It is not the upstream's path; its neighbours are.
+        let sent = upstream.recorded().len();
+        for (method, path) in
+            [("POST", "/a/tyk/rate-limits/"), ("GET", "/b/tyk/rate-limits"), ("GET", "/b/x/tyk/rate-limits/")]
+        {
+            let token = token(json!({ "pol": "p", "sub": format!("another {method} {path}") }));
+            assert_eq!(
+                gateway.send(&Request::new(method, path).bearer(&token)).status,
+                200,
+                "{method} {path}"
+            );
+        }
+        assert_eq!(upstream.recorded().len(), sent + 3);
+        let described = Request::get("/a/tyk/rate-limits/").bearer(&token(json!({ "pol": "p" }))).described();
+        let explained = gateway.explain(&described);
+        assert!(explained.to_string().contains("the limits of the caller are told"), "{explained}");
+    }
+}
