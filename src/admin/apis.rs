@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::{
     Admin,
     answer::{error, object},
-    change::{AskedQuery, Done, Subject, make},
+    change::{Asked, Done, Subject, make},
     routes::Routes,
 };
 use crate::{config::Role, definition::view, document::MAX_FILE, gateway::Change};
@@ -133,11 +133,7 @@ async fn versions(State(admin): State<Admin>, Path(id): Path<String>) -> Respons
 }
 
 /// `POST /tyk/apis/oas`: a new API, or what an API is from now on. Without an id it gets a random one.
-async fn create(
-    State(admin): State<Admin>,
-    asked: AskedQuery,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
+async fn create(State(admin): State<Admin>, asked: Asked, body: Result<Bytes, BytesRejection>) -> Response {
     let mut document = match definition(&admin, body) {
         Ok(document) => document,
         Err(refusal) => return *refusal,
@@ -160,7 +156,7 @@ async fn create(
 async fn update(
     State(admin): State<Admin>,
     Path(id): Path<String>,
-    asked: AskedQuery,
+    asked: Asked,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let document = match definition(&admin, body) {
@@ -182,7 +178,7 @@ async fn update(
 async fn patch(
     State(admin): State<Admin>,
     Path(id): Path<String>,
-    asked: AskedQuery,
+    asked: Asked,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let openapi = match openapi(&admin, body) {
@@ -200,7 +196,7 @@ async fn patch(
 }
 
 /// `DELETE /tyk/apis/oas/{id}`: there is no such API any more.
-async fn remove(State(admin): State<Admin>, Path(id): Path<String>, asked: AskedQuery) -> Response {
+async fn remove(State(admin): State<Admin>, Path(id): Path<String>, asked: Asked) -> Response {
     if admin.control.served().api(&id).is_none() {
         return unknown();
     }

@@ -28,6 +28,25 @@ const AUTHORIZATION: &str = "x-tyk-authorization";
 /// In Tyk's words.
 const NOBODY: &str = "Attempted administrative access with invalid or missing key!";
 
+/// Whose request it is, for handlers that need more than the role of their route.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    name: String,
+    roles: Vec<Role>,
+}
+
+impl Caller {
+    fn of(key: &AdminKey) -> Self {
+        Self { name: key.name.clone(), roles: key.roles.clone() }
+    }
+
+    /// Nothing if the caller has this role, else the refusal.
+    pub(super) fn refused(&self, role: Role) -> Option<Response> {
+        let message = format!("the key {} is not for this: it has no role {}", self.name, role.name());
+        (!self.roles.contains(&role)).then(|| error(StatusCode::FORBIDDEN, &message))
+    }
+}
+
 /// What a request has changed, or would have: handlers leave it with their answer, for the audit log.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Touched {
@@ -49,26 +68,25 @@ impl Touched {
 }
 
 /// Lets a request through whose key has the role that its route takes.
-pub(super) async fn authorize(State(admin): State<Admin>, request: Request, next: Next) -> Response {
+pub(super) async fn authorize(State(admin): State<Admin>, mut request: Request, next: Next) -> Response {
     let snapshot = admin.control.published().load_full();
     let given = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes());
-    let key = given.and_then(|given| find(snapshot.admin_keys(), given));
+    let caller = given.and_then(|given| find(snapshot.admin_keys(), given)).map(Caller::of);
     let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let method = request.method().clone();
     let role = path.as_deref().and_then(|path| needed(&admin.routes, &method, path));
     let client = request.extensions().get::<SocketAddr>().map(SocketAddr::ip);
-    let refusal = match (key, role) {
+    let refusal = match (&caller, role) {
         (None, _) => Some(error(StatusCode::FORBIDDEN, NOBODY)),
-        (Some(key), Some(role)) if !key.roles.contains(&role) => {
-            let message = format!("the key {} is not for this: it has no role {}", key.name, role.name());
-            Some(error(StatusCode::FORBIDDEN, &message))
-        }
-        (Some(_), Some(_)) => None,
+        (Some(caller), Some(role)) => caller.refused(role),
         // Whatever is routed here: nobody has said who may do it.
         (Some(_), None) if path.is_some() => Some(super::not_supported().await),
         (Some(_), None) => Some(super::not_found().await.into_response()),
     };
-    let who = key.map(|key| key.name.clone());
+    let who = caller.as_ref().map(|caller| caller.name.clone());
+    if let Some(caller) = caller {
+        request.extensions_mut().insert(caller);
+    }
     let answered = async move {
         let response = match refusal {
             Some(refusal) => refusal,

@@ -2,8 +2,8 @@
 
 use axum::{
     Json,
-    extract::{Query, rejection::QueryRejection},
-    http::StatusCode,
+    extract::{FromRequestParts, Query},
+    http::{StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
@@ -13,9 +13,10 @@ use tokio::task::spawn_blocking;
 use super::{
     Admin,
     answer::{digest_of, ended, error, findings, in_body, refused, switch},
-    authorize::Touched,
+    authorize::{Caller, Touched},
 };
 use crate::{
+    config::Role,
     document::Finding,
     gateway::{Cause, Change, ChangeError, Changed},
     refusal::Profile,
@@ -32,8 +33,23 @@ pub(super) struct Asked {
     pub(super) org_id: Option<String>,
 }
 
-/// The query of a change, or what is wrong with it: an option of Tyk's that does nothing here must not seem to.
-pub(super) type AskedQuery = Result<Query<Asked>, QueryRejection>;
+impl<S: Sync> FromRequestParts<S> for Asked {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+        // An option of Tyk's that does nothing here must not seem to.
+        let Ok(Query(asked)) = Query::<Self>::try_from_uri(&parts.uri) else {
+            let message =
+                "the only parameters of a change are reload, and org_id for policies; leave the others out";
+            return Err(error(StatusCode::BAD_REQUEST, message));
+        };
+        match parts.extensions.get::<Caller>() {
+            // It would have everything act that others have written.
+            Some(caller) if asked.reload => caller.refused(Role::Operate).map_or(Ok(asked), Err),
+            _ => Ok(asked),
+        }
+    }
+}
 
 /// What a change is about.
 #[derive(Clone, Debug)]
@@ -69,13 +85,8 @@ pub(super) async fn make(
     subject: Subject,
     change: Change,
     done: Done,
-    asked: AskedQuery,
+    asked: Asked,
 ) -> Response {
-    let Ok(Query(asked)) = asked else {
-        let message =
-            "the only parameters of a change are reload, and org_id for policies; leave the others out";
-        return error(StatusCode::BAD_REQUEST, message);
-    };
     let profile = admin.control.config().errors;
     let run = move || -> Outcome {
         let changed = admin.control.change(change, &admin.tasks);

@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::{
     Admin,
     answer::{error, object},
-    change::{AskedQuery, Done, Subject, make},
+    change::{Asked, Done, Subject, make},
     routes::Routes,
 };
 use crate::{config::Role, document::MAX_FILE, gateway::Change};
@@ -52,11 +52,7 @@ async fn read(State(admin): State<Admin>, Path(id): Path<String>, Query(of): Que
 }
 
 /// `POST /tyk/policies`: a new policy, or what a policy is from now on.
-async fn create(
-    State(admin): State<Admin>,
-    asked: AskedQuery,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
+async fn create(State(admin): State<Admin>, asked: Asked, body: Result<Bytes, BytesRejection>) -> Response {
     put(admin, None, Done::Added, asked, body).await
 }
 
@@ -64,7 +60,7 @@ async fn create(
 async fn create_named(
     State(admin): State<Admin>,
     Path(id): Path<String>,
-    asked: AskedQuery,
+    asked: Asked,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     put(admin, Some(id), Done::Added, asked, body).await
@@ -74,7 +70,7 @@ async fn create_named(
 async fn update(
     State(admin): State<Admin>,
     Path(id): Path<String>,
-    asked: AskedQuery,
+    asked: Asked,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     put(admin, Some(id), Done::Modified, asked, body).await
@@ -84,7 +80,7 @@ async fn put(
     admin: Admin,
     named: Option<String>,
     done: Done,
-    asked: AskedQuery,
+    asked: Asked,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let bad = |message: &str| error(StatusCode::BAD_REQUEST, message);
@@ -107,8 +103,8 @@ async fn put(
 }
 
 /// `DELETE /tyk/policies/{id}`: there is no such policy any more.
-async fn remove(State(admin): State<Admin>, Path(id): Path<String>, asked: AskedQuery) -> Response {
-    let org_id = asked.as_ref().ok().and_then(|Query(asked)| asked.org_id.clone());
+async fn remove(State(admin): State<Admin>, Path(id): Path<String>, asked: Asked) -> Response {
+    let org_id = asked.org_id.clone();
     let subject = Subject { kind: "policy", id: id.clone() };
     make(admin, subject, Change::RemovePolicy { id, org_id }, Done::Deleted, asked).await
 }

@@ -25,7 +25,7 @@ use crate::{
     limits::XRateLimit,
     proxy::{self, TrustedProxies},
     refusal::{Overrides, Profile},
-    secrets::Secret,
+    secrets::{AllowedReferences, Secret},
     telemetry::AuditLog,
 };
 
@@ -82,6 +82,11 @@ const SETTERS: &[(&str, Setter)] = &[
     ("jwks.maxKeys", |draft, text| draft.fetching.set("maxKeys", text)),
     ("jwks.maxStale", |draft, text| draft.fetching.set("maxStale", text)),
     ("watch", Draft::set_watch),
+    ("references.allow", |draft, texts| {
+        let texts = texts.split(',').map(str::trim).filter(|text| !text.is_empty());
+        draft.allowed_references = Some(AllowedReferences::new(texts)?);
+        Ok(())
+    }),
     ("kv.refresh_interval", Draft::set_refresh_interval),
     ("kv.file.base_path", |draft, path| draft.path(path).map(|path| draft.base_path = path)),
 ];
@@ -117,6 +122,7 @@ pub(super) struct Draft {
     x_rate_limit: Option<XRateLimit>,
     kv: Kv,
     redis: redis::Draft,
+    allowed_references: Option<AllowedReferences>,
     refresh_interval: Option<Duration>,
     watch: Option<Duration>,
 }
@@ -153,6 +159,7 @@ impl Draft {
             fetching: FetchSettings::default(),
             kv: Kv::default(),
             redis: redis::Draft::default(),
+            allowed_references: None,
             refresh_interval: Some(Duration::from_secs(300)),
             watch: Some(Duration::from_secs(10)),
         }
@@ -233,6 +240,12 @@ impl Draft {
     pub(super) fn finish(self, origin: Origin, findings: &mut Findings) -> Option<Config> {
         self.warn_about_exposed_admin(findings);
         let secrets = self.kv.open(self.base_path, findings);
+        for store in self.allowed_references.iter().flat_map(AllowedReferences::stores) {
+            if secrets.as_ref().is_some_and(|secrets| !secrets.has_store(store)) {
+                let message = format!("there is no store {store}; configure it, or leave it out here");
+                findings.push(from("references.allow", message));
+            }
+        }
         let has_redis = self.redis.is_there();
         let (redis, on_redis_failure) = self.redis.finish(findings);
         let keys = self.keys.finish(&self.beside, has_redis, findings);
@@ -296,6 +309,7 @@ impl Draft {
             fetching: self.fetching,
             key_set_life: self.key_set_life,
             secrets: secrets?,
+            allowed_references: self.allowed_references,
             redis,
             on_redis_failure,
             refresh_interval: self.refresh_interval,

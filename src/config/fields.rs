@@ -23,10 +23,14 @@ pub(super) static CONFIG: Section = Section {
         Field::honour("timeouts", Shape::Object(&TIMEOUTS)),
         Field::honour("jwks", Shape::Object(&JWKS)),
         Field::honour("kv", Shape::Object(&KV)),
+        Field::honour("references", Shape::Object(&REFERENCES)),
         Field::honour("secrets", Shape::Map(&Shape::Text)),
     ],
     unknown: Unknown::Error,
 };
+
+static REFERENCES: Section =
+    Section { fields: &[Field::honour("allow", Shape::Texts)], unknown: Unknown::Error };
 
 static KEYS: Section = Section {
     fields: &[

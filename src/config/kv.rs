@@ -345,6 +345,7 @@ fn connection(
     tls: Tls,
 ) -> Result<Connection, (String, String)> {
     let mut connection = Connection::new(address);
+    connection.key_file.clone_from(&tls.key_file);
     (connection.trusted, connection.certificate) = tls.read()?;
     connection.timeout = timeout.unwrap_or(connection.timeout);
     connection.max_retries = max_retries.unwrap_or(connection.max_retries);

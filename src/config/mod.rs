@@ -9,6 +9,7 @@ mod draft;
 mod fields;
 mod keys;
 mod kv;
+mod own_secrets;
 mod redis;
 mod restart;
 mod stores;
@@ -28,7 +29,7 @@ use crate::{
     proxy::{self, TrustedProxies},
     redis::Settings,
     refusal::{Overrides, Profile},
-    secrets::Secrets,
+    secrets::{AllowedReferences, Secrets},
     telemetry::AuditLog,
 };
 
@@ -83,6 +84,8 @@ pub struct Config {
     pub key_set_life: Duration,
     /// Where references are resolved.
     pub secrets: Secrets,
+    /// What documents may name in them; anything but [own secrets](Self::own_secrets), if nothing is said.
+    pub allowed_references: Option<AllowedReferences>,
     /// What several nodes share, if they share anything.
     pub redis: Option<Settings>,
     /// What becomes of limits while that cannot be reached.

@@ -4,14 +4,14 @@ use super::{Fetching, Given, Templates, source::KeyCache};
 use crate::{
     document::{Document, FieldPath, Findings},
     jwt::Locator,
-    secrets::Values,
+    secrets::DocumentValues,
 };
 
 /// One document under the parsers' hands, and what they share.
 pub(super) struct Context<'p> {
     pub(super) document: &'p Document,
     pub(super) findings: &'p mut Findings,
-    pub(super) values: &'p Values,
+    pub(super) values: &'p DocumentValues<'p>,
     pub(super) keys: &'p mut KeyCache,
     /// What rules for errors may name.
     pub(super) templates: &'p Templates,

@@ -11,7 +11,7 @@ use url::Url;
 use super::duration;
 use crate::{
     jwks::{ClientCertificate, FetchOptions, PrivateNetworks, Proxy, TrustedAuthorities},
-    secrets::{Secret, Values},
+    secrets::{Expand, Secret},
 };
 
 /// The longest time that a fetch may take: a reload waits for it.
@@ -75,11 +75,17 @@ impl FetchSettings {
         Ok(())
     }
 
+    /// What the key is written as, if there is one.
+    #[must_use]
+    pub const fn key(&self) -> Option<&Secret> {
+        self.key.as_ref()
+    }
+
     /// Adds a field to each request.
     ///
     /// # Errors
     /// A sentence that says how to mend it, without the value.
-    pub fn add_header(&mut self, name: &str, value: &str, values: &Values) -> Result<(), String> {
+    pub fn add_header(&mut self, name: &str, value: &str, values: &dyn Expand) -> Result<(), String> {
         let name: HeaderName = name.parse().map_err(|_| "this is not a header name; correct it")?;
         if FRAMING.contains(&name) {
             return Err("this field is about the connection and is set by the gateway; remove it".into());
@@ -96,7 +102,7 @@ impl FetchSettings {
     ///
     /// # Errors
     /// [`BadSetting`] names the field that cannot be used.
-    pub fn finish(self, values: &Values) -> Result<FetchOptions, BadSetting> {
+    pub fn finish(self, values: &dyn Expand) -> Result<FetchOptions, BadSetting> {
         let Self { mut options, ca, certificate, key, proxy } = self;
         let resolved = |field, text: Option<Secret>| {
             let text = text.map(|text| resolve(&text, values)).transpose();
@@ -146,7 +152,7 @@ fn bad(field: &'static str, message: &str) -> BadSetting {
 }
 
 /// What is written, or what it refers to.
-fn resolve(text: &str, values: &Values) -> Result<Secret, String> {
+fn resolve(text: &str, values: &dyn Expand) -> Result<Secret, String> {
     values.expand(text).map_err(|e| e.to_string()).map(|expanded| expanded.unwrap_or_else(|| text.into()))
 }
 
@@ -195,7 +201,7 @@ mod tests {
     use super::*;
     use crate::secrets::Secrets;
 
-    fn values() -> Values {
+    fn values() -> impl Expand {
         Secrets::new("", env, BTreeMap::new()).unwrap().values()
     }
 

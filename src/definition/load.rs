@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     document::{Document, FieldPath, File, Finding, Findings},
-    secrets::Values,
+    secrets::DocumentValues,
 };
 
 /// What was read.
@@ -25,7 +25,7 @@ pub struct Loaded {
 #[derive(Clone, Copy, Debug)]
 pub struct Given<'l> {
     /// What references stand for.
-    pub values: &'l Values,
+    pub values: &'l DocumentValues<'l>,
     /// What rules for errors may name.
     pub templates: &'l Templates,
     /// How key sets are fetched where a definition does not say.

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::{
     jwt::{AlgorithmSet, KeySet, import_key},
     lenient_base64,
-    secrets::{Secret, Values, is_like_reference},
+    secrets::{DocumentValues, Expand as _, Secret, is_like_reference},
 };
 
 /// Keys that several definitions write alike are imported once. They are found by a digest of what
@@ -33,7 +33,7 @@ pub(super) enum Described {
 pub(super) fn parse(
     source: &str,
     allowed: AlgorithmSet,
-    values: &Values,
+    values: &DocumentValues<'_>,
     keys: &mut KeyCache,
 ) -> Result<Described, String> {
     let text = Text::of(source, values)?;
@@ -63,7 +63,7 @@ pub(super) fn parse(
 ///
 /// # Errors
 /// A sentence that says why it is none of these, without repeating it.
-pub(super) fn key_material(source: &str, values: &Values) -> Result<Zeroizing<Vec<u8>>, String> {
+pub(super) fn key_material(source: &str, values: &DocumentValues<'_>) -> Result<Zeroizing<Vec<u8>>, String> {
     let text = Text::of(source, values)?;
     if is_url(&text.text) {
         return Err("private keys are not fetched; write a reference such as file://PATH".into());
@@ -77,12 +77,12 @@ struct Text<'v> {
     text: Secret,
     /// Who knows what it refers to as base64; nobody where it came from a reference itself, for a value
     /// holds no other one.
-    values: Option<&'v Values>,
+    values: Option<&'v DocumentValues<'v>>,
 }
 
 impl<'v> Text<'v> {
     /// What is written, or what it refers to.
-    fn of(source: &str, values: &'v Values) -> Result<Self, String> {
+    fn of(source: &str, values: &'v DocumentValues<'v>) -> Result<Self, String> {
         Ok(match values.expand(source).map_err(|e| e.to_string())? {
             Some(value) => Self { text: value.trim().into(), values: None },
             None => Self { text: source.trim().into(), values: Some(values) },

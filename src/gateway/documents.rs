@@ -16,7 +16,7 @@ use crate::{
     policy::{self, Entry, PolicySet, entries},
     redis::{Passwords, Redis, Servers},
     refusal::Profile,
-    secrets::{Secret, Values, is_like_reference},
+    secrets::{Expand as _, Secret, Values, is_like_reference},
     tls::ServerIdentity,
 };
 
@@ -137,6 +137,8 @@ impl Documents {
         let redis_passwords = redis_passwords(config, values, findings);
         let keys_secret = keys_secret(config, values, findings);
         let fetching = fetching(config, values, findings);
+        let own = config.own_secrets();
+        let values = &values.for_documents(&own, config.allowed_references.as_ref());
         let given = Given { values, templates: &self.templates, fetching: &fetching, tags: &config.tags };
         let loaded = definition::load(&self.definitions, given);
         let (policies, mut of_policies) = policy::load(&self.policies, values);

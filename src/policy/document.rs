@@ -17,12 +17,12 @@ use crate::{
     jwt::Locator,
     limits::{Allowance, CountKey, Endpoints, Limits, Quota, Rate, Throttle},
     path_pattern::{PathPattern, PatternError},
-    secrets::Values,
+    secrets::DocumentValues,
 };
 
 /// Parses the policies of these documents, one after the other.
 #[must_use]
-pub fn load(files: &[Arc<File>], values: &Values) -> (PolicySet, Findings) {
+pub fn load(files: &[Arc<File>], values: &DocumentValues<'_>) -> (PolicySet, Findings) {
     let mut loader = Loader::default();
     for file in files {
         match Document::of(file) {
@@ -75,7 +75,7 @@ impl Patterns {
 }
 
 impl Loader {
-    fn document(&mut self, mut document: Document, values: &Values) {
+    fn document(&mut self, mut document: Document, values: &DocumentValues<'_>) {
         let top = FieldPath::top();
         let mut root = document.take_root();
         let document = &document;
@@ -444,7 +444,7 @@ mod tests {
         }
         let (documents, mut findings) = read_all(folder.path());
         let values = Secrets::new("", |_| None, BTreeMap::new()).unwrap().values();
-        let (set, found) = load(&documents, &values);
+        let (set, found) = load(&documents, &values.for_documents(&[], None));
         findings.append(found);
         let prefix = format!("{}/", folder.path().display());
         (set, findings.into_iter().map(|finding| finding.to_string().replace(&prefix, "")).collect())

@@ -105,7 +105,7 @@ fn pool(dice: &mut Dice) -> Vec<(Value, Arc<Policy>)> {
     fs::write(folder.path().join("policies.json"), json!(documents).to_string()).unwrap();
     let (read, _) = read_all(folder.path());
     let values = Secrets::new("", |_| None, BTreeMap::new()).unwrap().values();
-    let (set, findings) = load(&read, &values);
+    let (set, findings) = load(&read, &values.for_documents(&[], None));
     assert!(!findings.has_errors());
     let of = |(id, document): (String, Value)| (document, Arc::clone(set.get("", &id).unwrap()));
     documents.into_iter().map(of).collect()

@@ -36,6 +36,10 @@ impl Consul {
         Ok(Self { http: Http::new("Consul", &settings.connection)?, settings })
     }
 
+    pub(super) const fn connection(&self) -> &Connection {
+        &self.settings.connection
+    }
+
     pub(super) const fn http(&self) -> &Http {
         &self.http
     }

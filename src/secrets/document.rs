@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::Values;
+use super::{DocumentValues, Expand as _};
 use crate::document::{Document, FieldPath, Findings};
 
-impl Values {
+impl DocumentValues<'_> {
     /// Replaces the references in all texts below a field, except in members that are called as one of
     /// `kept`. What cannot be resolved stays as it is and is an error.
     pub fn expand_all(

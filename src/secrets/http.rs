@@ -1,6 +1,6 @@
 //! One request to a store: bounded in time and size, tried again where that may help.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use reqwest::{
     Client, RequestBuilder, StatusCode,
@@ -31,6 +31,8 @@ pub struct Connection {
     pub trusted: Option<TrustedAuthorities>,
     /// The certificate that it is shown, if it asks for one.
     pub certificate: Option<ClientCertificate>,
+    /// The file of the key of that.
+    pub key_file: Option<PathBuf>,
 }
 
 impl Connection {
@@ -48,6 +50,7 @@ impl Connection {
             max_retries: Self::DEFAULT_RETRIES,
             trusted: None,
             certificate: None,
+            key_file: None,
         }
     }
 }

@@ -52,8 +52,7 @@ impl Local {
             Place::Variable(name) => Some(self.variable(name)),
             Place::Stored { store, path } => Some(match self.stores.get(store)? {
                 LocalStore::Variables { prefix, uppercase } => {
-                    let name = if *uppercase { path.to_ascii_uppercase() } else { path.clone() };
-                    let name = format!("{prefix}{name}");
+                    let name = full_name(prefix, *uppercase, path);
                     (self.env)(&name).map(Into::into).ok_or_else(|| unset(&name))
                 }
                 LocalStore::Inline(values) => values.get(path).cloned().ok_or_else(|| {
@@ -77,11 +76,27 @@ impl Local {
         }
     }
 
+    /// The variable at a place; nothing if there is something else.
+    pub(super) fn variable_at(&self, place: &Place) -> Option<String> {
+        match place {
+            Place::Variable(name) => Some(name.clone()),
+            Place::Stored { store, path } => match self.stores.get(store)? {
+                LocalStore::Variables { prefix, uppercase } => Some(full_name(prefix, *uppercase, path)),
+                LocalStore::Files(_) | LocalStore::Inline(_) => None,
+            },
+        }
+    }
+
     /// Tyk reads some fields of a definition under the name as it is, and others under this longer one.
     fn variable(&self, name: &str) -> Result<Secret, Unresolved> {
         let longer = || (self.env)(&format!("TYK_SECRET_{}", name.to_ascii_uppercase()));
         (self.env)(name).or_else(longer).map(Into::into).ok_or_else(|| unset(name))
     }
+}
+
+fn full_name(prefix: &str, uppercase: bool, path: &str) -> String {
+    let name = if uppercase { path.to_ascii_uppercase() } else { path.to_owned() };
+    format!("{prefix}{name}")
 }
 
 fn unset(name: &str) -> Unresolved {
@@ -107,6 +122,9 @@ fn read_file(base: &Path, path: &str) -> Result<Secret, Unresolved> {
             real_base.display()
         )));
     }
+    if real.starts_with("/proc") {
+        return Err(failed(&"it tells of a process, and is no place for a value"));
+    }
     let metadata = fs::metadata(&real).map_err(|e| failed(&e))?;
     if !metadata.is_file() || metadata.len() > MAX_VALUE as u64 {
         return Err(failed(&"it is not a file of at most 1 MiB"));
@@ -124,6 +142,11 @@ impl Credential {
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(text.into())
+    }
+
+    /// What it is, or names.
+    pub(super) const fn written(&self) -> &Secret {
+        &self.0
     }
 
     /// # Errors

@@ -14,6 +14,7 @@
 
 mod consul;
 mod document;
+mod guard;
 mod http;
 mod json;
 mod local;
@@ -40,6 +41,7 @@ use self::{consul::Consul, http::Fault, local::Local, reference::Place, vault::V
 
 pub use self::{
     consul::ConsulSettings,
+    guard::{AllowedReferences, DocumentValues, OwnSecret, OwnSecretKind},
     http::Connection,
     local::{Credential, LocalStore},
     reference::is_like_reference,
@@ -63,6 +65,15 @@ pub enum Store {
     Consul(ConsulSettings),
     /// Vault.
     Vault(VaultSettings),
+}
+
+/// Knows what references stand for.
+pub trait Expand {
+    /// A text with its references replaced; nothing if it has none.
+    ///
+    /// # Errors
+    /// [`Unresolved`] when one of them has no value, or none yet, or is not for whoever wrote the text.
+    fn expand(&self, text: &str) -> Result<Option<Secret>, Unresolved>;
 }
 
 /// Where values are.
@@ -138,6 +149,30 @@ impl Secrets {
     pub fn exposed(&self) -> impl Iterator<Item = (&str, &str)> {
         let exposed = self.0.remote.iter().filter(|(_, store)| store.http().is_exposed());
         exposed.map(|(name, store)| (name.as_str(), store.http().name.as_str()))
+    }
+
+    /// Whether there is a store of this name.
+    #[must_use]
+    pub fn has_store(&self, name: &str) -> bool {
+        self.0.local.stores.contains_key(name) || self.0.remote.contains_key(name)
+    }
+
+    /// What opens the stores.
+    #[must_use]
+    pub fn own_secrets(&self) -> Vec<OwnSecret> {
+        let mut own = Vec::new();
+        for (name, store) in &self.0.remote {
+            let place = if matches!(&**name, "consul" | "vault") { "kv" } else { "kv.stores" };
+            for (field, credential) in store.credentials() {
+                let kind = OwnSecretKind::Text(credential.written().clone());
+                own.push(OwnSecret { setting: format!("{place}.{name}.{field}"), kind });
+            }
+            own.extend(store.connection().key_file.as_ref().map(|file| OwnSecret {
+                setting: format!("{place}.{name}.tls_config.key_file"),
+                kind: OwnSecretKind::File(file.clone()),
+            }));
+        }
+        own
     }
 
     fn local(&self) -> &Local {
@@ -229,6 +264,13 @@ impl Remote {
         match self {
             Self::Consul(consul) => consul.http(),
             Self::Vault(vault) => vault.http(),
+        }
+    }
+
+    const fn connection(&self) -> &Connection {
+        match self {
+            Self::Consul(consul) => consul.connection(),
+            Self::Vault(vault) => vault.connection(),
         }
     }
 

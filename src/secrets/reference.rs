@@ -16,7 +16,7 @@
 
 use zeroize::Zeroizing;
 
-use super::Unresolved;
+use super::{Secret, Unresolved};
 use crate::lenient_base64;
 
 /// The folder of keys that Tyk's definitions name without a path.
@@ -122,6 +122,32 @@ pub(super) fn pieces(text: &str) -> Result<Option<Vec<Piece<'_>>>, Unresolved> {
         pieces.push(Piece::Text(rest));
     }
     Ok(Some(pieces))
+}
+
+/// A text with its references replaced by what `value` says of them; nothing if it has none.
+///
+/// # Errors
+/// The first of `value`, or [`Unresolved`] when one of them is not well written.
+pub(super) fn expand(
+    text: &str,
+    value: impl Fn(&Reference, &str) -> Result<Secret, Unresolved>,
+) -> Result<Option<Secret>, Unresolved> {
+    // Nearly all texts have none.
+    if !text.contains("://") && !text.contains('$') {
+        return Ok(None);
+    }
+    let Some(pieces) = pieces(text)? else { return Ok(None) };
+    if let [Piece::Reference(reference, written)] = &*pieces {
+        return value(reference, written.trim()).map(Some);
+    }
+    let mut expanded = Zeroizing::new(String::new());
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => expanded.push_str(text),
+            Piece::Reference(reference, written) => expanded.push_str(&value(&reference, written.trim())?),
+        }
+    }
+    Ok(Some(expanded.as_str().into()))
 }
 
 /// What is before the next mark, the mark, and what follows it.

@@ -7,9 +7,9 @@ use std::{
 };
 
 use super::{
-    Secret, Secrets, Unresolved,
+    Expand, Secret, Secrets, Unresolved,
     local::finish,
-    reference::{Piece, Place, Reference, pieces},
+    reference::{Place, Reference, expand},
 };
 
 /// Shorter values are not looked for in messages: they stand everywhere, and protect nothing.
@@ -36,40 +36,36 @@ struct Known {
     value: Result<Secret, Unresolved>,
 }
 
+/// As the settings of the gateway have them. Documents have [`DocumentValues`](super::DocumentValues).
+impl Expand for Values {
+    fn expand(&self, text: &str) -> Result<Option<Secret>, Unresolved> {
+        expand(text, |reference, written| self.value(reference, written))
+    }
+}
+
 impl Values {
     pub(super) fn new(secrets: Secrets) -> Self {
         Self { secrets, state: Mutex::default() }
     }
 
-    /// A text with its references replaced; nothing if it has none.
-    ///
-    /// # Errors
-    /// [`Unresolved`] when one of them has no value, or none yet.
-    pub fn expand(&self, text: &str) -> Result<Option<Secret>, Unresolved> {
-        // Nearly all texts have none.
-        if !text.contains("://") && !text.contains('$') {
-            return Ok(None);
+    /// What a reference stands for, as far as that is known already or stands on this machine. It does not count
+    /// as one that is in use.
+    pub(super) fn peek(&self, reference: &Reference, written: &str) -> Result<Secret, Unresolved> {
+        if let Some(known) = self.state().known.get(reference) {
+            return known.value.clone();
         }
-        let Some(pieces) = pieces(text)? else { return Ok(None) };
-        if let [Piece::Reference(reference, written)] = &*pieces {
-            return self.value(reference, written).map(Some);
+        match self.secrets.local().read(&reference.place) {
+            Some(value) => finish(&value?, reference, written),
+            None => Err(Unresolved::new(format!("{written} is not fetched yet"))),
         }
-        let mut expanded = zeroize::Zeroizing::new(String::new());
-        for piece in pieces {
-            match piece {
-                Piece::Text(text) => expanded.push_str(text),
-                Piece::Reference(reference, written) => expanded.push_str(&self.value(&reference, written)?),
-            }
-        }
-        Ok(Some(expanded.as_str().into()))
     }
 
-    fn value(&self, reference: &Reference, written: &str) -> Result<Secret, Unresolved> {
+    /// What a reference stands for.
+    pub(super) fn value(&self, reference: &Reference, written: &str) -> Result<Secret, Unresolved> {
         let mut state = self.state();
         if let Some(known) = state.known.get(reference) {
             return known.value.clone();
         }
-        let written = written.trim();
         let value = match self.secrets.local().read(&reference.place) {
             Some(value) => value.and_then(|value| finish(&value, reference, written)),
             None if !self.secrets.has_remote(&reference.place) => Err(Secrets::no_store(&reference.place)),
@@ -157,11 +153,21 @@ impl Values {
         self.state().known.values().map(|known| known.written.clone()).collect()
     }
 
+    /// The file at a place; nothing if there is something else.
+    pub(super) fn file(&self, place: &Place) -> Option<PathBuf> {
+        self.secrets.local().file(place)
+    }
+
+    /// The environment variable at a place; nothing if there is something else.
+    pub(super) fn variable(&self, place: &Place) -> Option<String> {
+        self.secrets.local().variable_at(place)
+    }
+
     /// The files that references name.
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {
         let state = self.state();
-        state.known.keys().filter_map(|reference| self.secrets.local().file(&reference.place)).collect()
+        state.known.keys().filter_map(|reference| self.file(&reference.place)).collect()
     }
 
     /// A message without values: where one stands in it, the reference does instead.

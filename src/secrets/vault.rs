@@ -77,6 +77,10 @@ impl Vault {
         Ok(Self { http: Http::new("Vault", &settings.connection)?, settings, token: Mutex::default() })
     }
 
+    pub(super) const fn connection(&self) -> &Connection {
+        &self.settings.connection
+    }
+
     pub(super) const fn http(&self) -> &Http {
         &self.http
     }

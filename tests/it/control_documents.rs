@@ -488,14 +488,16 @@ fn each_key_of_the_control_api_is_for_what_it_is_for() {
         ("GET", "/tyk/reload?block=true", ""),
         ("DELETE", "/tyk/cache/jwks", ""),
         ("GET", "/tyk/nothing", ""),
+        ("PUT", "/tyk/apis/oas/a?reload=true", &*a),
+        ("DELETE", "/tyk/policies/none?reload=1", ""),
     ];
     for (name, wanted) in [
-        ("watcher", [200, 403, 403, 403, 403, 403, 404]),
-        ("deploy", [200, 200, 403, 403, 403, 403, 404]),
-        ("portal", [403, 403, 200, 400, 403, 403, 404]),
-        ("ops", [403, 403, 403, 403, 200, 200, 404]),
-        ("boss", [200, 200, 200, 400, 200, 200, 404]),
-        ("nobody", [403; 7]),
+        ("watcher", [200, 403, 403, 403, 403, 403, 404, 403, 403]),
+        ("deploy", [200, 200, 403, 403, 403, 403, 404, 403, 403]),
+        ("portal", [403, 403, 200, 400, 403, 403, 404, 403, 403]),
+        ("ops", [403, 403, 403, 403, 200, 200, 404, 403, 403]),
+        ("boss", [200, 200, 200, 400, 200, 200, 404, 200, 404]),
+        ("nobody", [403; 9]),
     ] {
         let answers = calls.map(|(method, path, body)| {
             let request = Request::new(method, path).body(body.as_bytes());
@@ -515,6 +517,8 @@ fn each_key_of_the_control_api_is_for_what_it_is_for() {
     assert_eq!((&put["kind"], &put["id"], &put["outcome"]), (&json!("api"), &json!("a"), &json!("modified")));
     assert_eq!((&put["before"], &put["client"]), (&put["after"], &json!("127.0.0.1")));
     assert_eq!(put["after"].as_str().unwrap().len(), 64);
+    let reloading = of("deploy".into(), "DELETE", "/tyk/policies/{id}");
+    assert_eq!((&reloading["outcome"], &reloading["status"]), (&json!("no role"), &json!(403)));
     assert_eq!(of("portal".into(), "POST", "/tyk/keys/{key}")["outcome"], "refused");
     assert_eq!(of("ops".into(), "GET", "/tyk/reload")["outcome"], "done");
     assert_eq!(of("watcher".into(), "PUT", "/tyk/apis/oas/{id}")["outcome"], "no role");

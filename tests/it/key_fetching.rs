@@ -441,11 +441,10 @@ fn certificates_of_both_sides() {
             .env("CLIENT_KEY", &data("client.key"))
             .api(&bound("nobody", plain, json!({})))
             .api(&bound("trusted", plain, json!({ "ca": "file://ca.pem" })))
-            .api(&bound("mutual", mutual, own.clone()))
             .api(&bound("unshown", mutual, json!({ "ca": "file://ca.pem" })))
     };
     let token = sign(&key, json!({ "kid": "one" }), json!({}));
-    let gateway = setup(json!({})).start();
+    let gateway = setup(json!({})).api(&bound("mutual", mutual, own.clone())).start();
     for (id, expected) in [("nobody", 503), ("trusted", 200), ("mutual", 200), ("unshown", 503)] {
         answers(&gateway, &format!("/{id}/"), &token, expected);
     }

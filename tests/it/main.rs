@@ -38,6 +38,7 @@ mod nodes;
 mod operation_paths;
 mod operations;
 mod outage;
+mod own_secrets;
 mod policies;
 mod providers;
 mod proxying;
