@@ -393,7 +393,8 @@ impl<'r> Admission<'r> {
     ) -> Result<Response<Bytes>, Refusal> {
         session.rights().on(&self.api.id)?;
         let (nothing, alone) = (Counted::default(), ApiLimits::default().skipping(true, false));
-        let asking = Asking { api: &alone, ..self.asking(method, Some(session), &nothing) };
+        let asking =
+            Asking { api: &alone, ..self.asking(method, (Some(session), &Said::default()), &nothing) };
         let pass = gate.left(&asking).await?;
         let rate = asking.caller.and_then(|(_, plan)| plan.limits().rate.allowance);
         Ok(rate_limits::response(rate, &pass))
