@@ -28,6 +28,9 @@ const AUTHORIZATION: &str = "x-tyk-authorization";
 /// In Tyk's words.
 const NOBODY: &str = "Attempted administrative access with invalid or missing key!";
 
+/// What the audit log says of a change that may be lost with a crash of the machine.
+pub(super) const UNSYNCED: &str = "written, not synced";
+
 /// Whose request it is, for handlers that need more than the role of their route.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {

@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 use super::{
     Admin,
     answer::{digest_of, ended, error, findings, in_body, refused, switch},
-    authorize::{Caller, Touched},
+    authorize::{Caller, Touched, UNSYNCED},
 };
 use crate::{
     config::Role,
@@ -107,6 +107,10 @@ pub(super) async fn make(
         touched.outcome = Some("written, not loaded");
         return touched.mark(refused(StatusCode::UNPROCESSABLE_ENTITY, &findings, Finding::to_string));
     }
+    if let Some(unsynced) = &changed.unsynced {
+        touched.outcome = Some(UNSYNCED);
+        return touched.mark(error(StatusCode::INTERNAL_SERVER_ERROR, &unsynced.to_string()));
+    }
     let mut body = json!({ "key": subject.id, "status": "ok", "action": done.name() });
     // In Tyk's answer there is nothing else.
     if let (Profile::Rfc, false, Some(body)) = (profile, changed.warnings.is_empty(), body.as_object_mut()) {
@@ -124,9 +128,10 @@ fn not_made(why: &ChangeError) -> Response {
             return refused(StatusCode::BAD_REQUEST, findings, text);
         }
         ChangeError::Unknown => StatusCode::NOT_FOUND,
-        ChangeError::Ambiguous | ChangeError::NoPolicies | ChangeError::OneFile { .. } => {
-            StatusCode::CONFLICT
-        }
+        ChangeError::Ambiguous
+        | ChangeError::NoPolicies
+        | ChangeError::OneFile { .. }
+        | ChangeError::Overtaken { .. } => StatusCode::CONFLICT,
         ChangeError::Unwritten { .. } => StatusCode::INTERNAL_SERVER_ERROR,
     };
     error(code, &why.to_string())

@@ -16,7 +16,7 @@ use tokio::task::spawn_blocking;
 use super::{
     Admin,
     answer::{Unreadable, digest_of, ended, error, in_body, object, switch},
-    authorize::Touched,
+    authorize::{Touched, UNSYNCED},
     routes::Routes,
 };
 use crate::{
@@ -196,7 +196,12 @@ async fn change(
     let mut touched = Touched { kind: "key", id: hash, ..Touched::default() };
     let odd = match changed {
         Ok(odd) => odd,
-        Err(error) => return touched.mark(refused(error)),
+        Err(error) => {
+            if matches!(&error, ChangeError::File(why) if why.is_written()) {
+                touched = Touched { outcome: Some(UNSYNCED), before, after, ..touched };
+            }
+            return touched.mark(refused(error));
+        }
     };
     touched = Touched { outcome: Some(outcome), before, after, ..touched };
     let warnings: Vec<String> = odd.into_iter().map(|finding| in_body(&finding)).collect();

@@ -16,7 +16,7 @@ use super::{
     StoredKey,
     entry::{Entry, octets},
 };
-use crate::document::{Document, FieldPath, Finding, Findings, Readers, replace};
+use crate::document::{Document, Durability, FieldPath, Finding, Findings, Readers, replace};
 
 const VERSION: u64 = 1;
 const SALT: usize = 32;
@@ -39,21 +39,34 @@ impl fmt::Debug for Salt {
     }
 }
 
-/// The keys could not be written.
+/// The keys could not be written, or nobody knows whether they outlive a crash of the machine.
 #[derive(Debug)]
 pub struct FileError {
     path: PathBuf,
+    is_written: bool,
     source: io::Error,
+}
+
+impl FileError {
+    /// Whether the change is made all the same.
+    #[must_use]
+    pub const fn is_written(&self) -> bool {
+        self.is_written
+    }
 }
 
 impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the keys cannot be written to {}: {}; nothing has changed",
-            self.path.display(),
-            self.source
-        )
+        let Self { path, is_written, source } = self;
+        let path = path.display();
+        if *is_written {
+            write!(
+                f,
+                "the key has changed, and nobody knows whether that outlives a crash: the folder of {path} cannot be synced: {source}; look after the disk, and send this again"
+            )
+        } else {
+            write!(f, "the keys cannot be written to {path}: {source}; nothing has changed")
+        }
     }
 }
 
@@ -108,7 +121,12 @@ impl KeyFile {
         let written = Written { version: VERSION, salt: STANDARD.encode(self.salt.0), keys };
         let written = serde_json::to_vec_pretty(&written).map_err(io::Error::from);
         let replaced = written.and_then(|octets| replace(path, &octets, Readers::Owner));
-        replaced.map_err(|source| FileError { path: path.clone(), source })
+        let failed = |is_written, source| Err(FileError { path: path.clone(), is_written, source });
+        match replaced {
+            Ok(Durability::Synced) => Ok(()),
+            Ok(Durability::Unknown(source)) => failed(true, source),
+            Err(source) => failed(false, source),
+        }
     }
 }
 

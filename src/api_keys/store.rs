@@ -136,7 +136,7 @@ pub enum ChangeError {
     Body(Findings),
     /// The key would open nothing: it has neither rights nor policies.
     NoRights,
-    /// The change could not be written; nothing has changed.
+    /// The change could not be written, or not for certain: [`FileError::is_written`] tells.
     File(FileError),
     /// Redis did not take it.
     Shared(SharedError),
@@ -257,7 +257,7 @@ impl ApiKeys {
     /// everybody who has read its name in a token. May wait for the disk.
     ///
     /// # Errors
-    /// [`ChangeError`]; nothing has changed then.
+    /// [`ChangeError`]; nothing has changed then, unless it says otherwise.
     pub fn put(&self, name: &KeyName, body: &Document) -> Result<Findings, ChangeError> {
         self.insert(
             Place { digests: self.hasher.of_name(name), tyk_hash: &name.tyk_hash(), org_id: &name.org_id },
@@ -270,7 +270,7 @@ impl ApiKeys {
     /// as well. May wait for the disk.
     ///
     /// # Errors
-    /// [`ChangeError`]; nothing has changed then.
+    /// [`ChangeError`]; nothing has changed then, unless it says otherwise.
     pub fn modify(
         &self,
         key: &StoredKey,
@@ -284,7 +284,7 @@ impl ApiKeys {
     /// has been counted of its limits stays. May wait for the disk.
     ///
     /// # Errors
-    /// [`ChangeError`]; nothing has changed then.
+    /// [`ChangeError`]; nothing has changed then, unless it says otherwise.
     pub fn apply_policies(&self, key: &StoredKey, policies: &[String]) -> Result<Findings, ChangeError> {
         self.insert(Place::of(key), &Told::Policies(policies), Counted::Kept)
     }
@@ -333,9 +333,11 @@ impl ApiKeys {
 
     fn write(&self, file: &KeyFile, index: Index) -> Result<(), FileError> {
         let keys: Vec<&StoredKey> = index.by_id.values().map(AsRef::as_ref).collect();
-        file.write(&keys)?;
-        self.publish(index);
-        Ok(())
+        let written = file.write(&keys);
+        if written.as_ref().err().is_none_or(FileError::is_written) {
+            self.publish(index);
+        }
+        written
     }
 
     fn publish(&self, index: Index) {

@@ -21,4 +21,4 @@ pub use finding::{Finding, Findings, Severity};
 pub use lines::{FieldPath, Step};
 pub use read::{Document, File, MAX_FILE, files, read_all};
 pub use schema::{Field, Plan, Section, Shape, Unknown};
-pub use write::{Readers, create, remove, replace};
+pub use write::{Durability, Readers, WriteError, create, exchange, must_hold, remove, replace};

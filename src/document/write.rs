@@ -18,44 +18,117 @@ pub enum Readers {
     AsBefore,
 }
 
+/// Whether what is written outlives a crash of the machine.
+#[derive(Debug)]
+#[must_use]
+pub enum Durability {
+    /// It does.
+    Synced,
+    /// It is written, and nobody knows.
+    Unknown(io::Error),
+}
+
+/// Why a file is as it was.
+#[derive(Debug)]
+pub enum WriteError {
+    /// It is not what it was taken for: somebody else has written it.
+    Overtaken,
+    /// The system refuses.
+    System(io::Error),
+}
+
+impl From<io::Error> for WriteError {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+impl Durability {
+    /// Of both.
+    pub fn and(self, other: Self) -> Self {
+        if matches!(self, Self::Synced) { other } else { self }
+    }
+}
+
 /// Puts a file in the place of another one, or where there is none yet. A link stays, and what it leads to
 /// is replaced.
 ///
 /// # Errors
 /// When the system refuses; the old file is as it was then.
-pub fn replace(path: &Path, octets: &[u8], readers: Readers) -> io::Result<()> {
-    let real = fs::canonicalize(path);
-    let path = match &real {
-        Ok(real) => real,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => path,
-        Err(_) => return real.map(|_| ()),
-    };
-    let file = beside(path, octets)?;
-    if readers == Readers::AsBefore
-        && let Ok(old) = fs::metadata(path)
-    {
-        file.as_file().set_permissions(old.permissions())?;
-    }
-    file.persist(path)?;
-    sync_folder(path)
+pub fn replace(path: &Path, octets: &[u8], readers: Readers) -> io::Result<Durability> {
+    Prepared::new(path, octets, readers)?.put()
+}
+
+/// Puts a text in the place of another one that stands in the file, as [`replace`] does, with the readers that it had.
+///
+/// # Errors
+/// [`WriteError`]; the file is as it was then. Who writes it between our look and the end of this is not seen.
+pub fn exchange(path: &Path, old: &str, new: &str) -> Result<Durability, WriteError> {
+    let prepared = Prepared::new(path, new.as_bytes(), Readers::AsBefore)?;
+    // As late as can be: there is no way to do both at once.
+    must_hold(path, old)?;
+    Ok(prepared.put()?)
 }
 
 /// Makes a file that only its owner can read.
 ///
 /// # Errors
-/// When the system refuses, or there is a file or link of this name already.
-pub fn create(path: &Path, octets: &[u8]) -> io::Result<()> {
-    beside(path, octets)?.persist_noclobber(path)?;
-    sync_folder(path)
+/// [`WriteError`]; there was a file or link of this name already if it was overtaken.
+pub fn create(path: &Path, text: &str) -> Result<Durability, WriteError> {
+    match beside(path, text.as_bytes())?.persist_noclobber(path) {
+        Ok(_) => Ok(sync_folder(path)),
+        Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => Err(WriteError::Overtaken),
+        Err(failed) => Err(failed.error.into()),
+    }
 }
 
-/// Takes a file away; of a link only the link.
+/// Takes a file away in which this text stands; of a link only the link.
 ///
 /// # Errors
-/// When the system refuses.
-pub fn remove(path: &Path) -> io::Result<()> {
+/// [`WriteError`]; the file is as it was then. Who writes it between our look and the end of this is not seen.
+pub fn remove(path: &Path, old: &str) -> Result<Durability, WriteError> {
+    must_hold(path, old)?;
     fs::remove_file(path)?;
-    sync_folder(path)
+    Ok(sync_folder(path))
+}
+
+/// Whether this text stands in a file.
+///
+/// # Errors
+/// [`WriteError`] if it does not.
+pub fn must_hold(path: &Path, text: &str) -> Result<(), WriteError> {
+    match fs::read(path) {
+        Ok(octets) if octets == text.as_bytes() => Ok(()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+        Ok(_) | Err(_) => Err(WriteError::Overtaken),
+    }
+}
+
+/// A file that is whole and on the disk, and has another name still.
+struct Prepared {
+    file: NamedTempFile,
+    real: PathBuf,
+}
+
+impl Prepared {
+    fn new(path: &Path, octets: &[u8], readers: Readers) -> io::Result<Self> {
+        let real = match fs::canonicalize(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
+            real => real?,
+        };
+        let file = beside(&real, octets)?;
+        if readers == Readers::AsBefore
+            && let Ok(old) = fs::metadata(&real)
+        {
+            file.as_file().set_permissions(old.permissions())?;
+        }
+        Ok(Self { file, real })
+    }
+
+    fn put(self) -> io::Result<Durability> {
+        self.file.persist(&self.real)?;
+        Ok(sync_folder(&self.real))
+    }
 }
 
 /// A file in the same folder, whose name begins with a dot, so that nobody reads what a crash leaves.
@@ -67,8 +140,9 @@ fn beside(path: &Path, octets: &[u8]) -> io::Result<NamedTempFile> {
 }
 
 /// A new name is on the disk when its folder is.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    fs::File::open(folder_of(path))?.sync_all()
+fn sync_folder(path: &Path) -> Durability {
+    let synced = fs::File::open(folder_of(path)).and_then(|folder| folder.sync_all());
+    synced.map_or_else(Durability::Unknown, |()| Durability::Synced)
 }
 
 fn folder_of(path: &Path) -> PathBuf {
@@ -92,21 +166,41 @@ mod tests {
 
     use super::*;
 
+    fn synced<E: std::fmt::Debug>(written: Result<Durability, E>) {
+        assert!(matches!(written.unwrap(), Durability::Synced));
+    }
+
     #[test]
     fn files_are_replaced_with_their_readers() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.json");
         let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
-        replace(&path, b"1", Readers::AsBefore).unwrap();
+        synced(replace(&path, b"1", Readers::AsBefore));
         assert_eq!(mode(), 0o600);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        replace(&path, b"2", Readers::AsBefore).unwrap();
+        synced(exchange(&path, "1", "2"));
         assert_eq!((mode(), fs::read(&path).unwrap()), (0o644, b"2".to_vec()));
-        replace(&path, b"3", Readers::Owner).unwrap();
+        synced(replace(&path, b"3", Readers::Owner));
         assert_eq!(mode(), 0o600);
-        assert_eq!(create(&path, b"4").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&path).unwrap(), b"3");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
+    }
+
+    #[test]
+    fn what_somebody_else_has_written_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        let overtaken = |written| assert!(matches!(written, Err(WriteError::Overtaken)), "{written:?}");
+        overtaken(exchange(&path, "1", "2"));
+        overtaken(remove(&path, "1"));
+        fs::write(&path, "of somebody else").unwrap();
+        overtaken(exchange(&path, "1", "2"));
+        overtaken(remove(&path, "1"));
+        overtaken(create(&path, "2"));
+        assert_eq!(fs::read(&path).unwrap(), b"of somebody else");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
+        synced(remove(&path, "of somebody else"));
+        assert!(!path.exists());
     }
 
     #[test]
@@ -116,12 +210,12 @@ mod tests {
         fs::write(&real, "1").unwrap();
         symlink("real", &link).unwrap();
         symlink("nowhere", &lost).unwrap();
-        replace(&link, b"2", Readers::AsBefore).unwrap();
+        synced(exchange(&link, "1", "2"));
         assert_eq!(fs::read(&real).unwrap(), b"2");
         assert!(link.is_symlink());
-        create(&lost, b"3").unwrap_err();
+        create(&lost, "3").unwrap_err();
         assert!(!folder.path().join("nowhere").exists());
-        remove(&link).unwrap();
+        synced(remove(&link, "2"));
         assert!(real.exists() && !link.exists());
     }
 }

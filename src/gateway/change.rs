@@ -19,7 +19,7 @@ use super::{control::Control, documents::Documents};
 use crate::{
     config::Config,
     definition::view,
-    document::{self, Document, File, Finding, Readers},
+    document::{self, Document, Durability, File, Finding, Readers, WriteError},
     policy::{Entry, entries, is_empty, with_one_more},
 };
 
@@ -73,6 +73,34 @@ pub struct Changed {
     pub after: Option<Value>,
     /// What is odd about it.
     pub warnings: Vec<Finding>,
+    /// Why nobody knows whether it outlives a crash of the machine.
+    pub unsynced: Option<Unsynced>,
+}
+
+/// A file that is written, and may be lost with the next crash of the machine.
+#[derive(Debug)]
+pub struct Unsynced {
+    /// The file.
+    pub file: PathBuf,
+    /// What the system says.
+    pub source: io::Error,
+}
+
+impl fmt::Display for Unsynced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} has changed, and nobody knows whether that outlives a crash: its folder cannot be synced: {}; look after the disk, and send this again",
+            self.file.display(),
+            self.source
+        )
+    }
+}
+
+impl std::error::Error for Unsynced {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
 }
 
 /// Why a change was not made; nothing was written.
@@ -93,6 +121,11 @@ pub enum ChangeError {
     NoPolicies,
     /// This one file, in whose place no folder is configured, holds one document and no more.
     OneFile {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Somebody else has written the file since it was read.
+    Overtaken {
         /// The file.
         file: PathBuf,
     },
@@ -117,6 +150,11 @@ impl fmt::Display for ChangeError {
             Self::OneFile { file } => write!(
                 f,
                 "{} is one file with one document in it; move it into a folder, and name that folder in its place",
+                file.display()
+            ),
+            Self::Overtaken { file } => write!(
+                f,
+                "somebody else has written {} meanwhile; nothing has changed here: look at what it says now, and send this again",
                 file.display()
             ),
             Self::Unwritten { file, source } => {
@@ -154,7 +192,9 @@ enum Write {
         old: String,
         new: String,
     },
-    Remove,
+    Remove {
+        old: String,
+    },
     /// It says so already.
     Nothing,
 }
@@ -177,12 +217,10 @@ impl Control {
         if parsed.is_none() {
             return Err(ChangeError::Refused { file: step.file, findings });
         }
-        step.write
-            .run(&step.file)
-            .map_err(|source| ChangeError::Unwritten { file: step.file.clone(), source })?;
+        let unsynced = step.run()?;
         // What the gateway writes itself acts when somebody says so.
         match step.write {
-            Write::Remove => loaded.files.forget(&step.file),
+            Write::Remove { .. } => loaded.files.forget(&step.file),
             Write::Create(_) | Write::Replace { .. } | Write::Nothing => loaded.files.note(&step.file),
         }
         if let Some(id) = put {
@@ -190,7 +228,7 @@ impl Control {
         }
         loaded.removed.extend(removed);
         let warnings = findings.into_iter().filter(|finding| finding.file == step.file).collect();
-        Ok(Changed { before: step.before, after, warnings })
+        Ok(Changed { before: step.before, after, warnings, unsynced })
     }
 }
 
@@ -316,23 +354,37 @@ impl Shelf<'_> {
     }
 
     fn remove(self, at: usize, before: Value) -> Step {
-        let file = self.files.remove(at).path().to_owned();
-        Step { file, write: Write::Remove, before: Some(before) }
+        let file = self.files.remove(at);
+        let write = Write::Remove { old: file.text().to_owned() };
+        Step { file: file.path().to_owned(), write, before: Some(before) }
+    }
+}
+
+impl Step {
+    /// Writes it, if the file still says what it said when it was read.
+    fn run(&self) -> Result<Option<Unsynced>, ChangeError> {
+        let file = self.file.clone();
+        match self.write.run(&self.file) {
+            Ok(Durability::Synced) => Ok(None),
+            Ok(Durability::Unknown(source)) => Ok(Some(Unsynced { file, source })),
+            Err(WriteError::Overtaken) => Err(ChangeError::Overtaken { file }),
+            Err(WriteError::System(source)) => Err(ChangeError::Unwritten { file, source }),
+        }
     }
 }
 
 impl Write {
-    fn run(&self, file: &Path) -> io::Result<()> {
+    fn run(&self, file: &Path) -> Result<Durability, WriteError> {
         match self {
-            Self::Create(text) => document::create(file, text.as_bytes()),
-            Self::Replace { old, new } => {
-                if is_yaml(file) && old.contains('#') {
-                    document::replace(&kept(file), old.as_bytes(), Readers::Owner)?;
-                }
-                document::replace(file, new.as_bytes(), Readers::AsBefore)
+            Self::Create(text) => document::create(file, text),
+            Self::Replace { old, new } if is_yaml(file) && old.contains('#') => {
+                document::must_hold(file, old)?;
+                let kept = document::replace(&kept(file), old.as_bytes(), Readers::Owner)?;
+                Ok(kept.and(document::exchange(file, old, new)?))
             }
-            Self::Remove => document::remove(file),
-            Self::Nothing => Ok(()),
+            Self::Replace { old, new } => document::exchange(file, old, new),
+            Self::Remove { old } => document::remove(file, old),
+            Self::Nothing => Ok(Durability::Synced),
         }
     }
 }

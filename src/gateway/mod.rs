@@ -31,7 +31,7 @@ mod watched;
 mod worker;
 
 pub use crate::calendar::parse_time;
-pub use change::{Change, ChangeError, Changed};
+pub use change::{Change, ChangeError, Changed, Unsynced};
 pub use compile::{KeySourceInUse, Snapshot};
 pub use control::Control;
 pub(crate) use control::tell;

@@ -1,12 +1,15 @@
 //! Definitions and policies over the control API.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     io::Write as _,
     net::TcpStream,
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::Path,
-    sync::{Mutex, mpsc::channel},
+    sync::{
+        Mutex,
+        mpsc::{Receiver, Sender, channel},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -232,6 +235,42 @@ fn what_cannot_be_written_is_told() {
 }
 
 #[test]
+fn what_may_not_outlive_a_crash_is_told() {
+    // Files can be made in a folder that cannot be opened, and such a folder cannot be synced.
+    let of = |mode: u32| Permissions::from_mode(mode);
+    let gold = json!({ "id": "gold", "access_rights": { "a": { "api_id": "a" } } });
+    let setup = Setup::new().unprivileged().api(&keyless("a", &Server::up())).config(&json!({
+        "admin": { "audit": "audit.log" }, "policies": "closed/all.json", "keys": { "file": "closed/keys.json" },
+    }));
+    fs::create_dir(setup.path("closed")).unwrap();
+    let gateway = setup.file("closed/all.json", &json!([gold]).to_string()).start();
+    let closed = gateway.setup().path("closed");
+    fs::set_permissions(&closed, of(0o300)).unwrap();
+    let mut silver = gold.clone();
+    silver["tags"] = json!(["x"]);
+    let key = json!({ "access_rights": { "a": { "api_id": "a" } } });
+    for (path, sent) in [("/tyk/policies?reload=true", &silver), ("/tyk/keys/some-key", &key)] {
+        let answer = send(&gateway, "POST", path, sent);
+        assert_eq!(answer.status, 500, "{}", answer.text());
+        let message = body(&answer)["message"].as_str().unwrap().to_owned();
+        assert!(message.contains("has changed, and nobody knows whether that outlives a crash"), "{message}");
+    }
+    // It is as it says: changed.
+    assert_eq!(get(&gateway, "/tyk/policies"), json!([silver]));
+    assert_eq!(get(&gateway, "/tyk/keys/some-key")["access_rights"]["a"]["api_id"], "a");
+    fs::set_permissions(&closed, of(0o700)).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&text(&gateway, "closed/all.json")).unwrap(), json!([silver]));
+    assert!(text(&gateway, "closed/keys.json").contains("\"a\""));
+    let log = text(&gateway, "audit.log");
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2, "{log}");
+    for line in lines {
+        assert_eq!((&line["outcome"], &line["status"]), (&json!("written, not synced"), &json!(500)));
+        assert!(line["after"].is_string(), "{line}");
+    }
+}
+
+#[test]
 fn an_openapi_document_alone() {
     let upstream = Server::up();
     let gateway = Setup::new().api(&keyless("a", &upstream)).start();
@@ -420,36 +459,90 @@ fn an_openapi_document_alone_keeps_what_waits_on_the_disk() {
     assert_eq!(send(&gateway, "PATCH", "/tyk/apis/oas/a", &other).status, 400, "another id");
 }
 
+/// A Consul that answers nobody until it is released: what asks it stands still meanwhile.
+struct Holding {
+    consul: Server,
+    is_asked: Receiver<()>,
+    release: Sender<()>,
+}
+
+impl Holding {
+    fn new() -> Self {
+        let (asked, is_asked) = channel();
+        let (release, released) = channel();
+        let (asked, released) = (Mutex::new(asked), Mutex::new(released));
+        let consul = Server::start(move |_, stream| {
+            asked.lock().unwrap().send(()).unwrap();
+            released.lock().unwrap().recv().unwrap();
+            respond(stream, "200 OK", "text/plain", b"of consul")
+        });
+        Self { consul, is_asked, release }
+    }
+
+    /// A gateway with the API `a`, which is held up as soon as a document names this Consul.
+    fn gateway(&self, upstream: &Server) -> Gateway {
+        Setup::new()
+            .config(&json!({
+                "admin": { "audit": "audit.log" },
+                "kv": { "consul": { "address": self.consul.address().to_string() } },
+            }))
+            .api(&keyless("a", upstream))
+            .start()
+    }
+
+    /// A definition that names it.
+    fn asking(id: &str, upstream: &Server) -> Value {
+        let mut document = keyless(id, upstream);
+        document["x-tyk-api-gateway"]["info"]["orgId"] = json!("consul://org");
+        document
+    }
+}
+
+#[test]
+fn what_somebody_else_writes_meanwhile_is_not_overwritten() {
+    let upstream = Server::up();
+    let asking = |id: &str| Holding::asking(id, &upstream);
+    let other = keyless("other", &upstream).to_string();
+    for (method, path, sent, file) in [
+        ("PUT", "/tyk/apis/oas/a", asking("a"), "a.json"),
+        ("DELETE", "/tyk/apis/oas/a", Value::Null, "a.json"),
+        ("POST", "/tyk/apis/oas", asking("new"), "new.json"),
+    ] {
+        let held = Holding::new();
+        let gateway = held.gateway(&upstream);
+        if method == "DELETE" {
+            gateway.setup().write("api-definitions/held.json", &asking("held").to_string());
+        }
+        let name = format!("api-definitions/{file}");
+        let answer = thread::scope(|scope| {
+            let answer = scope.spawn(|| send(&gateway, method, path, &sent));
+            held.is_asked.recv().unwrap();
+            gateway.setup().write(&name, &other);
+            held.release.send(()).unwrap();
+            answer.join().unwrap()
+        });
+        assert_eq!(answer.status, 409, "{method}: {}", answer.text());
+        assert!(answer.text().contains("somebody else has written"), "{method}: {}", answer.text());
+        assert_eq!(text(&gateway, &name), other, "{method}");
+    }
+}
+
 #[test]
 fn who_hangs_up_is_written_down() {
     let upstream = Server::up();
-    let (asked, is_asked) = channel();
-    let (release, released) = channel();
-    let (asked, released) = (Mutex::new(asked), Mutex::new(released));
-    let consul = Server::start(move |_, stream| {
-        asked.lock().unwrap().send(()).unwrap();
-        released.lock().unwrap().recv().unwrap();
-        respond(stream, "200 OK", "text/plain", b"of consul")
-    });
-    let gateway = Setup::new()
-        .config(&json!({
-            "admin": { "audit": "audit.log" },
-            "kv": { "consul": { "address": consul.address().to_string() } },
-        }))
-        .api(&keyless("a", &upstream))
-        .start();
-    let mut a = keyless("a", &upstream);
-    a["x-tyk-api-gateway"]["info"]["orgId"] = json!("consul://org");
+    let held = Holding::new();
+    let gateway = held.gateway(&upstream);
+    let a = Holding::asking("a", &upstream);
     let request = Request::new("PUT", "/tyk/apis/oas/a").body(a.to_string().as_bytes());
     let request = request.header("x-tyk-authorization", ADMIN_SECRET);
     let mut connection = TcpStream::connect(gateway.admin_address()).unwrap();
     connection.write_all(&request.to_bytes()).unwrap();
-    is_asked.recv().unwrap();
+    held.is_asked.recv().unwrap();
     // The caller is gone before the change is made.
     drop(connection);
     // The gateway has one thread for this: once it answers somebody else, it has seen that.
     assert_eq!(gateway.admin(Request::get("/tyk/apis")).status, 200);
-    release.send(()).unwrap();
+    held.release.send(()).unwrap();
     let path = gateway.setup().path("audit.log");
     let begun = Instant::now();
     let log = loop {

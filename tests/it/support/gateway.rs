@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Read},
     net::SocketAddr,
+    os::unix::{fs::lchown, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{
@@ -14,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -40,6 +41,7 @@ pub(crate) fn shared(folder: &str) -> Option<PathBuf> {
 pub(crate) struct Setup {
     folder: TempDir,
     env: Vec<(String, String)>,
+    is_unprivileged: bool,
 }
 
 impl Setup {
@@ -49,7 +51,7 @@ impl Setup {
         for name in ["api-definitions", "policies"] {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
-        let setup = Self { folder, env: Vec::new() };
+        let setup = Self { folder, env: Vec::new(), is_unprivileged: false };
         setup.config(&json!({}))
     }
 
@@ -106,7 +108,23 @@ impl Setup {
         let mut command = binary();
         command.arg(subcommand).current_dir(self.folder.path());
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        if let Some(nobody) = self.nobody() {
+            give(self.folder.path(), nobody);
+            command.uid(nobody);
+        }
         command
+    }
+
+    /// The gateway runs without the rights of root, for whom no folder is closed.
+    pub(crate) fn unprivileged(mut self) -> Self {
+        self.is_unprivileged = true;
+        self
+    }
+
+    /// Somebody other than root, if that is who runs the tests.
+    fn nobody(&self) -> Option<u32> {
+        const NOBODY: u32 = 65534;
+        (self.is_unprivileged && geteuid().is_root()).then_some(NOBODY)
     }
 
     /// `claimgate check`.
@@ -117,6 +135,14 @@ impl Setup {
     #[track_caller]
     pub(crate) fn start(self) -> Gateway {
         Gateway::start(self)
+    }
+}
+
+/// Gives a folder to somebody, with all that is in it.
+fn give(path: &Path, owner: u32) {
+    lchown(path, Some(owner), None).unwrap();
+    for entry in fs::read_dir(path).into_iter().flatten() {
+        give(&entry.unwrap().path(), owner);
     }
 }
 
