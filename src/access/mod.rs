@@ -44,7 +44,8 @@ impl ApiRight {
     }
 }
 
-/// What two policies allow of which one grants the whole API, and the other one a list of URLs.
+/// How the rights of several policies add up. It decides what two allow of which one grants the whole API, and the
+/// other one a list of URLs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Together {
     /// The whole API: each policy adds what it grants.

@@ -11,7 +11,7 @@ use crate::{
     definition::{Definition, JwtScheme, NamedPolicy},
     document::{FieldPath, File, Findings},
     limits::Quota,
-    policy::{Policy, PolicySet},
+    policy::{Partitions, Policy, PolicySet},
 };
 
 /// Tells of policies that an API selects and that lead nowhere, so that callers who depend on them get no
@@ -51,7 +51,8 @@ pub(super) fn warn_about_lost_apis(
     }
 }
 
-fn by_path(files: &[Arc<File>]) -> HashMap<&Path, &File> {
+/// The files, by where they were read.
+pub(super) fn by_path(files: &[Arc<File>]) -> HashMap<&Path, &File> {
     files.iter().map(|file| (file.path(), &**file)).collect()
 }
 
@@ -108,6 +109,9 @@ fn tell_of_disagreement(
                 Some(Chosen { policy, at: &named.at, right: right_on(policy, &definition.id)? })
             })
             .collect();
+        if policies.together() == Together::Listed {
+            tell_of_mixed_partitions(definition, scheme, policies, is_default, tell);
+        }
         let narrows = (policies.together() == Together::Listed).then_some(&NARROWED);
         for (is_one, is_other, what) in narrows.into_iter().chain(&DISAGREEMENTS) {
             let one = together.iter().find(|chosen| is_one(chosen));
@@ -119,6 +123,33 @@ fn tell_of_disagreement(
                 tell(one.at, message);
             }
         }
+    }
+}
+
+/// Tells of two policies with partitions that Tyk takes no caller with, whatever they grant.
+fn tell_of_mixed_partitions(
+    definition: &Definition,
+    scheme: &JwtScheme,
+    policies: &PolicySet,
+    is_default: bool,
+    tell: &mut impl FnMut(&FieldPath, String),
+) {
+    let named = || scheme.named_policies.iter().filter(|named| named.is_default == is_default);
+    let find = |has: fn(&Partitions) -> bool| {
+        named().find_map(|named| {
+            let policy = policies.get(&scheme.selection.org_id, &named.id)?;
+            has(&policy.partitions).then_some((&named.at, policy))
+        })
+    };
+    let (one, other) = (find(|own| own.per_api), find(|own| own.others));
+    if let (Some((at, one)), Some((_, other))) = (one, other)
+        && !Arc::ptr_eq(one, other)
+    {
+        let message = format!(
+            "a caller can have the policies {} and {} together: one has the partition per_api, and one another, so in profile tyk that caller gets nothing from any policy on {}",
+            one.id, other.id, definition.id
+        );
+        tell(at, message);
     }
 }
 

@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::{
-    ApiEntry, Policy, PolicyLimits, PolicySet, methods,
+    ApiEntry, Partitions, Policy, PolicyLimits, PolicySet, methods,
     raw::{POLICY, RawEndpoint, RawLimit, RawPartitions, RawPolicy, RawRight},
 };
 use crate::{
@@ -46,7 +46,9 @@ pub fn parse_nameless(
     let limit =
         |right: &Value| right.get("limit").and_then(Value::as_object).is_some_and(|limit| !limit.is_empty());
     raw.partitions.per_api = raw.access_rights.values().any(limit);
-    Reader { document, at, findings, patterns: &mut Patterns::default() }.policy(raw, Some("nameless"))
+    let mut reader = Reader { document, at, findings, patterns: &mut Patterns::default() };
+    let own = reader.policy(raw, Some("nameless"))?;
+    Some(Policy { partitions: Partitions::default(), ..own })
 }
 
 #[derive(Default)]
@@ -146,6 +148,8 @@ impl Reader<'_> {
 
     fn policy(&mut self, raw: RawPolicy, key: Option<&str>) -> Option<Policy> {
         let id = self.id(raw.id, key)?;
+        let partitions =
+            Partitions { per_api: raw.partitions.per_api, others: raw.partitions.have_others_than_per_api() };
         let parts = self.parts(raw.partitions);
         let own = limits(&raw.limit);
         self.warn_about_limit(self.at, &raw.limit);
@@ -184,6 +188,7 @@ impl Reader<'_> {
             tags: raw.tags,
             meta_data: raw.meta_data,
             limits,
+            partitions,
         })
     }
 
@@ -239,8 +244,8 @@ impl Reader<'_> {
 
     /// Which parts of a policy with these partitions count: all, if none is named.
     fn parts(&mut self, partitions: RawPartitions) -> Parts {
-        let RawPartitions { quota, rate_limit, complexity, acl, per_api } = partitions;
-        let any = quota || rate_limit || complexity || acl;
+        let RawPartitions { quota, rate_limit, complexity: _, acl, per_api } = partitions;
+        let any = partitions.have_others_than_per_api();
         if per_api && any {
             let message = "per_api and another partition contradict each other; callers with this policy get no rights from it";
             self.findings.warning(self.document, &self.at.member("partitions"), message);

@@ -32,6 +32,23 @@ pub struct Policy {
     pub meta_data: serde_json::Map<String, Value>,
     /// How often its callers may.
     pub limits: PolicyLimits,
+    /// Which partitions it names.
+    pub partitions: Partitions,
+}
+
+/// Which partitions a policy names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Partitions {
+    /// `per_api`.
+    pub per_api: bool,
+    /// Another one.
+    pub others: bool,
+}
+
+/// Whether one policy counts for each API, and one in parts, be it the same: Tyk refuses whoever has them.
+fn mix_partitions(policies: &[Arc<Policy>]) -> bool {
+    policies.iter().any(|policy| policy.partitions.per_api)
+        && policies.iter().any(|policy| policy.partitions.others)
 }
 
 impl Policy {
@@ -68,9 +85,10 @@ impl Grant {
     pub fn merge(policies: Vec<Arc<Policy>>, together: Together) -> Self {
         let rights = Rights::joined(together);
         let mut grant = Self { active: true, rights, ..Self::default() };
+        let nothing = together == Together::Listed && mix_partitions(&policies);
         for policy in &policies {
             grant.active &= policy.active;
-            for (api, right) in &policy.rights {
+            for (api, right) in policy.rights.iter().filter(|_| !nothing) {
                 grant.rights.grant(api, right);
             }
             grant.tags.extend_from_slice(&policy.tags);
@@ -78,7 +96,9 @@ impl Grant {
         }
         grant.tags.sort_unstable();
         grant.tags.dedup();
-        grant.plans = limits::plans(&policies);
+        if !nothing {
+            grant.plans = limits::plans(&policies);
+        }
         grant.policies = policies;
         grant.octets = grant.measured();
         grant

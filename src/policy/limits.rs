@@ -167,7 +167,7 @@ fn names<'p>(api: &'p str, words: &[Word<'p>], shared: bool) -> Vec<&'p str> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Partitions, *};
     use crate::{
         access::ApiRight,
         limits::{Allowance, ApiLimits, Asking, Caller, Counted, Limiter, at_once},
@@ -205,6 +205,7 @@ mod tests {
                     rate_key: None,
                     quota_key: None,
                 },
+                partitions: Partitions::default(),
             })
         }
 

@@ -166,6 +166,11 @@ fn listed(document: &Value, api: &str, method: &Method, path: &str) -> Option<bo
 }
 
 fn expected_right(documents: &[&Value], together: Together, api: &str, method: &Method, path: &str) -> bool {
+    let names = |part: &str| documents.iter().any(|document| document["partitions"][part] == json!(true));
+    let is_in_parts = ["acl", "rate_limit", "quota", "complexity"].into_iter().any(names);
+    if together == Together::Listed && names("per_api") && is_in_parts {
+        return false;
+    }
     let words: Vec<Option<bool>> = documents
         .iter()
         .filter(|document| has(document, "acl") && document["access_rights"].get(api).is_some())

@@ -19,7 +19,7 @@ mod set;
 
 pub use document::{load, parse_nameless};
 pub use entry::{Entry, entries, is_empty, with_one_more};
-pub use grant::{Grant, Policy};
+pub use grant::{Grant, Partitions, Policy};
 pub use limits::{ApiEntry, PolicyLimits};
 pub use rules::{NoMatch, PolicyRule, PolicyRules};
 pub use select::{By, Choice, Client, Scopes, Selection};

@@ -163,6 +163,11 @@ pub(super) struct RawPartitions {
 }
 
 impl RawPartitions {
+    /// Whether only parts of the policy count.
+    pub(super) const fn have_others_than_per_api(self) -> bool {
+        self.quota || self.rate_limit || self.complexity || self.acl
+    }
+
     /// Whether the policy only limits what others grant.
     pub(super) const fn are_limits_alone(self) -> bool {
         (self.quota || self.rate_limit || self.complexity) && !self.acl

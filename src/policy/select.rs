@@ -278,7 +278,7 @@ mod tests {
     use crate::{
         access::ApiRight,
         jwt::{Algorithm, Locator, Token, import_key, json, sign::SigningKey},
-        policy::{PolicyLimits, PolicyRule},
+        policy::{Partitions, PolicyLimits, PolicyRule},
     };
 
     fn policy(id: &str, active: bool, apis: &[&str]) -> Policy {
@@ -292,6 +292,7 @@ mod tests {
             tags: vec![id.into(), "all".into()],
             meta_data: [("plan".into(), id.into())].into_iter().collect(),
             limits: PolicyLimits::default(),
+            partitions: Partitions::default(),
         }
     }
 

@@ -168,6 +168,48 @@ fn a_list_of_urls_beside_the_whole_api() {
 }
 
 #[test]
+fn a_policy_in_parts_beside_one_for_each_api() {
+    let upstream = Server::up();
+    let selection = json!({ "source": "env://SECRET", "signingMethod": "hmac", "defaultPolicies": null,
+        "scopes": { "claims": ["scope"], "scopeToPolicyMapping": [
+            { "scope": "each", "policyId": "each" },
+            { "scope": "quota", "policyId": "quota" },
+            { "scope": "whole", "policyId": "whole" },
+            { "scope": "both", "policyId": "both" },
+        ] } });
+    let policy = |id: &str, apis: Value, partitions: Value| json!({ "id": id, "access_rights": apis, "partitions": partitions });
+    let rights = || json!({ "a": { "api_id": "a" } });
+    for (profile, mixed) in [("rfc", 200), ("tyk", 403)] {
+        let setup = Setup::new()
+            .env("SECRET", key(Algorithm::HS256).to_text().unwrap().trim())
+            .config(&json!({ "errors": profile }))
+            .policy(&policy("each", rights(), json!({ "per_api": true })))
+            .policy(&policy("quota", json!({}), json!({ "quota": true })))
+            .policy(&policy("whole", rights(), json!({})))
+            .policy(&policy("both", rights(), json!({ "per_api": true, "acl": true })))
+            .api(&api("a", &upstream, scheme(selection.clone())));
+        let told = String::from_utf8(setup.check().stdout).unwrap();
+        let is_told = told.contains("policies each and quota together: one has the partition per_api");
+        assert_eq!(is_told, profile == "tyk", "{told}");
+        let gateway = setup.start();
+        let status =
+            |scope: &str| gateway.send(&Request::get("/a/").bearer(&token(json!({ "scope": scope })))).status;
+        for (scopes, expected) in [
+            ("each", 200),
+            ("each whole", 200),
+            ("whole quota", 200),
+            ("each quota", mixed),
+            ("quota each whole", mixed),
+            ("both", 403),
+            // In profile rfc a policy that contradicts itself gives nothing, and takes nothing.
+            ("both whole", mixed),
+        ] {
+            assert_eq!(status(scopes), expected, "{profile}: {scopes}");
+        }
+    }
+}
+
+#[test]
 fn paths_and_methods() {
     let upstream = Server::up();
     let gateway = start(&upstream, json!({ "defaultPolicies": ["narrow"] }));
