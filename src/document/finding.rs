@@ -1,6 +1,10 @@
 //! What is wrong, where, and how to mend it.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    path::PathBuf,
+};
 
 use super::{FieldPath, File};
 
@@ -62,12 +66,19 @@ impl fmt::Display for Finding {
 
 /// The problems that were found so far.
 #[derive(Clone, Debug, Default)]
-pub struct Findings(Vec<Finding>);
+pub struct Findings {
+    all: Vec<Finding>,
+    /// The fields that errors name, by file: there may be thousands of files, and each is asked for its own.
+    errors: HashMap<PathBuf, HashSet<Option<String>>>,
+}
 
 impl Findings {
     /// Adds one.
     pub fn push(&mut self, finding: Finding) {
-        self.0.push(finding);
+        if finding.severity == Severity::Error {
+            self.errors.entry(finding.file.clone()).or_default().insert(finding.field.clone());
+        }
+        self.all.push(finding);
     }
 
     /// Adds an error at a field of a document.
@@ -83,20 +94,18 @@ impl Findings {
     fn at(&mut self, severity: Severity, document: &File, at: &FieldPath, message: String) {
         let field = Some(at.to_string()).filter(|field| !field.is_empty());
         // What a field lost because its value was no good is not missing on top of that.
-        let told = |earlier: &Finding| {
-            earlier.severity == Severity::Error && earlier.file == document.path() && earlier.field == field
-        };
-        if field.is_some() && self.0.iter().any(told) {
+        let is_told = || self.errors.get(document.path()).is_some_and(|fields| fields.contains(&field));
+        if field.is_some() && is_told() {
             return;
         }
         let file = document.path().to_owned();
-        self.0.push(Finding { severity, file, line: document.line(at), field, message });
+        self.push(Finding { severity, file, line: document.line(at), field, message });
     }
 
     /// The same with other messages.
     #[must_use]
     pub fn reworded(mut self, reword: impl Fn(&str) -> String) -> Self {
-        for finding in &mut self.0 {
+        for finding in &mut self.all {
             finding.message = reword(&finding.message);
         }
         self
@@ -104,19 +113,22 @@ impl Findings {
 
     /// Adds all of another list.
     pub fn append(&mut self, mut other: Self) {
-        self.0.append(&mut other.0);
+        self.all.append(&mut other.all);
+        for (file, fields) in other.errors {
+            self.errors.entry(file).or_default().extend(fields);
+        }
     }
 
     /// Whether one of them is an error.
     #[must_use]
     pub fn has_errors(&self) -> bool {
-        self.0.iter().any(|finding| finding.severity == Severity::Error)
+        !self.errors.is_empty()
     }
 
     /// Whether an error names this file.
     #[must_use]
     pub fn has_errors_in(&self, document: &File) -> bool {
-        self.0.iter().any(|f| f.severity == Severity::Error && f.file == document.path())
+        self.errors.contains_key(document.path())
     }
 
     /// Whether an error names this field of this file, or something in it.
@@ -126,17 +138,17 @@ impl Findings {
         let is_within = |field: &str| {
             field.strip_prefix(&*whole).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         };
-        let mut errors = self.0.iter().filter(|f| f.severity == Severity::Error && f.file == document.path());
-        errors.any(|error| error.field.as_deref().is_some_and(is_within))
+        let errors = self.errors.get(document.path());
+        errors.into_iter().flatten().any(|field| field.as_deref().is_some_and(is_within))
     }
 
     /// The findings by file, line and severity.
     #[must_use]
     pub fn sorted(mut self) -> Vec<Finding> {
-        self.0.sort_by(|a, b| {
+        self.all.sort_by(|a, b| {
             (&a.file, a.line, a.severity, &a.field).cmp(&(&b.file, b.line, b.severity, &b.field))
         });
-        self.0
+        self.all
     }
 }
 

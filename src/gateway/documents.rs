@@ -185,9 +185,10 @@ fn tell_of_unreadable_ends(
     profile: Profile,
     findings: &mut Findings,
 ) {
+    let files = rights::by_path(files);
     for definition in definitions {
         let Some(at) = definition.unreadable_expiration() else { continue };
-        let Some(file) = files.iter().find(|file| *file.path() == *definition.file) else {
+        let Some(file) = files.get(&*definition.file) else {
             continue;
         };
         let message = "this time cannot be read, so the API counts as ended and refuses everything; write one in UTC such as 2027-01-31 18:00";
