@@ -6,7 +6,15 @@ use crate::percent;
 
 /// The values of the parameters with this name; nothing for one that cannot be decoded.
 pub(crate) fn parameters<'r>(name: &str, query: &'r str) -> impl Iterator<Item = Option<Cow<'r, str>>> {
-    query.split('&').filter(|part| is_parameter(part, name)).map(|part| {
+    parameters_called(move |own| own == name, query)
+}
+
+/// The same for all names that are meant.
+pub(crate) fn parameters_called<'r>(
+    is_meant: impl Fn(&str) -> bool,
+    query: &'r str,
+) -> impl Iterator<Item = Option<Cow<'r, str>>> {
+    query.split('&').filter(move |part| is_parameter(part, &is_meant)).map(|part| {
         let (_, value) = part.split_once('=').unwrap_or_default();
         decoded(value)
     })
@@ -15,7 +23,7 @@ pub(crate) fn parameters<'r>(name: &str, query: &'r str) -> impl Iterator<Item =
 /// The query without the parameters of this name; nothing if it has none. The others keep their order and
 /// spelling.
 pub(crate) fn without(name: &str, query: &str) -> Option<String> {
-    let kept: Vec<&str> = query.split('&').filter(|part| !is_parameter(part, name)).collect();
+    let kept: Vec<&str> = query.split('&').filter(|part| !is_parameter(part, |own| own == name)).collect();
     (kept.len() < query.split('&').count()).then(|| kept.join("&"))
 }
 
@@ -39,13 +47,13 @@ pub(crate) fn without_in_tyk(name: &str, query: &str) -> String {
     pairs.join("&")
 }
 
-fn is_parameter(part: &str, name: &str) -> bool {
+fn is_parameter(part: &str, is_meant: impl Fn(&str) -> bool) -> bool {
     let (own, _) = part.split_once('=').unwrap_or((part, ""));
-    own == name || (own.contains(['%', '+']) && decoded(own).is_some_and(|own| own == name))
+    is_meant(own) || (own.contains(['%', '+']) && decoded(own).is_some_and(|own| is_meant(&own)))
 }
 
 /// A name or value.
-pub(crate) fn decoded(text: &str) -> Option<Cow<'_, str>> {
+fn decoded(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains(['%', '+']) {
         return Some(text.into());
     }

@@ -35,6 +35,7 @@ mod templates;
 mod transform;
 mod versions;
 mod upstream;
+mod variables;
 pub mod view;
 
 use std::{

@@ -18,8 +18,14 @@ use crate::{
     api_address::ApiName,
     document::FieldPath,
     limits::SharedRate,
-    middleware::{NeedsToken, Operation, Operations, PathTemplate},
+    middleware::{
+        NeedsToken, Operation, Operations, PathTemplate,
+        rewrite::{RewriteTarget, Server, UrlRewrite},
+    },
 };
+
+/// Preflights pass without a token, so they do not become other requests.
+pub(super) const PREFLIGHTS_KEEP_THEIR_METHOD: &str = "preflights, which cors.optionsPassthrough lets through without a token, keep their method; only other requests go on with this one";
 
 /// An operation as the OpenAPI part declares it.
 pub(super) struct Declared<'d> {
@@ -94,6 +100,8 @@ pub(super) struct OperationsParser<'o, 'p> {
     pub(super) demands: &'o Demands<'o>,
     /// The schemes that the document declares.
     pub(super) schemes: &'o raw::Members<raw::OpenApiScheme>,
+    /// Preflights pass without a token (`optionsPassthrough`).
+    pub(super) preflights_pass: bool,
     /// Of the API.
     pub(super) info: &'o raw::Info,
     /// How other servers are spoken to.
@@ -297,8 +305,24 @@ impl OperationsParser<'_, '_> {
             leads_to: self.leads_to,
         };
         operation.rewrite = rewrites.parse(&at.member("urlRewrite"), &block.url_rewrite);
+        if self.preflights_pass && operation.method == Method::OPTIONS {
+            self.preflights_keep_their_method(operation, at);
+        }
         operation.time_limit =
             upstream::time_limit(self.context, &at.member("enforceTimeout"), &block.enforce_timeout);
+    }
+
+    fn preflights_keep_their_method(&mut self, operation: &Operation, at: &FieldPath) {
+        let targets = operation.rewrite.iter().flat_map(UrlRewrite::targets);
+        let has_method = |server: &Server| matches!(server, Server::Api(address) if address.method.is_some());
+        for (is_changed, field) in [
+            (operation.to_method.is_some(), "transformRequestMethod"),
+            (targets.map(RewriteTarget::server).any(has_method), "urlRewrite"),
+        ] {
+            if is_changed {
+                self.context.warning(&at.member(field), PREFLIGHTS_KEEP_THEIR_METHOD);
+            }
+        }
     }
 
     /// Whether its requests need a token. Only an extension says that they do not: what the document

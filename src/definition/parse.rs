@@ -7,7 +7,7 @@ use super::{
     claim_headers::ClaimHeadersParser,
     context::Context,
     limits,
-    operations::{self, OperationsParser},
+    operations::{self, OperationsParser, PREFLIGHTS_KEEP_THEIR_METHOD},
     overrides::{self, RuleParser},
     raw::{self, OpenApi, Tyk},
     restrictions::RestrictionsParser,
@@ -70,6 +70,7 @@ impl Context<'_> {
         let request_headers = headers("transformRequestHeaders", &global.transform_request_headers);
         let response_headers = headers("transformResponseHeaders", &global.transform_response_headers);
         let unanchored = self.unanchored_paths(&refined_middleware);
+        let preflights_pass = global.cors.enabled && global.cors.options_passthrough;
         let operations = OperationsParser {
             context: &mut self,
             paths: &paths,
@@ -80,14 +81,18 @@ impl Context<'_> {
             optional_security: refined.optional_security.enabled,
             demands: &demands,
             schemes: &components.security_schemes,
+            preflights_pass,
             info: &tyk.info,
             servers: &servers,
             leads_to: &mut leads_to,
         }
         .parse(&tyk.middleware.operations, &refined_middleware.operations);
         let declared = operations::by_id(&paths);
-        if global.cors.enabled && global.cors.options_passthrough {
-            self.preflights_keep_their_method(&at, destination.as_ref());
+        if let Some(Destination::Api(ApiUpstream { address, .. })) = &destination
+            && preflights_pass
+            && address.method.is_some()
+        {
+            self.warning(&at.members(&["upstream", "url"]), PREFLIGHTS_KEEP_THEIR_METHOD);
         }
         let at_claimgate = FieldPath::top().member("x-claimgate");
         let claim_headers =
@@ -126,16 +131,6 @@ impl Context<'_> {
             overrides: self.error_overrides(&at.member("errorOverrides"), &tyk.error_overrides),
             limits,
         })
-    }
-
-    /// Preflights pass without a token, so they do not become other requests.
-    fn preflights_keep_their_method(&mut self, at: &FieldPath, destination: Option<&Destination>) {
-        if let Some(Destination::Api(ApiUpstream { address, .. })) = destination
-            && address.method.is_some()
-        {
-            let message = "preflights, which cors.optionsPassthrough lets through without a token, keep their method; only other requests go on with the one of the address";
-            self.warning(&at.members(&["upstream", "url"]), message);
-        }
     }
 
     /// What the API tells about who issues its tokens.

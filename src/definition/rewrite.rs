@@ -7,11 +7,15 @@ use super::{
     context::Context,
     raw::{self, RewriteRule, RewriteTrigger},
     upstream::Servers,
+    variables,
 };
 use crate::{
     api_address::ApiName,
     document::FieldPath,
-    middleware::rewrite::{Condition, Input, RewriteTarget, Rule, Server, Trigger, UrlRewrite},
+    middleware::{
+        Template,
+        rewrite::{Condition, Input, RewriteTarget, Rule, Server, Trigger, UrlRewrite},
+    },
 };
 
 /// The size of a compiled pattern, in octets.
@@ -94,12 +98,10 @@ impl RewriteParser<'_, '_> {
             "path" => return Some(Input::Path(name.to_owned())),
             "sessionMetadata" => return Some(Input::SessionMetadata(name.to_owned())),
             "requestContext" => {
-                if !self.context_variables {
-                    let message =
-                        "contextVariables is off, so nothing is there and the rule never holds; switch it on";
-                    self.context.warning(&at.member("in"), message);
-                }
-                return Some(Input::request_context(name));
+                let variable = Template::new(&format!("$tyk_context.{name}"));
+                let what = "this rule, which never holds without it,";
+                variables::check(self.context, &at.member("name"), what, &variable, self.context_variables);
+                return Some(Input::RequestContext(name.to_owned(), variable));
             }
             "requestBody" => {
                 "bodies are not looked at, and without this rule requests would go elsewhere; choose by another part of the request"
@@ -141,12 +143,8 @@ impl RewriteParser<'_, '_> {
             );
             self.context.warning(at, message);
         }
-        if target.variables().any(|variable| variable.has_unknown_variables()) {
-            let message = "a variable in it is not known, so it stands for nothing; correct its name";
-            self.context.warning(at, message);
-        } else if !self.context_variables && target.variables().any(|variable| variable.needs_context()) {
-            let message = "contextVariables is off, so $tyk_context in it stands for nothing; switch it on";
-            self.context.warning(at, message);
+        for variable in target.variables() {
+            variables::check(self.context, at, "it", variable, self.context_variables);
         }
         Some(target)
     }

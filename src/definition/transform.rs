@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::{context::Context, raw};
+use super::{context::Context, raw, variables};
 use crate::{document::FieldPath, middleware::HeaderRules};
 
 /// Reads header rules; `context_variables` says whether `$tyk_context` has values.
@@ -27,14 +27,8 @@ pub(super) fn headers(
         }
     }
     for (name, template) in rules.templates() {
-        let message = if template.has_unknown_variables() {
-            "a variable in the value of {} is not known, so it stands for nothing; correct its name"
-        } else if template.needs_context() && !context_variables {
-            "contextVariables is off, so $tyk_context in the value of {} stands for nothing; switch it on"
-        } else {
-            continue;
-        };
-        context.warning(&at.member("add"), message.replace("{}", name.as_str()));
+        let what = format!("the value of {name}");
+        variables::check(context, &at.member("add"), &what, template, context_variables);
     }
     rules
 }

@@ -182,6 +182,7 @@ impl<'o> Outgoing<'o> {
             decoded: (!target.ambiguous).then(|| [&*target.path, target.path_below(taken)]),
             query: query.as_deref(),
             headers: &headers,
+            profile,
         };
         let mut rewritten = rewrite.rewrite(&subject, &facts);
         if let Some(Rewritten { to: Server::Same, path, .. }) = &mut rewritten {

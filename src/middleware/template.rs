@@ -61,6 +61,8 @@ enum Part {
     RequestData(String),
     Header(String),
     Cookie(String),
+    /// A stored session, of which there is none.
+    StoredSession,
     /// A variable that nothing stands behind: an empty text, as in Tyk.
     Empty,
 }
@@ -101,6 +103,12 @@ impl Template {
     #[must_use]
     pub fn has_unknown_variables(&self) -> bool {
         self.0.contains(&Part::Empty)
+    }
+
+    /// Whether a variable is in it that names the session which Tyk has stored (`$tyk_context.token`).
+    #[must_use]
+    pub fn names_stored_session(&self) -> bool {
+        self.0.contains(&Part::StoredSession)
     }
 
     /// Whether the value is told by whoever issued the token and wrote the policies, and not by the request.
@@ -187,6 +195,7 @@ fn context_variable(name: &str) -> Part {
         "path_parts" => Part::PathParts,
         "request_id" => Part::RequestId,
         "remote_addr" => Part::RemoteAddress,
+        "token" => Part::StoredSession,
         _ => Part::Empty,
     }
 }
@@ -219,7 +228,7 @@ impl Part {
                 value.push_str(facts.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default());
             }
             Self::Cookie(name) => value.push_str(&cookie(facts.headers, name)),
-            Self::Empty => {}
+            Self::StoredSession | Self::Empty => {}
         }
     }
 }
@@ -288,9 +297,8 @@ fn cookie<'r>(headers: &'r HeaderMap, name: &str) -> Cow<'r, str> {
 
 /// The first value of a parameter of the query. What is not percent-encoded properly is none.
 fn parameter(query: &str, name: &str) -> String {
-    let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    let mut of_name = pairs.filter(|(own, _)| query::decoded(own).is_some_and(|own| is_called(&own, name)));
-    of_name.find_map(|(_, value)| query::decoded(value)).unwrap_or_default().into_owned()
+    let mut values = query::parameters_called(|own| is_called(own, name), query);
+    values.find_map(|value| value).unwrap_or_default().into_owned()
 }
 
 /// Whether a variable names this: Tyk writes `_` for each `-` of a name.

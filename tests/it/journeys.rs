@@ -306,3 +306,41 @@ fn a_request_has_one_number_wherever_it_is_used() {
     });
     assert_ne!(numbers[0], numbers[1]);
 }
+
+#[test]
+fn operations_that_would_change_the_method_of_preflights_are_told() {
+    let upstream = Server::up();
+    let operation = |id: &str| json!({ "operationId": id, "responses": {} });
+    let mut document = keyless("front", &upstream);
+    merge(
+        &mut document,
+        json!({
+            "paths": {
+                "/led": { "options": operation("led"), "get": operation("get") },
+                "/made": { "options": operation("made") },
+                "/kept": { "options": operation("kept") },
+            },
+            "x-tyk-api-gateway": { "middleware": {
+                "global": { "cors": { "enabled": true, "optionsPassthrough": true } },
+                "operations": {
+                    "led": { "urlRewrite": { "enabled": true, "pattern": "/led", "rewriteTo": "/x", "triggers": [
+                        { "condition": "any", "rules": [], "rewriteTo": "tyk://self/y?method=POST" },
+                    ] } },
+                    "made": { "transformRequestMethod": { "enabled": true, "toMethod": "DELETE" } },
+                    "get": { "urlRewrite": { "enabled": true, "pattern": "/x", "rewriteTo": "tyk://self/y?method=POST" } },
+                    "kept": { "urlRewrite": { "enabled": true, "pattern": "/x", "rewriteTo": "tyk://self/y" } },
+                },
+            } }
+        }),
+    );
+    let told = String::from_utf8(setup().api(&document).check().stdout).unwrap();
+    for (place, expected) in [
+        ("led.urlRewrite", true),
+        ("made.transformRequestMethod", true),
+        ("get.urlRewrite", false),
+        ("kept.urlRewrite", false),
+    ] {
+        let message = format!("operations.{place}: preflights, which cors.optionsPassthrough lets through");
+        assert_eq!(told.contains(&message), expected, "{place}: {told}");
+    }
+}

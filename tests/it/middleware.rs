@@ -345,3 +345,20 @@ fn a_claim_reaches_the_upstream_as_it_is_or_not_at_all() {
     let seen = upstream.take_one();
     assert_eq!((seen.values("x-issuer"), seen.values("x-kid")), (vec![""], vec!["k"]));
 }
+
+#[test]
+fn the_session_that_tyk_stores_has_no_variable() {
+    let upstream = Server::up();
+    for field in ["transformRequestHeaders", "transformResponseHeaders"] {
+        let mut document = keyless("a", &upstream);
+        let rules = json!({ "enabled": true, "add": [{ "name": "X-Key", "value": "k:$tyk_context.token" }] });
+        merge(
+            &mut document,
+            json!({ "x-tyk-api-gateway": { "middleware": { "global": { field: rules } } } }),
+        );
+        let output = Setup::new().api(&document).check();
+        let told = String::from_utf8(output.stderr).unwrap() + &String::from_utf8(output.stdout).unwrap();
+        let message = format!("{field}.add: $tyk_context.token in the value of x-key");
+        assert!(!output.status.success() && told.contains(&message), "{told}");
+    }
+}

@@ -341,6 +341,58 @@ fn other_apis_are_led_to_and_none_is_chosen_by_a_request() {
 }
 
 #[test]
+fn what_a_group_puts_into_a_value_stays_one_value() {
+    for profile in ["rfc", "tyk"] {
+        let up = Server::up();
+        let rewrites = [
+            ("get", "/one", to("/one\\?q=(.*)", "/search?a=b&id=$1")),
+            ("get", "/two", to("/two\\?(q=.*)", "/search?a=b&$1")),
+            ("get", "/all", to("/all(.*)", "/new$1")),
+            ("get", "/both", to("/both\\?(.*)&s=(.*)", "/x?u=$1$2&y=$2")),
+        ];
+        let document = document(keyless("a", &up), &rewrites);
+        let gateway = Setup::new().config(&json!({ "errors": profile })).api(&document).start();
+        for (asked, seen, in_tyk) in [
+            ("/a/one?q=7", "/search?a=b&id=7", None),
+            // A plus is a space, and what was escaped stays so.
+            ("/a/one?q=a+b%26c", "/search?a=b&id=a+b%26c", None),
+            ("/a/one?q=7&admin=1;x", "/search?a=b&id=7%26admin%3D1%3Bx", Some("/search?a=b&id=7&admin=1;x")),
+            ("/a/both?r=1&s=2&t", "/x?u=r%3D12%26t&y=2%26t", Some("/x?u=r=12&t&y=2&t")),
+            ("/a/two?q=7&r=8", "/search?a=b&q=7&r=8", None),
+            ("/a/all?q=7&r=8", "/new?q=7&r=8", None),
+        ] {
+            assert_eq!(gateway.send(&Request::get(asked)).status, 200, "{asked}");
+            let expected = in_tyk.filter(|_| profile == "tyk").unwrap_or(seen);
+            assert_eq!(up.take_one().target(), expected, "{profile} {asked}");
+        }
+    }
+}
+
+#[test]
+fn a_rule_reads_the_query_as_everybody_here() {
+    let up = Server::up();
+    let rewrite = json!({
+        "pattern": "/t",
+        "rewriteTo": "/default",
+        "triggers": [{ "condition": "any", "rewriteTo": "/found/$tyk_context.trigger-0-a b-0", "rules": [
+            { "in": "query", "name": "a b", "pattern": ".*" },
+        ] }]
+    });
+    let gateway = start(&up, &[("get", "/t", rewrite)]);
+    for (query, seen) in [
+        ("a+b=1", "/found/"),
+        ("a%20b", "/found/"),
+        // What cannot be decoded is no value.
+        ("a+b=%zz", "/default"),
+        ("a+b=%ff", "/default"),
+        ("%zz=1&c=d", "/default"),
+    ] {
+        gateway.send(&Request::get(format!("/a/t?{query}")));
+        assert!(up.take_one().target().starts_with(seen), "{query}");
+    }
+}
+
+#[test]
 fn bad_rewrites_are_told_at_load() {
     let up = Server::up();
     let rule = |rule: Value| json!({ "pattern": "/x", "rewriteTo": "/y", "triggers": [{ "condition": "any", "rewriteTo": "/z", "rules": [rule] }] });
@@ -363,6 +415,11 @@ fn bad_rewrites_are_told_at_load() {
             "a condition is any or all",
         ),
         (json!({ "pattern": "/x", "rewriteTo": "/y", "trigger": [] }), "urlRewrite.trigger: "),
+        (to("/x", "/$tyk_context.token"), "urlRewrite.rewriteTo: $tyk_context.token in it is the API key"),
+        (
+            rule(json!({ "in": "requestContext", "name": "token", "pattern": "x" })),
+            "rules[0].name: $tyk_context.token",
+        ),
     ] {
         let output = Setup::new().api(&document(keyless("a", &up), &[("get", "/x", block)])).check();
         let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
@@ -371,6 +428,10 @@ fn bad_rewrites_are_told_at_load() {
     for (block, message) in [
         (to("/x(.*)", "/y/$2"), "the pattern has no group 2"),
         (to("/x", "/$tyk_context.nonsense"), "a variable in it is not known"),
+        (
+            rule(json!({ "in": "requestContext", "name": "moon", "pattern": "x" })),
+            "rules[0].name: a variable",
+        ),
     ] {
         let output = Setup::new().api(&document(keyless("a", &up), &[("get", "/x", block)])).check();
         let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();

@@ -2,7 +2,8 @@
 //!
 //! **Invariants:** where a request goes is chosen by the definition alone. What a caller says, in a claim or
 //! in the URL, is data: it chooses neither host nor API. What a variable stands for stays in its segment or
-//! parameter; what a group has matched of a path does not become a parameter.
+//! parameter; what a group has matched of a path does not become a parameter, and in profile `rfc` what it has
+//! matched of a query stays in the value that it is put into.
 
 mod target;
 mod trigger;
@@ -14,6 +15,7 @@ pub use target::{RewriteTarget, Rewritten, Server, TargetError};
 pub use trigger::{Condition, Input, Rule, Trigger};
 
 use super::Facts;
+use crate::refusal::Profile;
 
 /// Another URL for the requests whose URL matches a pattern.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub struct Subject<'r> {
     pub query: Option<&'r str>,
     /// The headers that go on.
     pub headers: &'r HeaderMap,
+    /// In Tyk a group that has matched several parameters writes several.
+    pub profile: Profile,
 }
 
 impl UrlRewrite {
@@ -78,7 +82,8 @@ impl UrlRewrite {
             let Some(path) = path else { continue };
             let text = with_query(path);
             if let Some(captures) = self.pattern.captures(&text) {
-                let groups = Groups { captures, path: path.len(), is_decoded };
+                let one_value = subject.profile == Profile::Rfc;
+                let groups = Groups { captures, path: path.len(), is_decoded, one_value };
                 return Some(self.to(&groups, subject, facts));
             }
         }
@@ -100,6 +105,8 @@ struct Groups<'t> {
     path: usize,
     /// The path was decoded before.
     is_decoded: bool,
+    /// What stands in a value stays one value.
+    one_value: bool,
 }
 
 /// What rules have found, by the names that variables have for it.

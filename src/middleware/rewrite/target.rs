@@ -32,10 +32,20 @@ pub enum Server {
 #[derive(Debug)]
 enum Piece {
     Text(String),
-    Group(usize),
+    /// What a group has matched; whether it stands behind a `=` in the query, and is one value there.
+    Group(usize, Within),
     /// What a rule has found.
     Found(String),
     Variable(Template),
+}
+
+/// Where in the target a group stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Within {
+    /// In the value of a parameter.
+    Value,
+    /// Elsewhere.
+    Other,
 }
 
 /// A new URL.
@@ -118,7 +128,7 @@ impl RewriteTarget {
     /// The highest number of a group.
     #[must_use]
     pub fn highest_group(&self) -> usize {
-        let group = |piece: &Piece| if let Piece::Group(n) = piece { Some(*n) } else { None };
+        let group = |piece: &Piece| if let Piece::Group(n, _) = piece { Some(*n) } else { None };
         self.pieces.iter().filter_map(group).max().unwrap_or_default()
     }
 
@@ -126,7 +136,7 @@ impl RewriteTarget {
     pub fn variables(&self) -> impl Iterator<Item = &Template> {
         self.pieces.iter().filter_map(|piece| match piece {
             Piece::Variable(template) => Some(template),
-            Piece::Text(_) | Piece::Group(_) | Piece::Found(_) => None,
+            Piece::Text(_) | Piece::Group(..) | Piece::Found(_) => None,
         })
     }
 
@@ -144,7 +154,7 @@ impl RewriteTarget {
             let (begin, in_path) = (url.len(), !url.contains('?'));
             match piece {
                 Piece::Text(text) => url.push_str(text),
-                Piece::Group(n) => groups.write(*n, &mut url),
+                Piece::Group(n, within) => groups.write(*n, *within, &mut url),
                 Piece::Found(name) => url.push_str(&percent::encode_form(found(captured, name))),
                 Piece::Variable(template) => url.push_str(&percent::encode_form(&template.text(facts))),
             }
@@ -209,7 +219,8 @@ fn pieces(text: &str) -> Vec<Piece> {
     let mut literal = String::new();
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        let Some((piece, after)) = variable(rest) else {
+        let before = text.get(..text.len().saturating_sub(rest.len())).unwrap_or_default();
+        let Some((piece, after)) = variable(before, rest) else {
             let (this, after) = rest.split_at(c.len_utf8());
             push_literal(this, &mut literal);
             rest = after;
@@ -227,13 +238,20 @@ fn pieces(text: &str) -> Vec<Piece> {
     pieces
 }
 
-/// The variable at the beginning of a text, and what follows it.
-fn variable(text: &str) -> Option<(Piece, &str)> {
+/// Where something stands that comes behind this in a target.
+fn within(before: &str) -> Within {
+    let query = before.split_once('?').map_or("", |(_, query)| query);
+    let parameter = query.rsplit(['&', ';']).next().unwrap_or_default();
+    if parameter.contains('=') { Within::Value } else { Within::Other }
+}
+
+/// The variable at the beginning of a text that stands behind another, and what follows it.
+fn variable<'t>(before: &str, text: &'t str) -> Option<(Piece, &'t str)> {
     let name = text.strip_prefix('$')?;
     let digits = name.find(|c: char| !c.is_ascii_digit()).unwrap_or(name.len());
     if digits > 0 {
         let (number, after) = name.split_at(digits);
-        return Some((Piece::Group(number.parse().unwrap_or(usize::MAX)), after));
+        return Some((Piece::Group(number.parse().unwrap_or(usize::MAX), within(before)), after));
     }
     let prefix = ["tyk_context.", "tyk_meta."].into_iter().find(|prefix| name.starts_with(prefix))?;
     let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
@@ -264,15 +282,18 @@ fn push_escaped(octet: u8, text: &mut String) {
 
 impl Groups<'_> {
     /// Writes what a group has matched, as it was sent. Where the target puts it into its query, what was
-    /// path becomes no parameter; where it puts it into its path, what was query begins none.
-    fn write(&self, group: usize, url: &mut String) {
+    /// path becomes no parameter, and what it puts into a value stays one value; where it puts it into its
+    /// path, what was query begins none.
+    fn write(&self, group: usize, within: Within, url: &mut String) {
         let Some(found) = self.captures.get(group) else { return };
         let into_query = url.contains('?');
         let has_path = found.start() < self.path;
+        let is_value = within == Within::Value && self.one_value;
         for (at, octet) in (found.start()..).zip(found.as_str().bytes()) {
             let is_path = at < self.path;
             let separates = match octet {
-                b'&' | b';' | b'=' | b'+' => is_path && into_query,
+                b'+' => is_path && into_query,
+                b'&' | b';' | b'=' => (is_path && into_query) || is_value,
                 b'?' => !into_query && !has_path && at != self.path,
                 _ => false,
             };

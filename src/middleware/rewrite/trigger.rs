@@ -6,7 +6,10 @@ use http::HeaderName;
 use regex::Regex;
 
 use super::{Captured, RewriteTarget, Subject};
-use crate::middleware::{Facts, Template};
+use crate::{
+    middleware::{Facts, Template},
+    query,
+};
 
 /// A target of its own for requests of which rules hold.
 #[derive(Debug)]
@@ -45,7 +48,7 @@ pub struct Rule {
 pub enum Input {
     /// The lines of a header field.
     Header(HeaderName),
-    /// The values of a parameter in the query.
+    /// The values of a parameter in the query that can be decoded.
     Query(String),
     /// The segments of the decoded path. What is found has this name.
     Path(String),
@@ -56,12 +59,6 @@ pub enum Input {
 }
 
 impl Input {
-    /// A variable of `$tyk_context`.
-    #[must_use]
-    pub fn request_context(name: &str) -> Self {
-        Self::RequestContext(name.to_owned(), Template::new(&format!("$tyk_context.{name}")))
-    }
-
     fn values<'r>(&'r self, subject: &Subject<'r>, facts: &Facts<'r>) -> Vec<Cow<'r, str>> {
         match self {
             Self::Header(name) => {
@@ -69,8 +66,7 @@ impl Input {
                 fields.map(|field| String::from_utf8_lossy(field.as_bytes())).collect()
             }
             Self::Query(name) => {
-                let pairs = url::form_urlencoded::parse(subject.query.unwrap_or_default().as_bytes());
-                pairs.filter(|(own, _)| own == name).map(|(_, value)| value).collect()
+                query::parameters(name, subject.query.unwrap_or_default()).flatten().collect()
             }
             Self::Path(_) => facts.path.split('/').map(Cow::from).collect(),
             Self::SessionMetadata(name) => {
