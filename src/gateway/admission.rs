@@ -3,8 +3,6 @@
 //! Nothing here knows of bodies and connections: the same decisions can be made about a request that is
 //! only described, to explain what would become of it.
 
-use std::net::IpAddr;
-
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Response, StatusCode, Uri,
@@ -28,6 +26,7 @@ use crate::{
     middleware::{
         Exempt, NeedsToken, NoExample, Place, ResourceMetadata, Said, Verdict, check_announced_size,
     },
+    proxy::Client,
     refusal::{Asked, Manner, Profile, Reason, Refusal},
     session::Session,
 };
@@ -118,8 +117,8 @@ pub(super) struct Admission<'r> {
 /// Who asks an API.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asker {
-    /// The address of the client.
-    pub(super) client: IpAddr,
+    /// The client.
+    pub(super) client: Client,
     /// Another API has led the request here.
     pub(super) is_api: bool,
 }
@@ -196,7 +195,7 @@ impl<'r> Admission<'r> {
         if addresses.is_empty() {
             return Ok(());
         }
-        let checked = addresses.check(self.asker.client);
+        let checked = addresses.check(self.asker.client.known());
         observer.note(|| explained::address(self.asker.client, checked));
         checked.map_err(|_| Reason::AddressDenied)
     }

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     explain::{Observer as _, Recorder, Step, Unobserved},
     middleware::ResourceMetadata,
-    proxy::TrustedProxies,
+    proxy::{Client, TrustedProxies},
     refusal::{Asked, Reason, Refusal},
 };
 
@@ -98,7 +98,8 @@ impl Scene<'_> {
             ambiguous: false,
         };
         let found = Found::at_listen_path(api, target, raw.len());
-        let admission = Admission::new(&found, snapshot, Asker { client, is_api: false });
+        let asker = Asker { client: Client::Known(client), is_api: false };
+        let admission = Admission::new(&found, snapshot, asker);
         let id = Some(Arc::clone(&api.id));
         let Some(authentication) = authentication else {
             recorder.note(explained::open_api);
@@ -143,7 +144,7 @@ impl Scene<'_> {
         let guide = Guide {
             snapshot,
             gate: &self.gate,
-            from: Origin { peer: client, client },
+            from: Origin { peer: client, client: Client::Known(client) },
             trusted_proxies: self.trusted_proxies,
             has_body: has_body(&parts),
         };

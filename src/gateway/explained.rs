@@ -1,6 +1,6 @@
 //! The steps of an admission in words, for [`explain`](crate::explain).
 
-use std::{borrow::Cow, net::IpAddr};
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::{
@@ -23,6 +23,7 @@ use crate::{
         Closed, Denied, Forbidden, NeedsToken, NoExample, Said, Verdict,
         rewrite::{Rewritten, Server},
     },
+    proxy::Client,
     refusal::{Reason, Refusal},
     session::{ScopeCheck, Session},
     versioning::{Version, Versions},
@@ -117,14 +118,15 @@ pub(super) fn operation(said: &Said<'_>, target: &Target<'_>) -> Step {
 }
 
 /// Whether the API answers the client's address.
-pub(super) fn address(client: IpAddr, checked: Result<(), Denied>) -> Step {
+pub(super) fn address(client: Client, checked: Result<(), Denied>) -> Step {
     let why = match checked {
         Ok(()) => "which nothing speaks against",
         Err(Denied::NotAllowed) => "which is not in the list allow",
         Err(Denied::Blocked) => "which is in the list block",
+        Err(Denied::Unknown) => "a trusted proxy whose X-Forwarded-For does not tell the client",
     };
     let outcome = Outcome::of(checked.err().map(|_| Reason::AddressDenied));
-    Step::new("client_address", outcome, format!("{client}, {why}"))
+    Step::new("client_address", outcome, format!("{}, {why}", client.nearest()))
         .expecting("an address that ipAccessControl lets in")
 }
 

@@ -19,7 +19,7 @@ use crate::{
         Facts, HeaderRules, NotForwardable, Operation, Rendered,
         rewrite::{Rewritten, Server, Subject},
     },
-    proxy::{AskedFor, Forwarding, Pick, TrustedProxies},
+    proxy::{AskedFor, Client, Forwarding, Pick, TrustedProxies},
     refusal::{Profile, Reason, Refusal},
     session::Session,
 };
@@ -30,7 +30,7 @@ pub(super) struct Origin {
     /// Who is at the other end of the connection.
     pub(super) peer: IpAddr,
     /// Who asked, perhaps through trusted proxies.
-    pub(super) client: IpAddr,
+    pub(super) client: Client,
 }
 
 /// A request that was admitted, on its way out.
@@ -247,7 +247,7 @@ impl<'o> Outgoing<'o> {
         Facts {
             session,
             path: &self.admission.target.path,
-            client: self.from.client,
+            client: self.from.client.nearest(),
             headers,
             query: self.admission.target.query(),
             request_id,

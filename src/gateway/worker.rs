@@ -124,7 +124,7 @@ impl Worker {
         let client = self.trusted_proxies.client(peer, &parts.headers);
         // Dropped at the end, or when the client leaves before: who leaves at once does so before
         // the future is polled, so the line begins before it.
-        let mut line = self.lines.begin(client, &parts.method, parts.uri.path());
+        let mut line = self.lines.begin(client.nearest(), &parts.method, parts.uri.path());
         async move {
             let from = Origin { peer, client };
             let (response, refused) = self.route(from, parts, body, &mut line).await;

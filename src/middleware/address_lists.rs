@@ -24,6 +24,8 @@ pub enum Denied {
     NotAllowed,
     /// It is blocked.
     Blocked,
+    /// Nobody can tell what it is.
+    Unknown,
 }
 
 /// Why a text is neither an address nor a network.
@@ -49,13 +51,13 @@ impl AddressLists {
         self.allowed.is_empty() && self.blocked.is_empty()
     }
 
-    /// Whether this address may ask. An IPv4 address is the same one in its IPv6 form (RFC 4291 section
+    /// Whether this address may ask; nothing is one that cannot be told. An IPv4 address is the same one in its IPv6 form (RFC 4291 section
     /// 2.5.5.2), which is how connections to a listener for both show it.
     ///
     /// # Errors
     /// [`Denied`] says which list is in the way.
-    pub fn check(&self, address: IpAddr) -> Result<(), Denied> {
-        let address = address.to_canonical();
+    pub fn check(&self, address: Option<IpAddr>) -> Result<(), Denied> {
+        let address = address.ok_or(Denied::Unknown)?.to_canonical();
         if self.blocked.contains(address) {
             Err(Denied::Blocked)
         } else if self.allowed.is_empty() || self.allowed.contains(address) {
@@ -128,7 +130,15 @@ mod tests {
             (&[], &["::/0"], "192.0.2.1", Ok(())),
         ] {
             let lists = AddressLists::new(networks(allowed), networks(blocked));
-            assert_eq!(lists.check(address.parse().unwrap()), expected, "{allowed:?} {blocked:?} {address}");
+            assert_eq!(lists.check(address.parse().ok()), expected, "{allowed:?} {blocked:?} {address}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_told_is_on_no_list() {
+        for (allowed, blocked) in [(&["0.0.0.0/0", "::/0"][..], &[][..]), (&[], &["10.0.0.1"])] {
+            let lists = AddressLists::new(networks(allowed), networks(blocked));
+            assert_eq!(lists.check(None), Err(Denied::Unknown));
         }
     }
 

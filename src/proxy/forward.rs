@@ -51,6 +51,33 @@ pub fn is_claim_of_proxies(name: &HeaderName) -> bool {
     lookalikes::are_taken_for(&CLAIMS_OF_PROXIES, name)
 }
 
+/// Who asked, as far as that can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Client {
+    /// Somebody with this address.
+    Known(IpAddr),
+    /// Somebody behind this trusted proxy, which tells it in a way that cannot be read.
+    Behind(IpAddr),
+}
+
+impl Client {
+    /// The address, if it is known whose it is.
+    #[must_use]
+    pub const fn known(self) -> Option<IpAddr> {
+        match self {
+            Self::Known(address) => Some(address),
+            Self::Behind(_) => None,
+        }
+    }
+
+    /// The nearest address to the client that is known.
+    #[must_use]
+    pub const fn nearest(self) -> IpAddr {
+        let (Self::Known(address) | Self::Behind(address)) = self;
+        address
+    }
+}
+
 /// Whose forwarding fields are believed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
@@ -66,25 +93,25 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&peer))
     }
 
-    /// The address of the client: the peer's, or behind trusted proxies the last one in
-    /// `X-Forwarded-For` that is not a trusted proxy itself.
+    /// The client: the peer, or behind trusted proxies the last one in `X-Forwarded-For` that is not a trusted
+    /// proxy itself. Whoever stands behind an element that is no address is not taken for the proxy that wrote it.
     #[must_use]
-    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Client {
         if !self.trusts(peer) {
-            return peer;
+            return Client::Known(peer);
         }
         let fields: Vec<&HeaderValue> = headers.get_all(X_FORWARDED_FOR).iter().collect();
         // Whatever else is in a field, what the trusted proxies have written stands at its end.
         let addresses = fields.iter().rev().flat_map(|field| field.as_bytes().rsplit(|octet| *octet == b','));
-        let mut client = peer;
+        let mut nearest = peer;
         for address in addresses {
-            let Some(address) = address_of(address.trim_ascii()) else { break };
-            client = address;
-            if !self.trusts(client) {
+            let Some(address) = address_of(address.trim_ascii()) else { return Client::Behind(nearest) };
+            nearest = address;
+            if !self.trusts(nearest) {
                 break;
             }
         }
-        client
+        Client::Known(nearest)
     }
 }
 
@@ -260,20 +287,27 @@ mod tests {
     fn the_client_behind_trusted_proxies() {
         let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
         for (peer, chain, client) in [
-            ("192.0.2.1", "1.2.3.4", "192.0.2.1"),
-            ("10.0.0.1", "9.9.9.9, 1.2.3.4, 10.0.0.2", "1.2.3.4"),
-            ("10.0.0.1", "evil, 10.0.0.2", "10.0.0.2"),
-            ("10.0.0.1", "1.2.3.4:5, ::ffff:10.0.0.2", "1.2.3.4"),
-            ("10.0.0.1", "[2001:db8::7]:80", "2001:db8::7"),
-            ("10.0.0.1", "", "10.0.0.1"),
+            ("192.0.2.1", "1.2.3.4", Ok("192.0.2.1")),
+            ("10.0.0.1", "9.9.9.9, 1.2.3.4, 10.0.0.2", Ok("1.2.3.4")),
+            ("10.0.0.1", "evil, 10.0.0.2", Err("10.0.0.2")),
+            ("10.0.0.1", "1.2.3.4:5, ::ffff:10.0.0.2", Ok("1.2.3.4")),
+            ("10.0.0.1", "[2001:db8::7]:80", Ok("2001:db8::7")),
+            ("10.0.0.1", "", Err("10.0.0.1")),
+            ("10.0.0.1", "unknown", Err("10.0.0.1")),
             // Nobody gets rid of the address that a proxy has written behind theirs.
-            ("10.0.0.1", "\u{e9}, 1.2.3.4", "1.2.3.4"),
-            ("10.0.0.1", "9.9.9.9, \u{e9}, 10.0.0.2", "10.0.0.2"),
+            ("10.0.0.1", "\u{e9}, 1.2.3.4", Ok("1.2.3.4")),
+            ("10.0.0.1", "9.9.9.9, \u{e9}, 10.0.0.2", Err("10.0.0.2")),
         ] {
             let mut headers = headers(&[("x-forwarded-for", "9.9.9.9")]);
             headers.append(X_FORWARDED_FOR, HeaderValue::from_bytes(chain.as_bytes()).unwrap());
-            assert_eq!(trusted.client(peer.parse().unwrap(), &headers).to_string(), client, "{chain}");
+            let client = match client {
+                Ok(address) => Client::Known(address.parse().unwrap()),
+                Err(address) => Client::Behind(address.parse().unwrap()),
+            };
+            assert_eq!(trusted.client(peer.parse().unwrap(), &headers), client, "{chain}");
         }
+        let direct = trusted.client("10.0.0.1".parse().unwrap(), &HeaderMap::new());
+        assert_eq!(direct.known(), "10.0.0.1".parse().ok());
     }
 
     #[test]

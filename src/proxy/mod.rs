@@ -20,7 +20,7 @@ pub use body::{Body, BodyError};
 pub use client_body::{ClientBody, ClientBodyError};
 pub use connect::Connector;
 pub use content_type::content_type;
-pub use forward::{Forwarding, TrustedProxies, is_claim_of_proxies};
+pub use forward::{Client, Forwarding, TrustedProxies, is_claim_of_proxies};
 pub use send::{Answer, ProxyError, Sender, Sending, Timeouts};
 pub use tls::{TlsError, TlsSettings, TlsVersion, UpstreamTls};
 pub use tunnel::{Traffic, Tunnel, Tunnels};

@@ -38,7 +38,7 @@ impl Reason {
             }
             Self::AddressDenied => {
                 "`ipAccessControl` has the client's address in `block`, or not in `allow`. Behind a proxy it is the address of that, unless \
-                 `trustedProxies` names it; `claimgate explain --client` shows the decision for an address."
+                 `trustedProxies` names it; where such a proxy writes no address into `X-Forwarded-For`, the client is on no list. `claimgate explain --client` shows the decision for an address."
             }
             Self::RequestTooLarge => {
                 "The body is larger than the `requestSizeLimit` of the API, or of an operation whose path the request's has in it. Let the \

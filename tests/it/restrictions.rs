@@ -282,6 +282,25 @@ fn addresses() {
             upstream.take_one();
         }
     }
+    // Who cannot be told from the proxy is on no list, and not taken for the proxy.
+    for (list, chain, expected) in [
+        (json!({ "block": ["10.9.9.9"] }), Some("unknown"), 403),
+        (json!({ "block": ["10.9.9.9"] }), Some("10.9.9.9, unknown"), 403),
+        (json!({ "block": ["10.9.9.9"] }), Some("unknown, 10.1.2.3"), 200),
+        (json!({ "allow": ["127.0.0.0/8"] }), Some("unknown"), 403),
+        (json!({ "allow": ["127.0.0.0/8"] }), Some("_hidden, 127.0.0.1"), 403),
+        (json!({ "allow": ["127.0.0.0/8"] }), None, 200),
+        (json!({}), Some("unknown"), 200),
+    ] {
+        let mut enabled = list.clone();
+        merge(&mut enabled, json!({ "enabled": true }));
+        let gateway = start(&upstream, lists(enabled), json!({ "trustedProxies": ["127.0.0.1"] }));
+        let request = Request::get("/a/").bearer(&token());
+        let request =
+            chain.into_iter().fold(request, |request, chain| request.header("X-Forwarded-For", chain));
+        assert_eq!(gateway.send(&request).status, expected, "{list} {chain:?}");
+        upstream.recorded().iter().for_each(|_| drop(upstream.take_one()));
+    }
     for (client, allowed) in [("10.1.2.9", true), ("10.1.3.9", false), ("2001:DB8::1", true)] {
         let question = json!({ "url": "/a/", "token": token(), "client": client });
         assert_eq!(gateway.explain(&question)["allowed"], allowed, "{client}");

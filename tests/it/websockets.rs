@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Gateway, Recorded, Request, Server, Setup, api, claims, key, keyless, merge, read_answer, read_head,
+    Gateway, Recorded, Request, Server, Setup, api, claims, key, keyless, merge, now, read_answer, read_head,
     respond, scheme,
 };
 
@@ -233,6 +233,29 @@ fn tokens_and_limits_hold() {
     assert_eq!(read(&mut reader, 1), b"x");
     assert_eq!(status(&handshake("/a/").bearer(&good)), "429");
     assert_eq!(up.recorded().len(), 1);
+}
+
+#[test]
+fn it_ends_a_minute_after_the_token_that_another_api_has_asked_for() {
+    let (up, none) = (echo(), Server::up());
+    // What has expired long ago is forgiven here, and lasts the minute that a difference of clocks may be.
+    let skew = json!({ "signingMethod": "hmac", "source": "env://SECRET", "expiresAtValidationSkew": 7200 });
+    let mut front = api("front", &none, scheme(skew));
+    merge(&mut front, json!({ "x-tyk-api-gateway": { "upstream": { "url": "tyk://inner" } } }));
+    let gateway = Setup::new()
+        .config(&json!({ "timeouts": { "idle": "10m" } }))
+        .env("SECRET", key(Algorithm::HS256).to_text().unwrap().trim())
+        .api(&front)
+        .api(&keyless("inner", &up))
+        .start();
+    let expired = claims(json!({ "exp": now() - 3600 }));
+    let token = key(Algorithm::HS256).sign(&json!({}), &expired).unwrap();
+    let (head, mut reader) = open(&gateway, &handshake("/front/").bearer(&token));
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    reader.get_mut().write_all(b"x").unwrap();
+    assert_eq!(read(&mut reader, 1), b"x");
+    reader.get_ref().set_read_timeout(Some(Duration::from_secs(60) + PATIENCE * 3)).unwrap();
+    assert!(is_closed(&mut reader));
 }
 
 #[test]
