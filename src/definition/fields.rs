@@ -168,8 +168,7 @@ static TLS_TRANSPORT: Section = guarded(&[
     Field::honour("minVersion", Shape::Text),
     Field::honour("maxVersion", Shape::Text),
     Field::honour("ciphers", Shape::Texts),
-    // Host names are always checked, and against the names that count today.
-    Field::ignore("forceCommonNameCheck"),
+    Field::honour("forceCommonNameCheck", Shape::Bool),
 ]);
 
 static SERVER: Section = section(&[

@@ -135,6 +135,7 @@ mirrors! {
 
     struct TlsTransport {
         insecure_skip_verify: bool,
+        force_common_name_check: bool,
         min_version: String,
         max_version: String,
         ciphers: Vec<String>,

@@ -1,6 +1,6 @@
 //! Headers and methods.
 
-use http::Method;
+use http::{Method, header::HOST};
 
 use super::{context::Context, raw, variables};
 use crate::{document::FieldPath, middleware::HeaderRules};
@@ -22,6 +22,11 @@ pub(super) fn headers(
         }
     }
     for (n, header) in raw.add.iter().enumerate() {
+        if header.name.eq_ignore_ascii_case(HOST.as_str()) {
+            let message = "the host is that of the upstream's URL, or with preserveHostHeader the client's, and this has no effect, as in Tyk; remove it";
+            context.warning(&at.member("add").element(n), message);
+            continue;
+        }
         if let Err(reason) = rules.set(&header.name, &header.value) {
             context.error(&at.member("add").element(n), reason.to_string());
         }

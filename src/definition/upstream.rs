@@ -112,6 +112,11 @@ fn tls(context: &mut Context<'_>, at: &FieldPath, raw: &raw::TlsTransport) -> Op
     if raw.insecure_skip_verify {
         let message = "the certificates of upstreams are not checked, so whoever is on the way can read and change what is sent, tokens as well; make the system trust their authority, and remove this";
         context.warning(&at.member("insecureSkipVerify"), message);
+        // Otherwise names are always checked, against those that count today (RFC 9525 section 6.3).
+        if raw.force_common_name_check {
+            let message = "insecureSkipVerify is on, so nothing of a certificate is checked, its name neither; switch one of the two off";
+            context.error(&at.member("forceCommonNameCheck"), message);
+        }
     }
     let lowest = match &*raw.min_version {
         "" | "1.2" => TlsVersion::Tls12,

@@ -58,6 +58,7 @@ mod stopping;
 mod support;
 mod token_places;
 mod token_rules;
+mod unsupported_fields;
 mod upstream_tls;
 mod upstreams;
 mod versions;

@@ -362,3 +362,23 @@ fn the_session_that_tyk_stores_has_no_variable() {
         assert!(!output.status.success() && told.contains(&message), "{told}");
     }
 }
+
+#[test]
+fn no_rule_sets_the_host() {
+    let upstream = Server::up();
+    let mut document = keyless("a", &upstream);
+    let rules = json!({ "enabled": true,
+        "add": [{ "name": "host", "value": "evil.test" }, { "name": "X-Set", "value": "1" }] });
+    merge(
+        &mut document,
+        json!({ "x-tyk-api-gateway": { "middleware": { "global": { "transformRequestHeaders": rules } } } }),
+    );
+    let gateway = Setup::new().api(&document).start();
+    gateway.log_with("transformRequestHeaders.add[0]: the host is that of the upstream's URL");
+    assert_eq!(gateway.send(&Request::get("/a/")).status, 200);
+    let seen = upstream.take_one();
+    assert_eq!(
+        (seen.values("host"), seen.values("x-set")),
+        (vec![&*upstream.address().to_string()], vec!["1"])
+    );
+}
