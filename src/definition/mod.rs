@@ -16,6 +16,7 @@ mod duration;
 mod fetching;
 mod fields;
 mod limits;
+mod middleware;
 mod load;
 mod mock;
 mod operations;

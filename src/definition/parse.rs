@@ -4,16 +4,14 @@ use std::sync::Arc;
 
 use super::{
     Definition, Destination, Expiration, ListenPath, State,
-    claim_headers::ClaimHeadersParser,
     context::Context,
     limits,
-    operations::{self, OperationsParser, PREFLIGHTS_KEEP_THEIR_METHOD},
+    middleware::MiddlewareParser,
+    operations::PREFLIGHTS_KEEP_THEIR_METHOD,
     overrides::{self, RuleParser},
     raw::{self, OpenApi, Tyk},
-    restrictions::RestrictionsParser,
     scopes::Demands,
     security::SecurityParser,
-    transform,
     upstream::{self, Servers},
     versions,
 };
@@ -31,12 +29,6 @@ impl Context<'_> {
     /// The definition; nothing if it cannot be one. The findings say whether it may be served.
     pub(super) fn parse(mut self, raw: OpenApi) -> Option<Definition> {
         let OpenApi { paths, components, security, tyk, claimgate, .. } = raw;
-        let raw::Claimgate {
-            upstream: refined_upstream,
-            server: refined_server,
-            middleware: refined_middleware,
-        } = claimgate;
-        let refined = refined_server.authentication;
         let tyk = tyk?;
         let at = FieldPath::top().member("x-tyk-api-gateway");
         let id = self.id(&at, &tyk.info);
@@ -44,8 +36,8 @@ impl Context<'_> {
         let domain = self.domain(&at, &tyk.server.custom_domain);
         let servers = Servers::new(&mut self, &at, &tyk.upstream);
         let destination = upstream::destination(&mut self, &at, &tyk.upstream, &servers);
-        let at_versions = at.members(&["info", "versioning"]);
         let mut leads_to = addressed(&at, destination.as_ref());
+        let at_versions = at.members(&["info", "versioning"]);
         let versions = versions::versions(&mut self, &at_versions, &tyk.info.versioning, &mut leads_to);
         let authentication = &tyk.server.authentication;
         let admission = SecurityParser {
@@ -54,62 +46,35 @@ impl Context<'_> {
             authentication,
             openapi: &components.security_schemes,
             security: security.as_deref(),
-            refined: &refined.security_schemes,
+            refined: &claimgate.server.authentication.security_schemes,
             org_id: &tyk.info.org_id,
             paths: &paths,
         }
         .parse();
         let required = admission.as_ref().and_then(|admission| admission.security.as_ref());
         let demands = Demands::new(security.as_deref(), &paths, required);
-        let context_variables = context_variables(&tyk);
-        let at_middleware = at.member("middleware");
-        let at_global = at_middleware.member("global");
-        let global = &tyk.middleware.global;
-        let mut headers =
-            |name, raw| transform::headers(&mut self, &at_global.member(name), raw, context_variables);
-        let request_headers = headers("transformRequestHeaders", &global.transform_request_headers);
-        let response_headers = headers("transformResponseHeaders", &global.transform_response_headers);
-        let unanchored = self.unanchored_paths(&refined_middleware);
-        let preflights_pass = global.cors.enabled && global.cors.options_passthrough;
-        let operations = OperationsParser {
+        let middleware = MiddlewareParser {
             context: &mut self,
+            at: &at,
+            tyk: &tyk,
+            refined: &claimgate,
             paths: &paths,
-            context_variables,
-            ignore_case: global.ignore_case.enabled,
-            unanchored,
-            is_protected: required.is_some(),
-            optional_security: refined.optional_security.enabled,
-            demands: &demands,
             schemes: &components.security_schemes,
-            preflights_pass,
-            info: &tyk.info,
+            required,
+            demands: &demands,
             servers: &servers,
             leads_to: &mut leads_to,
         }
-        .parse(&tyk.middleware.operations, &refined_middleware.operations);
-        let declared = operations::by_id(&paths);
-        if let Some(Destination::Api(ApiUpstream { address, .. })) = &destination
-            && preflights_pass
-            && address.method.is_some()
-        {
-            self.warning(&at.members(&["upstream", "url"]), PREFLIGHTS_KEEP_THEIR_METHOD);
-        }
-        let at_claimgate = FieldPath::top().member("x-claimgate");
-        let claim_headers =
-            ClaimHeadersParser { context: &mut self, at: at_claimgate.members(&["middleware", "global"]) }
-                .parse(&refined_middleware.global, &request_headers, &operations, required);
+        .parse();
         let metadata = self.resource_metadata(&at, &authentication.protected_resource_metadata, &demands);
-        let limits =
-            limits::limits(&mut self, &at, &tyk, refined_upstream.rate_limit.key.as_deref(), &operations);
-        let restrictions =
-            RestrictionsParser { context: &mut self, at: &at, tyk: &tyk, operations: &declared, unanchored }
-                .parse();
+        let limit_key = claimgate.upstream.rate_limit.key.as_deref();
+        let limits = limits::limits(&mut self, &at, &tyk, limit_key, &middleware.operations);
+        let cors = self.cors(&at, &tyk.middleware.global.cors, destination.as_ref());
         let admission = admission?;
         Some(Definition {
             file: self.document.path().to_owned(),
             id: id?,
             state: state(&tyk, self.tags),
-            name: tyk.info.name,
             expiration: expiration(&tyk.info.expiration),
             versions,
             domain,
@@ -119,18 +84,36 @@ impl Context<'_> {
             security: admission.security,
             strip_authorization_data: authentication.strip_authorization_data,
             unused_places: admission.unused_places,
-            context_variables,
-            request_headers,
-            response_headers,
-            claim_headers,
+            context_variables: middleware.context_variables,
+            request_headers: middleware.request_headers,
+            response_headers: middleware.response_headers,
+            claim_headers: middleware.claim_headers,
             metadata,
-            cors: global.cors.enabled.then(|| cors(&global.cors)),
-            operations,
-            unanchored_paths: unanchored,
-            restrictions,
+            cors,
+            operations: middleware.operations,
+            unanchored_paths: middleware.unanchored_paths,
+            restrictions: middleware.restrictions,
             overrides: self.error_overrides(&at.member("errorOverrides"), &tyk.error_overrides),
             limits,
+            name: tyk.info.name,
         })
+    }
+
+    /// What pages of other origins may do. Preflights that pass without a token keep their method.
+    fn cors(
+        &mut self,
+        at: &FieldPath,
+        raw: &raw::Cors,
+        destination: Option<&Destination>,
+    ) -> Option<CorsPolicy> {
+        if let Some(Destination::Api(ApiUpstream { address, .. })) = destination
+            && raw.enabled
+            && raw.options_passthrough
+            && address.method.is_some()
+        {
+            self.warning(&at.members(&["upstream", "url"]), PREFLIGHTS_KEEP_THEIR_METHOD);
+        }
+        raw.enabled.then(|| cors(raw))
     }
 
     /// What the API tells about who issues its tokens.
@@ -147,17 +130,6 @@ impl Context<'_> {
         }
         let derived = if told.auto_derive_scopes { demands.derived() } else { Vec::new() };
         told.enabled.then(|| metadata(told, derived))
-    }
-
-    /// Whether paths are looked for anywhere in those of requests (`unanchoredPaths`).
-    fn unanchored_paths(&mut self, refined: &raw::ClaimgateMiddleware) -> bool {
-        let is_on = refined.global.unanchored_paths.enabled;
-        if is_on {
-            let at = FieldPath::top().members(&["x-claimgate", "middleware", "global", "unanchoredPaths"]);
-            let message = "operations and allowed_urls of this API are about every path that has theirs anywhere in it, as in Tyk: /x is about /xx and /secret/x as well; switch it off when callers do not depend on that";
-            self.warning(&at, message);
-        }
-        is_on
     }
 
     fn error_overrides(&mut self, at: &FieldPath, raw: &raw::ErrorOverrides) -> Overrides {
@@ -291,9 +263,4 @@ fn cors(cors: &raw::Cors) -> CorsPolicy {
         max_age: cors.max_age,
         options_passthrough: cors.options_passthrough,
     }
-}
-
-pub(super) fn context_variables(tyk: &Tyk) -> bool {
-    let global = tyk.middleware.global.context_variables.as_ref();
-    global.map_or(tyk.server.context_variables.enabled, |switch| switch.enabled)
 }
