@@ -4,7 +4,7 @@ use std::{
     ffi::{OsStr, OsString},
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     thread,
     time::Duration,
 };
@@ -238,7 +238,7 @@ impl Draft {
     }
 
     pub(super) fn finish(self, origin: Origin, findings: &mut Findings) -> Option<Config> {
-        self.warn_about_exposed_admin(findings);
+        self.check_admin(findings);
         let secrets = self.kv.open(self.base_path, findings);
         for store in self.allowed_references.iter().flat_map(AllowedReferences::stores) {
             if secrets.as_ref().is_some_and(|secrets| !secrets.has_store(store)) {
@@ -249,29 +249,8 @@ impl Draft {
         let has_redis = self.redis.is_there();
         let (redis, on_redis_failure) = self.redis.finish(findings);
         let keys = self.keys.finish(&self.beside, has_redis, findings);
-        if self.admin_secret.as_ref().is_some_and(|secret| secret.is_empty()) {
-            findings.push(from(
-                "admin.secret",
-                "an empty secret opens the control API to everybody; set one".into(),
-            ));
-        }
-        let definitions = self.definitions.unwrap_or_else(|| self.beside.join("api-definitions"));
-        if let Err(error) = fs::metadata(&definitions) {
-            let message =
-                format!("the definitions cannot be read: {error}; name their folder with --definitions");
-            findings.push(Finding::of_file(&definitions, message));
-        }
-        let policies = match self.policies {
-            Some(path) if !path.exists() => {
-                findings.push(Finding::of_file(
-                    path,
-                    "there are no policies here; name their folder with --policies",
-                ));
-                None
-            }
-            Some(path) => Some(path),
-            None => Some(self.beside.join("policies")).filter(|path| path.exists()),
-        };
+        let definitions = definitions(self.definitions, &self.beside, findings);
+        let policies = policies(self.policies, &self.beside, findings);
         let template_path = self.template_path.unwrap_or_else(|| self.beside.join("templates"));
         let error_overrides = self.error_overrides.map_or_else(Overrides::default, |(document, rules)| {
             let templates = Templates::read(&template_path);
@@ -281,6 +260,7 @@ impl Draft {
         if findings.has_errors() {
             return None;
         }
+        let admin_secret = self.admin_secret.map(AdminKey::of_secret);
         Some(Config {
             listen: self.listen,
             workers: if self.workers == 0 { cores } else { self.workers },
@@ -289,12 +269,7 @@ impl Draft {
             keys,
             errors: self.errors,
             admin_listen: self.admin_listen,
-            admin_keys: self
-                .admin_secret
-                .map(AdminKey::of_secret)
-                .into_iter()
-                .chain(self.admin_keys)
-                .collect(),
+            admin_keys: admin_secret.into_iter().chain(self.admin_keys).collect(),
             admin_tls: self.admin_tls,
             audit_log: self.audit_log,
             trusted_proxies: self.trusted_proxies,
@@ -332,8 +307,12 @@ impl Draft {
         Ok(())
     }
 
-    /// Tells of keys of the control API that are sent in the clear from other machines.
-    fn warn_about_exposed_admin(&self, findings: &mut Findings) {
+    /// Tells of a secret of the control API that is none, and of keys that are sent in the clear from other machines.
+    fn check_admin(&self, findings: &mut Findings) {
+        if self.admin_secret.as_ref().is_some_and(|secret| secret.is_empty()) {
+            let message = "an empty secret opens the control API to everybody; set one";
+            findings.push(from("admin.secret", message.into()));
+        }
         let is_exposed = self.admin_listen.is_some_and(|address| !address.ip().is_loopback());
         let has_keys = self.admin_secret.is_some() || !self.admin_keys.is_empty();
         if is_exposed && has_keys && self.admin_tls == AdminTls::default() {
@@ -404,6 +383,31 @@ impl Draft {
         self.trusted_proxies = TrustedProxies::new(networks.collect::<Result<_, _>>()?);
         Ok(())
     }
+}
+
+/// The definitions, which must be there.
+fn definitions(named: Option<PathBuf>, beside: &Path, findings: &mut Findings) -> PathBuf {
+    let definitions = named.unwrap_or_else(|| beside.join("api-definitions"));
+    if let Err(error) = fs::metadata(&definitions) {
+        let message =
+            format!("the definitions cannot be read: {error}; name their folder with --definitions");
+        findings.push(Finding::of_file(&definitions, message));
+    }
+    definitions
+}
+
+/// The policies, which must be there where they are named.
+fn policies(named: Option<PathBuf>, beside: &Path, findings: &mut Findings) -> Option<PathBuf> {
+    let is_named = named.is_some();
+    let policies = named.unwrap_or_else(|| beside.join("policies"));
+    if policies.exists() {
+        return Some(policies);
+    }
+    if is_named {
+        let message = "there are no policies here; name their folder with --policies";
+        findings.push(Finding::of_file(policies, message));
+    }
+    None
 }
 
 /// All fields that are set from a text.
