@@ -27,51 +27,25 @@ pub(super) struct Route {
     pub(super) role: Role,
 }
 
+/// A method of [`Routes`] for each method of HTTP.
+macro_rules! methods {
+    ($($name:ident $method:ident)*) => { $(
+        pub(super) fn $name<H, T>(self, path: &'static str, role: Role, handler: H) -> Self
+        where
+            H: Handler<T, Admin>,
+            T: 'static,
+        {
+            self.on((Method::$method, MethodFilter::$method), path, role, handler)
+        }
+    )* };
+}
+
 impl Routes {
-    pub(super) fn get<H, T>(self, path: &'static str, role: Role, handler: H) -> Self
-    where
-        H: Handler<T, Admin>,
-        T: 'static,
-    {
-        self.on(Method::GET, MethodFilter::GET, path, role, handler)
-    }
-
-    pub(super) fn post<H, T>(self, path: &'static str, role: Role, handler: H) -> Self
-    where
-        H: Handler<T, Admin>,
-        T: 'static,
-    {
-        self.on(Method::POST, MethodFilter::POST, path, role, handler)
-    }
-
-    pub(super) fn put<H, T>(self, path: &'static str, role: Role, handler: H) -> Self
-    where
-        H: Handler<T, Admin>,
-        T: 'static,
-    {
-        self.on(Method::PUT, MethodFilter::PUT, path, role, handler)
-    }
-
-    pub(super) fn patch<H, T>(self, path: &'static str, role: Role, handler: H) -> Self
-    where
-        H: Handler<T, Admin>,
-        T: 'static,
-    {
-        self.on(Method::PATCH, MethodFilter::PATCH, path, role, handler)
-    }
-
-    pub(super) fn delete<H, T>(self, path: &'static str, role: Role, handler: H) -> Self
-    where
-        H: Handler<T, Admin>,
-        T: 'static,
-    {
-        self.on(Method::DELETE, MethodFilter::DELETE, path, role, handler)
-    }
+    methods! { get GET post POST put PUT patch PATCH delete DELETE }
 
     fn on<H, T>(
         mut self,
-        method: Method,
-        filter: MethodFilter,
+        (method, filter): (Method, MethodFilter),
         path: &'static str,
         role: Role,
         handler: H,
