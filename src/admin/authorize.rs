@@ -90,15 +90,17 @@ pub(super) async fn authorize(State(admin): State<Admin>, mut request: Request, 
     if let Some(caller) = caller {
         request.extensions_mut().insert(caller);
     }
+    let only_looked = role.is_none_or(|role| looks(role, &method));
+    let begun = (!only_looked).then(|| admin.pending.begin());
     let answered = async move {
         let response = match refusal {
             Some(refusal) => refusal,
             None => next.run(request).await,
         };
-        let only_looked = role.is_none_or(|role| looks(role, &method));
         if !only_looked || response.status() == StatusCode::FORBIDDEN {
             write_down(&admin, who.as_deref(), client, &method, path.as_deref(), &response);
         }
+        drop(begun);
         response
     };
     // A task of its own: what has begun is done and written down, also when the caller has hung up by then.

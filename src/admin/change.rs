@@ -1,5 +1,7 @@
 //! Changes to definitions and policies, made and answered.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     extract::{FromRequestParts, Query},
@@ -18,7 +20,7 @@ use super::{
 use crate::{
     config::Role,
     document::Finding,
-    gateway::{Cause, Change, ChangeError, Changed},
+    gateway::{Change, ChangeError},
     refusal::Profile,
 };
 
@@ -76,9 +78,6 @@ impl Done {
     }
 }
 
-/// What came of a change, and of the reload after it, if one was asked for.
-type Outcome = (Result<Changed, ChangeError>, Option<Result<(), Vec<Finding>>>);
-
 /// Makes a change, and answers.
 pub(super) async fn make(
     admin: Admin,
@@ -88,13 +87,9 @@ pub(super) async fn make(
     asked: Asked,
 ) -> Response {
     let profile = admin.control.config().errors;
-    let run = move || -> Outcome {
-        let changed = admin.control.change(change, &admin.tasks);
-        let reloaded =
-            (changed.is_ok() && asked.reload).then(|| admin.control.reload(Cause::Request, &admin.tasks));
-        (changed, reloaded)
-    };
-    let Ok((changed, reloaded)) = spawn_blocking(run).await else { return ended() };
+    let Admin { control, tasks, .. } = admin;
+    let (own, handle) = (Arc::clone(&control), tasks.clone());
+    let Ok(changed) = spawn_blocking(move || own.change(change, &handle)).await else { return ended() };
     let mut touched = Touched { kind: subject.kind, id: subject.id.clone(), ..Touched::default() };
     let changed = match changed {
         Ok(changed) => changed,
@@ -103,9 +98,19 @@ pub(super) async fn make(
     touched.before = changed.before.as_ref().map(digest_of);
     touched.after = changed.after.as_ref().map(digest_of);
     touched.outcome = Some(done.name());
-    if let Some(Err(findings)) = reloaded {
-        touched.outcome = Some("written, not loaded");
-        return touched.mark(refused(StatusCode::UNPROCESSABLE_ENTITY, &findings, Finding::to_string));
+    if asked.reload {
+        let reloaded = control.ask_reload(&tasks).done().await;
+        let refusal = match reloaded.as_deref() {
+            Some(Ok(())) => None,
+            Some(Err(findings)) => {
+                Some(refused(StatusCode::UNPROCESSABLE_ENTITY, findings, Finding::to_string))
+            }
+            None => Some(ended()),
+        };
+        if let Some(refusal) = refusal {
+            touched.outcome = Some("written, not loaded");
+            return touched.mark(refusal);
+        }
     }
     if let Some(unsynced) = &changed.unsynced {
         touched.outcome = Some(UNSYNCED);

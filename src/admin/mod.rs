@@ -14,6 +14,7 @@ mod jwks;
 mod keys;
 mod listener;
 mod openapi;
+mod pending;
 mod policies;
 mod references;
 mod reload;
@@ -37,6 +38,7 @@ use tower_service::Service as _;
 
 use answer::error;
 use listener::Secured;
+use pending::Pending;
 use routes::{Route, Routes};
 
 use crate::{
@@ -49,9 +51,10 @@ struct Admin {
     control: Arc<Control>,
     tasks: Handle,
     routes: Arc<[Route]>,
+    pending: Pending,
 }
 
-/// Serves the control API until `stop` turns true.
+/// Serves the control API until `stop` turns true, and what has begun by then is done.
 pub(crate) async fn serve(
     listener: TcpListener,
     control: Arc<Control>,
@@ -60,7 +63,8 @@ pub(crate) async fn serve(
     stop: watch::Receiver<bool>,
 ) {
     let secured = Secured(Arc::clone(&control));
-    let app = app(control, tasks);
+    let pending = Pending::default();
+    let app = app(control, tasks, pending.clone());
     let answer = move |peer: SocketAddr, mut request: hyper::Request<Incoming>| {
         if let Some(uri) = without_final_slash(request.uri()) {
             *request.uri_mut() = uri;
@@ -70,14 +74,17 @@ pub(crate) async fn serve(
         async { answered.await.unwrap_or_else(|never| match never {}) }
     };
     match tokio::net::TcpListener::from_std(listener) {
-        Ok(listener) => server::serve(listener, secured, answer, limits, stop).await,
+        Ok(listener) => {
+            server::serve(listener, secured, answer, limits, stop).await;
+            pending.ended().await;
+        }
         Err(error) => tracing::error!(%error, "the control API cannot listen"),
     }
 }
 
-fn app(control: Arc<Control>, tasks: Handle) -> Router {
+fn app(control: Arc<Control>, tasks: Handle, pending: Pending) -> Router {
     let (router, routes) = all_routes().into_parts();
-    let admin = Admin { control, tasks, routes: routes.into() };
+    let admin = Admin { control, tasks, routes: routes.into(), pending };
     let guarded = router
         .fallback(not_found)
         .method_not_allowed_fallback(not_supported)

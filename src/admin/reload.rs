@@ -13,7 +13,6 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::task::spawn_blocking;
 
 use super::{
     Admin,
@@ -23,7 +22,7 @@ use super::{
 use crate::{
     config::Role,
     document::Finding,
-    gateway::{Attempt, Cause, Difference, Errand},
+    gateway::{Attempt, Difference, Errand},
 };
 
 pub(super) fn routes() -> Routes {
@@ -48,14 +47,14 @@ async fn reload(State(admin): State<Admin>, Query(asked): Query<Asked>) -> Respo
     if asked.dry_run {
         return dry_run(admin).await;
     }
-    let reloaded = spawn_blocking(move || admin.control.reload(Cause::Request, &admin.tasks));
+    let reloaded = admin.control.ask_reload(&admin.tasks);
     if !asked.block {
         return status(StatusCode::OK, "ok", "");
     }
-    match reloaded.await {
-        Ok(Ok(())) => status(StatusCode::OK, "ok", ""),
-        Ok(Err(findings)) => refused(StatusCode::UNPROCESSABLE_ENTITY, &findings, Finding::to_string),
-        Err(_) => ended(),
+    match reloaded.done().await.as_deref() {
+        Some(Ok(())) => status(StatusCode::OK, "ok", ""),
+        Some(Err(findings)) => refused(StatusCode::UNPROCESSABLE_ENTITY, findings, Finding::to_string),
+        None => ended(),
     }
 }
 
@@ -74,8 +73,7 @@ async fn reload_all(State(admin): State<Admin>, asked: Query<Asked>) -> Response
 }
 
 async fn dry_run(admin: Admin) -> Response {
-    let tried = spawn_blocking(move || admin.control.dry_run(&admin.tasks));
-    let Ok(tried) = tried.await else { return ended() };
+    let Some(tried) = admin.control.ask_dry_run(&admin.tasks).done().await else { return ended() };
     let (code, status) =
         if tried.would_load { (StatusCode::OK, "ok") } else { (StatusCode::UNPROCESSABLE_ENTITY, "error") };
     let body = json!({

@@ -248,6 +248,7 @@ impl Draft {
         }
         let has_redis = self.redis.is_there();
         let (redis, on_redis_failure) = self.redis.finish(findings);
+        let (redis, redis_tls) = redis.unzip();
         let keys = self.keys.finish(&self.beside, has_redis, findings);
         let definitions = definitions(self.definitions, &self.beside, findings);
         let policies = policies(self.policies, &self.beside, findings);
@@ -286,6 +287,7 @@ impl Draft {
             secrets: secrets?,
             allowed_references: self.allowed_references,
             redis,
+            redis_tls: redis_tls.unwrap_or_default(),
             on_redis_failure,
             refresh_interval: self.refresh_interval,
             watch: self.watch,

@@ -33,9 +33,11 @@ use crate::{
     telemetry::AuditLog,
 };
 
+pub use self::redis::RedisTls;
 pub use admin::{AdminKey, AdminTls, Role};
 use draft::Draft;
 pub use keys::KeyStore;
+pub use restart::Waiting;
 
 /// What the gateway runs with.
 #[derive(Debug)]
@@ -88,6 +90,8 @@ pub struct Config {
     pub allowed_references: Option<AllowedReferences>,
     /// What several nodes share, if they share anything.
     pub redis: Option<Settings>,
+    /// The certificates for that.
+    pub redis_tls: RedisTls,
     /// What becomes of limits while that cannot be reached.
     pub on_redis_failure: OnFailure,
     /// How often references are resolved again; never, if nothing is said.

@@ -29,6 +29,7 @@ impl Config {
             KeyStore::File(path) => own.extend(path.iter().map(|path| file("keys.file", path))),
             KeyStore::Redis { secret, .. } => own.push(text("keys.secret", secret)),
         }
+        own.extend(self.redis_tls.key.iter().map(|path| file("redis.tls.clientKey", path)));
         if let Some(redis) = &self.redis {
             own.extend(redis.password.iter().map(|password| text("redis.password", password)));
             if let Servers::Sentinel(sentinel) = &redis.servers {

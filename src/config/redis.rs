@@ -53,6 +53,15 @@ pub(super) struct Draft {
     on_failure: OnFailure,
 }
 
+/// The certificates for Redis: files in PEM, read with each reload.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RedisTls {
+    authorities: Option<PathBuf>,
+    certificate: Option<PathBuf>,
+    /// The key of the certificate.
+    pub key: Option<PathBuf>,
+}
+
 /// What a URL says.
 #[derive(Debug)]
 struct Server {
@@ -124,20 +133,25 @@ impl Draft {
         self.is_there |= root.get("redis").is_some();
     }
 
-    /// The settings; nothing without Redis, or if `findings` says what is wrong.
-    pub(super) fn finish(self, findings: &mut Findings) -> (Option<Settings>, OnFailure) {
+    /// The settings with their certificates; nothing without Redis, or if `findings` says what is wrong.
+    pub(super) fn finish(self, findings: &mut Findings) -> (Option<(Settings, RedisTls)>, OnFailure) {
         let on_failure = self.on_failure;
         let settings = if self.is_there { self.checked(findings) } else { None };
         (settings, on_failure)
     }
 
-    fn checked(self, findings: &mut Findings) -> Option<Settings> {
+    fn checked(self, findings: &mut Findings) -> Option<(Settings, RedisTls)> {
+        let files = RedisTls {
+            authorities: self.authorities.clone(),
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+        };
         match self.settings() {
             Ok(settings) => {
                 if let Some(message) = exposed(&settings) {
                     findings.push(Finding { severity: Severity::Warning, ..from("redis", message) });
                 }
-                Some(settings)
+                Some((settings, files))
             }
             Err((field, message)) => {
                 let place = if field.is_empty() { "redis".into() } else { format!("redis.{field}") };
@@ -165,14 +179,14 @@ impl Draft {
             password = password.or(url.password);
             database = database.or(url.database);
         }
-        let tls = self.tls(is_secure_url)?;
+        let is_secure = self.is_secure(is_secure_url);
         let servers = self.servers(single)?;
         if matches!(servers, Servers::Cluster(_)) && database.is_some_and(|number| number > 0) {
             return Err(("database", "a cluster has the database 0 only; leave this out".into()));
         }
         Ok(Settings {
             servers,
-            tls,
+            is_secure,
             username,
             password,
             database: database.unwrap_or_default(),
@@ -209,11 +223,23 @@ impl Draft {
         }
     }
 
-    fn tls(&self, is_secure_url: bool) -> Result<Option<Tls>, (&'static str, String)> {
+    fn is_secure(&self, is_secure_url: bool) -> bool {
         let has_files = self.authorities.is_some() || self.certificate.is_some() || self.key.is_some();
-        if !self.is_secure.unwrap_or(is_secure_url || has_files) {
-            return Ok(None);
-        }
+        self.is_secure.unwrap_or(is_secure_url || has_files)
+    }
+}
+
+impl RedisTls {
+    /// Its files.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        [&self.authorities, &self.certificate, &self.key].into_iter().flatten().map(PathBuf::as_path)
+    }
+
+    /// What the files hold.
+    ///
+    /// # Errors
+    /// The field of `redis`, and what is wrong with it.
+    pub(crate) fn read(&self) -> Result<Tls, (&'static str, String)> {
         let pem =
             |field: &'static str| move |path: &PathBuf| read_pem(path).map_err(|message| (field, message));
         let authorities = self.authorities.as_ref().map(pem("tls.ca")).transpose()?;
@@ -228,7 +254,7 @@ impl Draft {
                 return Err(("tls", message.into()));
             }
         };
-        Tls::new(authorities, certificate).map(Some).map_err(|(error, is_own)| {
+        Tls::new(authorities, certificate).map_err(|(error, is_own)| {
             (if is_own { "tls.clientCertificate" } else { "tls.ca" }, format!("{error}; correct the file"))
         })
     }
@@ -239,7 +265,7 @@ fn exposed(settings: &Settings) -> Option<String> {
     let is_local = |address: &Address| {
         address.host == "localhost" || address.host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
     };
-    let is_clear = settings.tls.is_none() && !settings.servers.addresses().iter().all(is_local);
+    let is_clear = !settings.is_secure && !settings.servers.addresses().iter().all(is_local);
     (is_clear && settings.password.is_some()).then(|| {
         "the password is sent in the clear: whoever is on the way can read it; use rediss or tls.enabled"
             .into()
@@ -351,7 +377,7 @@ mod tests {
         ] {
             let settings = settings(&[("redis", url)]).unwrap();
             assert_eq!(settings.servers.to_string(), told);
-            assert_eq!(settings.tls.is_some(), secure, "{url}");
+            assert_eq!(settings.is_secure, secure, "{url}");
             assert_eq!(settings.username.as_deref(), user);
             assert_eq!(settings.password.as_deref(), password);
             assert_eq!(settings.database, database);
@@ -393,7 +419,7 @@ mod tests {
         assert_eq!(sentinels.unwrap().servers.to_string(), told);
         let cluster = settings(&[("redis.cluster", "a,b:7"), ("redis.tls.enabled", "true")]).unwrap();
         assert_eq!(cluster.servers.to_string(), "redis cluster at a:6379, b:7");
-        assert!(cluster.tls.is_some());
+        assert!(cluster.is_secure);
         for (fields, reason) in [
             (&[("redis.username", "u")][..], "it is not said where Redis is"),
             (&[("redis", "redis://h"), ("redis.cluster", "h")], "three ways"),
@@ -405,11 +431,6 @@ mod tests {
             (&[("redis.cluster", "[::1")], "is not an address"),
             (&[("redis.cluster", "::1")], "is not an address"),
             (&[("redis", "rediss://h"), ("redis.tls.enabled", "false")], "tls.enabled: the URL begins"),
-            (
-                &[("redis", "rediss://h"), ("redis.tls.ca", "/does/not/exist")],
-                "tls.ca: /does/not/exist cannot be read",
-            ),
-            (&[("redis", "rediss://h"), ("redis.tls.clientKey", "k")], "belong together"),
             (&[("redis", "redis://h"), ("redis.prefix", "a{b}")], "no braces"),
             (&[("redis", "redis://h"), ("redis.timeout", "6s")], "at most 5s"),
             (&[("redis", "redis://h"), ("redis.timeout", "0s")], "at most 5s"),
@@ -418,6 +439,22 @@ mod tests {
             let refused = settings(fields).unwrap_err();
             assert!(refused.contains(reason), "{refused}");
         }
+    }
+
+    #[test]
+    fn certificates_that_are_no_good() {
+        let path = |text: &str| Some(PathBuf::from(text));
+        for (authorities, certificate, key, reason) in [
+            (path("/does/not/exist"), None, None, "tls.ca: /does/not/exist cannot be read"),
+            (path("Cargo.toml"), None, None, "tls.ca: there is no certificate in PEM"),
+            (None, None, path("k"), "tls: a certificate and its key belong together"),
+            (None, path("/none"), path("k"), "tls.clientCertificate: /none cannot be read"),
+        ] {
+            let (field, message) = RedisTls { authorities, certificate, key }.read().unwrap_err();
+            let told = format!("{field}: {message}");
+            assert!(told.starts_with(reason), "{told}");
+        }
+        assert_eq!(RedisTls::default().read(), Ok(Tls::default()));
     }
 
     #[test]

@@ -24,6 +24,7 @@ use super::{
     redis_figures,
     references::References,
     reload::Told,
+    turns::Turns,
     watched::Files,
 };
 use crate::{
@@ -33,7 +34,7 @@ use crate::{
     document::{Finding, Findings, Severity},
     jwks::Registry,
     limits::{Ledger, Limiter},
-    redis::{Link, Passwords, Redis, Settings},
+    redis::{Credentials, Link, Redis, Settings},
     telemetry::{Counters, Exposition, Metrics},
 };
 
@@ -50,6 +51,7 @@ pub struct Control {
     pub(super) served: Served,
     pub(super) references: References,
     pub(super) reloads: Told,
+    pub(super) turns: Turns,
 }
 
 /// What lives as long as the process, whatever is loaded.
@@ -79,8 +81,8 @@ impl Shared {
 }
 
 impl Nodes {
-    fn new(settings: Settings, passwords: Passwords) -> Self {
-        let redis = Arc::new(Redis::new(settings, passwords));
+    fn new(settings: Settings, credentials: Credentials) -> Self {
+        let redis = Arc::new(Redis::new(settings, credentials));
         let link = redis.link();
         let peers = Peers::new(Arc::clone(&link));
         Self { redis, link, peers }
@@ -96,7 +98,7 @@ impl Control {
         let values = config.secrets.values();
         let (mut parsed, mut findings) = documents.resolve(&config, &values).await;
         let nodes = config.redis.clone().zip(parsed.as_ref());
-        let nodes = nodes.map(|(settings, parsed)| Nodes::new(settings, parsed.redis_passwords.clone()));
+        let nodes = nodes.map(|(settings, parsed)| Nodes::new(settings, parsed.redis_credentials.clone()));
         let secret = parsed.as_mut().and_then(|parsed| parsed.keys_secret.take());
         let peers = nodes.as_ref().map(|nodes| &nodes.peers);
         let api_keys = api_keys(&config, secret, peers, &mut findings).map(Arc::new);
@@ -122,6 +124,7 @@ impl Control {
             served: Served::first(source, values, files, snapshot),
             references,
             reloads: Told::started(time, began.elapsed(), findings.clone().sorted()),
+            turns: Turns::default(),
         };
         (Some(control), findings)
     }

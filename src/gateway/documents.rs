@@ -14,7 +14,7 @@ use crate::{
     document::{Document, File, Finding, Findings, Severity, read_all},
     jwks::FetchOptions,
     policy::{self, Entry, PolicySet, entries},
-    redis::{Passwords, Redis, Servers},
+    redis::{Credentials, Redis, Servers, Tls},
     refusal::Profile,
     secrets::{Expand as _, Secret, Values, is_like_reference},
     tls::ServerIdentity,
@@ -42,7 +42,7 @@ pub(super) struct Parsed {
     /// How the control API is reached over TLS, if it is.
     pub(super) admin_tls: Option<ServerIdentity>,
     /// What opens Redis.
-    pub(super) redis_passwords: Passwords,
+    pub(super) redis_credentials: Credentials,
     /// What API keys in Redis are sealed with, if they are there.
     pub(super) keys_secret: Option<SharedSecret>,
 }
@@ -57,7 +57,7 @@ pub fn check(config: &Config, findings: &mut Findings) -> io::Result<()> {
     let (parsed, found) = runtime.block_on(Documents::read(config).resolve(config, &values));
     findings.append(found);
     if let (Some(settings), Some(parsed)) = (&config.redis, parsed) {
-        let redis = Redis::new(settings.clone(), parsed.redis_passwords);
+        let redis = Redis::new(settings.clone(), parsed.redis_credentials);
         if let Err(reason) = runtime.block_on(redis.check()) {
             let message = format!("{} cannot be used: {reason}; start it, or correct this", settings.servers);
             findings.push(warning(Path::new("redis"), message));
@@ -134,7 +134,7 @@ impl Documents {
             findings.push(Finding::of_file(field, message));
             None
         });
-        let redis_passwords = redis_passwords(config, values, findings);
+        let redis_credentials = redis_credentials(config, values, findings);
         let keys_secret = keys_secret(config, values, findings);
         let fetching = fetching(config, values, findings);
         let own = config.own_secrets();
@@ -171,7 +171,7 @@ impl Documents {
             policies,
             admin_keys,
             admin_tls,
-            redis_passwords,
+            redis_credentials,
             keys_secret,
         })
     }
@@ -214,8 +214,8 @@ fn fetching(config: &Config, values: &Values, findings: &mut Findings) -> Fetchi
 }
 
 /// What opens Redis.
-fn redis_passwords(config: &Config, values: &Values, findings: &mut Findings) -> Passwords {
-    let Some(settings) = &config.redis else { return Passwords::default() };
+fn redis_credentials(config: &Config, values: &Values, findings: &mut Findings) -> Credentials {
+    let Some(settings) = &config.redis else { return Credentials::default() };
     let mut resolve = |field, written: &Option<Secret>| {
         written.as_ref().and_then(|written| secret(field, written, values, findings))
     };
@@ -224,7 +224,12 @@ fn redis_passwords(config: &Config, values: &Values, findings: &mut Findings) ->
         Servers::Sentinel(sentinel) => resolve("redis.sentinel.password", &sentinel.password),
         Servers::Single(_) | Servers::Cluster(_) => None,
     };
-    Passwords { servers, sentinels }
+    let tls = if settings.is_secure { config.redis_tls.read() } else { Ok(Tls::default()) };
+    let tls = tls.unwrap_or_else(|(field, message)| {
+        findings.push(Finding::of_file(format!("redis.{field}"), message));
+        Tls::default()
+    });
+    Credentials { servers, sentinels, tls }
 }
 
 /// What API keys in Redis are sealed with.

@@ -15,7 +15,12 @@ use super::{
     documents::{Documents, Parsed},
     watched::Files,
 };
-use crate::{config::Config, document::Findings, jwks::Registry, secrets::Values};
+use crate::{
+    config::{Config, Waiting},
+    document::Findings,
+    jwks::Registry,
+    secrets::Values,
+};
 
 /// How long the first requests wait for keys that are not there yet.
 pub(super) const PREFETCH: Duration = Duration::from_secs(3);
@@ -57,6 +62,8 @@ pub(super) struct Loaded {
     pub(super) removed: BTreeSet<String>,
     /// The files that were read last, also when what they said was no good.
     pub(super) files: Files,
+    /// The settings that act with a restart, and were told of already.
+    pub(super) waiting: Vec<Waiting>,
 }
 
 impl Served {
@@ -66,7 +73,14 @@ impl Served {
         Self {
             published: Arc::new(ArcSwap::from_pointee(snapshot)),
             source: ArcSwap::new(Arc::clone(&source)),
-            loaded: Mutex::new(Loaded { source, values, refused: None, removed: BTreeSet::new(), files }),
+            loaded: Mutex::new(Loaded {
+                source,
+                values,
+                refused: None,
+                removed: BTreeSet::new(),
+                files,
+                waiting: Vec::new(),
+            }),
         }
     }
 
@@ -105,7 +119,7 @@ impl Control {
         tasks: &Handle,
     ) -> usize {
         if let Some(redis) = self.redis() {
-            redis.set_passwords(parsed.redis_passwords.clone());
+            redis.set_credentials(parsed.redis_credentials.clone());
         }
         let snapshot = self.shared.compile(parsed, &source.config);
         tasks.block_on(Registry::prefetch(snapshot.sources(None), PREFETCH));

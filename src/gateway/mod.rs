@@ -27,6 +27,7 @@ mod reload;
 mod rights;
 mod router;
 mod target;
+mod turns;
 mod watched;
 mod worker;
 
@@ -45,4 +46,6 @@ pub use reload::{Attempt, Cause, Difference, DryRun, Reloads};
 pub use router::Router;
 #[cfg(any(fuzzing, test))]
 pub(crate) use target::fuzz as fuzz_target;
+pub use turns::Awaited;
+pub(crate) use watched::Hints;
 pub(crate) use worker::Worker;

@@ -1,9 +1,8 @@
 //! Reading the documents again: aside, as a whole, and in the place of the old ones only without an error.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt,
-    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
@@ -16,9 +15,10 @@ use super::{
     control::{Control, tell},
     documents::{Documents, Parsed},
     loaded::{Loaded, Source},
-    watched::{Files, Look},
+    watched::{Files, Hints, Look},
 };
 use crate::{
+    config::Waiting,
     definition::view,
     document::{Finding, Findings},
     secrets::Values,
@@ -97,7 +97,7 @@ pub struct Difference {
 /// The documents of one attempt, and what they say.
 struct Read {
     source: Arc<Source>,
-    restart: Vec<&'static str>,
+    restart: Vec<Waiting>,
     values: Values,
     files: Files,
     parsed: Option<Parsed>,
@@ -114,20 +114,31 @@ impl Control {
     /// # Errors
     /// The problems of the documents, when one is an error.
     pub fn reload(&self, cause: Cause, tasks: &Handle) -> Result<(), Vec<Finding>> {
+        self.reload_held(&mut self.loaded(), cause, tasks)
+    }
+
+    pub(super) fn reload_held(
+        &self,
+        loaded: &mut Loaded,
+        cause: Cause,
+        tasks: &Handle,
+    ) -> Result<(), Vec<Finding>> {
         let (time, began) = (SystemTime::now(), Instant::now());
-        let mut loaded = self.loaded();
-        let read = self.read(&loaded, tasks);
+        let read = self.read(loaded, tasks);
         tell(&read.findings);
-        if !read.restart.is_empty() {
-            warn!(settings = read.restart.join(", "), "settings have changed that act with a restart");
+        let news: Vec<&str> =
+            read.restart.iter().filter(|w| !loaded.waiting.contains(w)).map(|w| w.setting).collect();
+        if !news.is_empty() {
+            warn!(settings = news.join(", "), "settings have changed that act with a restart");
         }
+        loaded.waiting = read.restart;
         // Also after an error: what was no good is not tried again until it is something else.
         loaded.files = read.files;
         let findings = read.findings;
         let result = match read.parsed {
             Some(parsed) => {
                 self.references.replace(read.values.written());
-                let apis = self.serve(&mut loaded, read.source, read.values, parsed, tasks);
+                let apis = self.serve(loaded, read.source, read.values, parsed, tasks);
                 loaded.removed.clear();
                 info!(apis, cause = %cause, "definitions loaded again");
                 Ok(())
@@ -142,12 +153,8 @@ impl Control {
         result
     }
 
-    /// What a reload would do now. Nothing changes, and nothing is told in the log. Must be called on a thread
-    /// that may block.
-    #[must_use]
-    pub fn dry_run(&self, tasks: &Handle) -> DryRun {
-        let loaded = self.loaded();
-        let read = self.read(&loaded, tasks);
+    pub(super) fn dry_run_held(&self, loaded: &Loaded, tasks: &Handle) -> DryRun {
+        let read = self.read(loaded, tasks);
         let of_apis = |documents: &Documents| {
             documents.apis().map(|api| (view::id(&api).unwrap_or_default().to_owned(), api)).collect()
         };
@@ -164,7 +171,7 @@ impl Control {
         DryRun {
             would_load: read.parsed.is_some(),
             findings: read.findings,
-            restart: read.restart,
+            restart: read.restart.iter().map(|waiting| waiting.setting).collect(),
             apis: Difference::new(&of_apis(old), &of_apis(new)),
             policies,
         }
@@ -183,11 +190,10 @@ impl Control {
         loaded.files != Files::now(&loaded.source().config, loaded.files.references())
     }
 
-    /// The folders in which something happens when a file becomes another one that was loaded. Must be called on a
-    /// thread that may block.
-    pub(crate) fn watched_folders(&self) -> BTreeSet<PathBuf> {
+    /// Where it is seen that a file that was loaded becomes another one. Must be called on a thread that may block.
+    pub(crate) fn watch_hints(&self) -> Hints {
         let loaded = self.loaded();
-        loaded.files.folders(&loaded.source().config)
+        loaded.files.hints(&loaded.source().config)
     }
 
     fn read(&self, loaded: &Loaded, tasks: &Handle) -> Read {

@@ -85,21 +85,100 @@ fn documents(config: &Config) -> Vec<PathBuf> {
     for folder in [Some(&*config.definitions), config.policies.as_deref()].into_iter().flatten() {
         paths.extend(document::files(folder));
     }
-    paths.extend(config.admin_tls.files().map(Path::to_owned));
+    paths.extend(config.admin_tls.files().chain(config.redis_tls.files()).map(Path::to_owned));
     let templates = fs::read_dir(&config.template_path).into_iter().flatten().flatten();
     paths.extend(templates.map(|entry| entry.path()));
     paths
 }
 
+/// Where it is seen that one of the files becomes another one.
+#[derive(Debug, Default)]
+pub(crate) struct Hints {
+    /// Whatever happens in these.
+    folders: BTreeSet<PathBuf>,
+    /// What happens to these names elsewhere.
+    names: BTreeSet<PathBuf>,
+}
+
+impl Hints {
+    /// The folders that are to be watched.
+    pub(crate) fn folders(&self) -> BTreeSet<PathBuf> {
+        let around = self.names.iter().filter_map(|name| name.parent()).map(Path::to_owned);
+        self.folders.iter().cloned().chain(around).collect()
+    }
+
+    /// Whether what happens to this path may make another one of a file.
+    pub(crate) fn concern(&self, path: &Path) -> bool {
+        self.names.contains(path)
+            || self.folders.contains(path)
+            || path.parent().is_some_and(|folder| self.folders.contains(folder))
+            // A folder around a file is another one.
+            || self.names.iter().any(|name| name.parent() == Some(path))
+    }
+}
+
 impl Files {
-    /// The folders in which something happens when one of the files becomes another one.
-    pub(super) fn folders(&self, config: &Config) -> BTreeSet<PathBuf> {
+    /// Where it is seen that one of the files becomes another one. All paths are absolute, as those of events are.
+    pub(super) fn hints(&self, config: &Config) -> Hints {
         let own = [Some(&config.definitions), config.policies.as_ref(), Some(&config.template_path)];
-        let own = own.into_iter().flatten().filter(|path| path.is_dir()).cloned();
-        let around =
-            self.looks.keys().filter_map(|path| path.parent()).map(|folder| {
-                if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_owned() }
-            });
-        own.chain(around).collect()
+        let folders: BTreeSet<PathBuf> = own
+            .into_iter()
+            .flatten()
+            .filter(|path| path.is_dir())
+            .filter_map(|path| absolute(path))
+            .collect();
+        let names = self.looks.keys().filter_map(|path| absolute(path));
+        let elsewhere = names.filter(|name| name.parent().is_none_or(|folder| !folders.contains(folder)));
+        let names = elsewhere.flat_map(|name| link(&name).into_iter().chain([name])).collect();
+        Hints { folders, names }
+    }
+}
+
+fn absolute(path: &Path) -> Option<PathBuf> {
+    std::path::absolute(path).ok()
+}
+
+/// The name beside a link through which it leads: Kubernetes puts another folder behind that, and leaves the link.
+fn link(path: &Path) -> Option<PathBuf> {
+    let target = fs::read_link(path).ok().filter(|target| target.is_relative())?;
+    Some(path.parent()?.join(target.components().next()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::{config::Flags, document::Findings};
+
+    #[test]
+    fn only_what_happens_to_our_files_is_a_hint() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("api-definitions")).unwrap();
+        fs::create_dir(at("..v1")).unwrap();
+        fs::write(at("..v1/claimgate.yaml"), "").unwrap();
+        symlink("..v1", at("..data")).unwrap();
+        symlink("..data/claimgate.yaml", at("claimgate.yaml")).unwrap();
+        let flags = Flags { config: Some(at("claimgate.yaml")), fields: Vec::new() };
+        let config = Config::load(&flags, [], &mut Findings::default()).unwrap();
+        let hints = Files::now(&config, &[at("keys/one.pem")]).hints(&config);
+        let watched = ["", "api-definitions", "keys"].map(&at);
+        assert_eq!(hints.folders(), BTreeSet::from(watched.map(|path| absolute(&path).unwrap())));
+        for (name, is_one) in [
+            ("claimgate.yaml", true),
+            ("..data", true),
+            ("api-definitions/new.json", true),
+            ("api-definitions", true),
+            ("keys/one.pem", true),
+            ("keys", true),
+            ("keys/two.pem", false),
+            ("audit.log", false),
+            ("api-keys.json", false),
+            (".claimgate.yaml.swp", false),
+            ("api-definitions/deeper/new.json", false),
+        ] {
+            assert_eq!(hints.concern(&at(name)), is_one, "{name}");
+        }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use notify::{
     Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
     event::{AccessKind, AccessMode},
@@ -17,7 +18,7 @@ use tokio::{
 };
 use tracing::{error, warn};
 
-use crate::gateway::{Cause, Control};
+use crate::gateway::{Cause, Control, Hints};
 
 /// How long nothing must happen before files are read: whoever writes several is to be done.
 const QUIET: Duration = Duration::from_millis(250);
@@ -30,8 +31,8 @@ pub(super) async fn files(control: Arc<Control>, interval: Duration) {
     loop {
         // In a folder that is new something may have happened before it was watched. And where nobody tells,
         // there is the interval.
-        let wanted = blocking(&control, |control, _| control.watched_folders()).await;
-        let is_new = wanted.is_some_and(|wanted| folders.watch(wanted));
+        let hints = blocking(&control, |control, _| control.watch_hints()).await;
+        let is_new = hints.is_some_and(|hints| folders.watch(hints));
         if !is_new && timeout(interval, folders.happened.notified()).await.is_ok() {
             settle(&folders.happened).await;
         }
@@ -68,31 +69,36 @@ struct Folders {
     /// Nothing where the system has no more watches to give.
     watcher: Option<RecommendedWatcher>,
     watched: BTreeSet<PathBuf>,
+    /// What counts of all that happens there.
+    hints: Arc<ArcSwap<Hints>>,
     happened: Arc<Notify>,
 }
 
 impl Folders {
     fn new() -> Self {
         let happened = Arc::new(Notify::new());
-        let own = Arc::clone(&happened);
+        let hints: Arc<ArcSwap<Hints>> = Arc::default();
+        let (own, known) = (Arc::clone(&happened), Arc::clone(&hints));
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             // An error is that events were lost: look.
-            if event.is_ok_and(|event| is_reading(event.kind)) {
-                return;
+            if event.as_ref().map_or(true, |event| is_hint(event, &known.load())) {
+                own.notify_one();
             }
-            own.notify_one();
         });
         let watcher = watcher
             .inspect_err(
                 |error| warn!(%error, "files are only looked at once in a while: see the setting watch"),
             )
             .ok();
-        Self { watcher, watched: BTreeSet::new(), happened }
+        Self { watcher, watched: BTreeSet::new(), hints, happened }
     }
 
-    /// Watches these from now on, and no others. Tells whether one of them was not watched before.
-    fn watch(&mut self, folders: BTreeSet<PathBuf>) -> bool {
+    /// Watches for these from now on, and for no others. Tells whether there is a folder that was not watched
+    /// before.
+    fn watch(&mut self, hints: Hints) -> bool {
         let Some(watcher) = &mut self.watcher else { return false };
+        let folders = hints.folders();
+        self.hints.store(Arc::new(hints));
         for gone in self.watched.difference(&folders) {
             let _ = watcher.unwatch(gone);
         }
@@ -105,6 +111,12 @@ impl Folders {
         self.watched = folders;
         is_new
     }
+}
+
+/// Whether it may be about one of our files.
+fn is_hint(event: &Event, hints: &Hints) -> bool {
+    let is_lost = event.need_rescan() || event.paths.is_empty();
+    !is_reading(event.kind) && (is_lost || event.paths.iter().any(|path| hints.concern(path)))
 }
 
 /// Whether somebody has only read: we do so ourselves.

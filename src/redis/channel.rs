@@ -201,8 +201,8 @@ impl Subscription {
                 flag.store(true, Ordering::Relaxed);
             }
         };
-        let passwords = redis.passwords();
-        let opening = Connection::subscribe(redis.settings(), &passwords, attempt, channel, push);
+        let credentials = redis.credentials();
+        let opening = Connection::subscribe(redis.settings(), &credentials, attempt, channel, push);
         match timeout(redis.settings().connect_timeout, opening).await {
             Ok(Ok(connection)) => Ok(Self { connection, pushed, overflowed }),
             Ok(Err(error)) => Err(reason(&error)),

@@ -11,7 +11,7 @@ use ::redis::{
     sentinel::{SentinelClientBuilder, SentinelServerType},
 };
 
-use super::{Address, Passwords, Sentinel, Servers, Settings, Tls};
+use super::{Address, Credentials, Sentinel, Servers, Settings};
 
 /// Writes, by a script, as everything does that is done here: a server that is a replica, is full, or
 /// whose access control lists do not let us is found out now and not by requests.
@@ -33,7 +33,7 @@ impl Connection {
     /// `lost` is called when the connection to a single server ends.
     pub(super) async fn open(
         settings: &Settings,
-        passwords: &Passwords,
+        credentials: &Credentials,
         attempt: usize,
         lost: impl Fn() + Send + Sync + 'static,
     ) -> RedisResult<Self> {
@@ -43,12 +43,12 @@ impl Connection {
             }
         });
         let connection = match &settings.servers {
-            Servers::Single(address) => Self::Single(single(settings, passwords, address, &config).await?),
+            Servers::Single(address) => Self::Single(single(settings, credentials, address, &config).await?),
             Servers::Sentinel(sentinel) => {
-                Self::Single(primary(settings, passwords, sentinel, attempt, &config).await?)
+                Self::Single(primary(settings, credentials, sentinel, attempt, &config).await?)
             }
             Servers::Cluster(nodes) => {
-                let client = cluster(settings, passwords, nodes)?.build()?;
+                let client = cluster(settings, credentials, nodes)?.build()?;
                 Self::Cluster(client.get_async_connection().await?)
             }
         };
@@ -60,19 +60,19 @@ impl Connection {
     /// another one. What comes goes to `pushed`, which must not wait.
     pub(super) async fn subscribe(
         settings: &Settings,
-        passwords: &Passwords,
+        credentials: &Credentials,
         attempt: usize,
         channel: &str,
         pushed: impl Fn(PushInfo) + Send + Sync + 'static,
     ) -> RedisResult<Self> {
         let config = config(settings, pushed);
         let mut connection = match &settings.servers {
-            Servers::Single(address) => single(settings, passwords, address, &config).await?,
-            Servers::Sentinel(sentinel) => primary(settings, passwords, sentinel, attempt, &config).await?,
+            Servers::Single(address) => single(settings, credentials, address, &config).await?,
+            Servers::Sentinel(sentinel) => primary(settings, credentials, sentinel, attempt, &config).await?,
             Servers::Cluster(nodes) => {
                 let turn = attempt.checked_rem(nodes.len()).and_then(|turn| nodes.get(turn));
                 let node = turn.ok_or((ErrorKind::InvalidClientConfig, "the cluster has no nodes"))?;
-                single(settings, passwords, node, &config).await?
+                single(settings, credentials, node, &config).await?
             }
         };
         connection.subscribe(channel).await?;
@@ -134,12 +134,12 @@ fn config(settings: &Settings, pushed: impl Fn(PushInfo) + Send + Sync + 'static
 
 async fn single(
     settings: &Settings,
-    passwords: &Passwords,
+    credentials: &Credentials,
     address: &Address,
     config: &AsyncConnectionConfig,
 ) -> RedisResult<MultiplexedConnection> {
-    let info = info(settings, passwords, address)?;
-    let client = match certificates(settings.tls.as_ref()) {
+    let info = info(settings, credentials, address)?;
+    let client = match certificates(settings, credentials) {
         Some(certificates) => Client::build_with_tls(info, certificates)?,
         None => Client::open(info)?,
     };
@@ -148,24 +148,25 @@ async fn single(
 
 async fn primary(
     settings: &Settings,
-    passwords: &Passwords,
+    credentials: &Credentials,
     sentinel: &Sentinel,
     attempt: usize,
     config: &AsyncConnectionConfig,
 ) -> RedisResult<MultiplexedConnection> {
-    let mut client = sentinels(settings, passwords, sentinel, attempt)?.build()?;
+    let mut client = sentinels(settings, credentials, sentinel, attempt)?.build()?;
     client.get_async_connection_with_config(config).await
 }
 
-fn address(Address { host, port }: &Address, tls: Option<&Tls>) -> ConnectionAddr {
-    let host = host.clone();
-    match tls {
-        Some(_) => ConnectionAddr::TcpTls { host, port: *port, insecure: false, tls_params: None },
-        None => ConnectionAddr::Tcp(host, *port),
+fn address(Address { host, port }: &Address, is_secure: bool) -> ConnectionAddr {
+    let (host, port) = (host.clone(), *port);
+    if is_secure {
+        ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
+    } else {
+        ConnectionAddr::Tcp(host, port)
     }
 }
 
-fn info(settings: &Settings, passwords: &Passwords, at: &Address) -> RedisResult<ConnectionInfo> {
+fn info(settings: &Settings, credentials: &Credentials, at: &Address) -> RedisResult<ConnectionInfo> {
     let mut redis = RedisConnectionInfo::default()
         .set_db(settings.database.into())
         // With the third version the end of a connection is told as soon as it is seen.
@@ -173,15 +174,16 @@ fn info(settings: &Settings, passwords: &Passwords, at: &Address) -> RedisResult
     if let Some(username) = &settings.username {
         redis = redis.set_username(username);
     }
-    if let Some(password) = &passwords.servers {
+    if let Some(password) = &credentials.servers {
         redis = redis.set_password(&**password);
     }
-    let info = address(at, settings.tls.as_ref()).into_connection_info()?;
+    let info = address(at, settings.is_secure).into_connection_info()?;
     Ok(info.set_redis_settings(redis).set_tcp_settings(tcp()))
 }
 
-fn certificates(tls: Option<&Tls>) -> Option<TlsCertificates> {
-    let tls = tls?;
+/// Nothing in the clear.
+fn certificates(settings: &Settings, credentials: &Credentials) -> Option<TlsCertificates> {
+    let tls = settings.is_secure.then_some(&credentials.tls)?;
     let client_tls = tls.certificate.as_ref().map(|(chain, key)| ClientTlsConfig {
         client_cert: chain.clone().into_bytes(),
         client_key: key.as_bytes().to_vec(),
@@ -192,20 +194,19 @@ fn certificates(tls: Option<&Tls>) -> Option<TlsCertificates> {
 /// Each attempt begins with another sentinel: one that hangs must not keep us from asking the others.
 fn sentinels(
     settings: &Settings,
-    passwords: &Passwords,
+    credentials: &Credentials,
     sentinel: &Sentinel,
     attempt: usize,
 ) -> RedisResult<SentinelClientBuilder> {
-    let tls = settings.tls.as_ref();
     let first = attempt.checked_rem(sentinel.nodes.len()).unwrap_or_default();
     let nodes = sentinel.nodes.iter().cycle().skip(first).take(sentinel.nodes.len());
-    let nodes = nodes.map(|node| address(node, tls));
+    let nodes = nodes.map(|node| address(node, settings.is_secure));
     let mut builder = SentinelClientBuilder::new(nodes, &sentinel.master, SentinelServerType::Master)?
         .set_client_to_redis_db(settings.database.into())
         .set_client_to_redis_protocol(ProtocolVersion::RESP3)
         .set_client_to_redis_tcp_settings(tcp())
         .set_client_to_sentinel_tcp_settings(tcp());
-    if let Some(certificates) = certificates(tls) {
+    if let Some(certificates) = certificates(settings, credentials) {
         builder = builder
             .set_client_to_redis_tls_mode(TlsMode::Secure)
             .set_client_to_redis_certificates(certificates.clone())
@@ -215,13 +216,13 @@ fn sentinels(
     if let Some(username) = &settings.username {
         builder = builder.set_client_to_redis_username(username);
     }
-    if let Some(password) = &passwords.servers {
+    if let Some(password) = &credentials.servers {
         builder = builder.set_client_to_redis_password(&**password);
     }
     if let Some(username) = &sentinel.username {
         builder = builder.set_client_to_sentinel_username(username);
     }
-    if let Some(password) = &passwords.sentinels {
+    if let Some(password) = &credentials.sentinels {
         builder = builder.set_client_to_sentinel_password(&**password);
     }
     Ok(builder)
@@ -229,10 +230,10 @@ fn sentinels(
 
 fn cluster(
     settings: &Settings,
-    passwords: &Passwords,
+    credentials: &Credentials,
     nodes: &[Address],
 ) -> RedisResult<ClusterClientBuilder> {
-    let nodes: RedisResult<Vec<_>> = nodes.iter().map(|node| info(settings, passwords, node)).collect();
+    let nodes: RedisResult<Vec<_>> = nodes.iter().map(|node| info(settings, credentials, node)).collect();
     let mut builder = ClusterClientBuilder::new(nodes?)
         .retries(REDIRECTS)
         .max_retry_wait(20)
@@ -240,7 +241,7 @@ fn cluster(
         .connection_timeout(settings.connect_timeout)
         .response_timeout(settings.connect_timeout)
         .tcp_settings(tcp());
-    if let Some(certificates) = certificates(settings.tls.as_ref()) {
+    if let Some(certificates) = certificates(settings, credentials) {
         builder = builder.tls(TlsMode::Secure).certs(certificates);
     }
     Ok(builder)

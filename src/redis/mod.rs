@@ -29,7 +29,7 @@ pub use self::{
     channel::{Channel, Heard, Message},
     figures::Totals,
     link::{Failure, Link},
-    settings::{Address, Passwords, Sentinel, Servers, Settings, Tls},
+    settings::{Address, Credentials, Sentinel, Servers, Settings, Tls},
 };
 pub(crate) use self::{hash::Scanned, script::Script};
 
@@ -37,7 +37,7 @@ pub(crate) use self::{hash::Scanned, script::Script};
 #[derive(Debug)]
 pub struct Redis {
     settings: Settings,
-    passwords: Mutex<Passwords>,
+    credentials: Mutex<Credentials>,
     status: Mutex<Status>,
 }
 
@@ -63,8 +63,8 @@ pub enum Condition {
 impl Redis {
     /// Nothing is connected yet.
     #[must_use]
-    pub fn new(settings: Settings, passwords: Passwords) -> Self {
-        Self { settings, passwords: Mutex::new(passwords), status: Mutex::default() }
+    pub fn new(settings: Settings, credentials: Credentials) -> Self {
+        Self { settings, credentials: Mutex::new(credentials), status: Mutex::default() }
     }
 
     /// The settings.
@@ -74,8 +74,8 @@ impl Redis {
     }
 
     /// Connections that are made from now on use these.
-    pub fn set_passwords(&self, passwords: Passwords) {
-        *self.passwords.lock().unwrap_or_else(PoisonError::into_inner) = passwords;
+    pub fn set_credentials(&self, credentials: Credentials) {
+        *self.credentials.lock().unwrap_or_else(PoisonError::into_inner) = credentials;
     }
 
     /// One more link; whoever has it must poll [`Link::keep`].
@@ -115,8 +115,8 @@ impl Redis {
         totals
     }
 
-    fn passwords(&self) -> Passwords {
-        self.passwords.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn credentials(&self) -> Credentials {
+        self.credentials.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn connect(
@@ -124,8 +124,8 @@ impl Redis {
         attempt: usize,
         lost: impl Fn() + Send + Sync + 'static,
     ) -> Result<Connection, String> {
-        let passwords = self.passwords();
-        let connecting = Connection::open(&self.settings, &passwords, attempt, lost);
+        let credentials = self.credentials();
+        let connecting = Connection::open(&self.settings, &credentials, attempt, lost);
         match timeout(self.settings.connect_timeout, connecting).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(reason(&error)),

@@ -12,8 +12,8 @@ use crate::{
 pub struct Settings {
     /// Where.
     pub servers: Servers,
-    /// Over TLS, with these certificates; nothing for in the clear.
-    pub tls: Option<Tls>,
+    /// Whether over TLS; else it is in the clear.
+    pub is_secure: bool,
     /// The user of Redis' access control lists; nothing for the default one.
     pub username: Option<String>,
     /// The password as it is written: it may be a reference.
@@ -61,16 +61,18 @@ pub struct Address {
     pub port: u16,
 }
 
-/// The passwords that are used, once references in them are resolved.
+/// What connections are opened with. It may change while the gateway runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Passwords {
-    /// Of the servers.
+pub struct Credentials {
+    /// The password of the servers, with references resolved.
     pub servers: Option<Secret>,
-    /// Of the sentinels.
+    /// That of the sentinels.
     pub sentinels: Option<Secret>,
+    /// The certificates, as far as TLS is spoken.
+    pub tls: Tls,
 }
 
-/// The certificates of TLS.
+/// The certificates of TLS; by default whom the system trusts, and none of our own.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Tls {
     pub(super) authorities: Option<String>,

@@ -6,17 +6,14 @@ use std::{
     net::TcpStream,
     os::unix::fs::{PermissionsExt as _, symlink},
     path::Path,
-    sync::{
-        Mutex,
-        mpsc::{Receiver, Sender, channel},
-    },
     thread,
     time::{Duration, Instant},
 };
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{ADMIN_SECRET, Answer, Gateway, Request, Server, Setup, keyless, respond};
+use crate::support::{ADMIN_SECRET, Answer, Gateway, Holding, Request, Server, Setup, keyless};
 
 #[track_caller]
 fn send(gateway: &Gateway, method: &'static str, path: &str, body: &Value) -> Answer {
@@ -459,45 +456,6 @@ fn an_openapi_document_alone_keeps_what_waits_on_the_disk() {
     assert_eq!(send(&gateway, "PATCH", "/tyk/apis/oas/a", &other).status, 400, "another id");
 }
 
-/// A Consul that answers nobody until it is released: what asks it stands still meanwhile.
-struct Holding {
-    consul: Server,
-    is_asked: Receiver<()>,
-    release: Sender<()>,
-}
-
-impl Holding {
-    fn new() -> Self {
-        let (asked, is_asked) = channel();
-        let (release, released) = channel();
-        let (asked, released) = (Mutex::new(asked), Mutex::new(released));
-        let consul = Server::start(move |_, stream| {
-            asked.lock().unwrap().send(()).unwrap();
-            released.lock().unwrap().recv().unwrap();
-            respond(stream, "200 OK", "text/plain", b"of consul")
-        });
-        Self { consul, is_asked, release }
-    }
-
-    /// A gateway with the API `a`, which is held up as soon as a document names this Consul.
-    fn gateway(&self, upstream: &Server) -> Gateway {
-        Setup::new()
-            .config(&json!({
-                "admin": { "audit": "audit.log" },
-                "kv": { "consul": { "address": self.consul.address().to_string() } },
-            }))
-            .api(&keyless("a", upstream))
-            .start()
-    }
-
-    /// A definition that names it.
-    fn asking(id: &str, upstream: &Server) -> Value {
-        let mut document = keyless(id, upstream);
-        document["x-tyk-api-gateway"]["info"]["orgId"] = json!("consul://org");
-        document
-    }
-}
-
 #[test]
 fn what_somebody_else_writes_meanwhile_is_not_overwritten() {
     let upstream = Server::up();
@@ -508,17 +466,16 @@ fn what_somebody_else_writes_meanwhile_is_not_overwritten() {
         ("DELETE", "/tyk/apis/oas/a", Value::Null, "a.json"),
         ("POST", "/tyk/apis/oas", asking("new"), "new.json"),
     ] {
-        let held = Holding::new();
-        let gateway = held.gateway(&upstream);
+        let (held, gateway) = Holding::gateway(&upstream);
         if method == "DELETE" {
             gateway.setup().write("api-definitions/held.json", &asking("held").to_string());
         }
         let name = format!("api-definitions/{file}");
         let answer = thread::scope(|scope| {
             let answer = scope.spawn(|| send(&gateway, method, path, &sent));
-            held.is_asked.recv().unwrap();
+            held.wait();
             gateway.setup().write(&name, &other);
-            held.release.send(()).unwrap();
+            held.release();
             answer.join().unwrap()
         });
         assert_eq!(answer.status, 409, "{method}: {}", answer.text());
@@ -527,22 +484,26 @@ fn what_somebody_else_writes_meanwhile_is_not_overwritten() {
     }
 }
 
-#[test]
-fn who_hangs_up_is_written_down() {
-    let upstream = Server::up();
-    let held = Holding::new();
-    let gateway = held.gateway(&upstream);
-    let a = Holding::asking("a", &upstream);
+/// Sends a change of the API `a` that is held up, and hangs up.
+fn hang_up(held: &Holding, gateway: &Gateway, upstream: &Server) {
+    let a = Holding::asking("a", upstream);
     let request = Request::new("PUT", "/tyk/apis/oas/a").body(a.to_string().as_bytes());
     let request = request.header("x-tyk-authorization", ADMIN_SECRET);
     let mut connection = TcpStream::connect(gateway.admin_address()).unwrap();
     connection.write_all(&request.to_bytes()).unwrap();
-    held.is_asked.recv().unwrap();
+    held.wait();
     // The caller is gone before the change is made.
     drop(connection);
     // The gateway has one thread for this: once it answers somebody else, it has seen that.
     assert_eq!(gateway.admin(Request::get("/tyk/apis")).status, 200);
-    held.release.send(()).unwrap();
+}
+
+#[test]
+fn who_hangs_up_is_written_down() {
+    let upstream = Server::up();
+    let (held, gateway) = Holding::gateway(&upstream);
+    hang_up(&held, &gateway, &upstream);
+    held.release();
     let path = gateway.setup().path("audit.log");
     let begun = Instant::now();
     let log = loop {
@@ -553,6 +514,23 @@ fn who_hangs_up_is_written_down() {
         thread::sleep(Duration::from_millis(10));
     };
     assert!(log.contains("\"outcome\":\"modified\""), "{log:?}");
+    assert!(text(&gateway, "api-definitions/a.json").contains("consul://org"));
+}
+
+#[test]
+fn a_gateway_that_stops_ends_what_it_has_begun() {
+    let upstream = Server::up();
+    let (held, mut gateway) = Holding::gateway(&upstream);
+    hang_up(&held, &gateway, &upstream);
+    gateway.signal(Signal::TERM);
+    let begun = Instant::now();
+    while TcpStream::connect(gateway.admin_address()).is_ok() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it stops");
+        thread::sleep(Duration::from_millis(1));
+    }
+    held.release();
+    assert!(gateway.ended().success());
+    assert!(text(&gateway, "audit.log").contains("\"outcome\":\"modified\""));
     assert!(text(&gateway, "api-definitions/a.json").contains("consul://org"));
 }
 

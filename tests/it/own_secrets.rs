@@ -36,10 +36,14 @@ fn setup(consul: &Store, vault: &Store) -> Setup {
     ]);
     let setup = Setup::new()
         .config(&json!({
-            "admin": { "keys": keys },
+            "admin": { "keys": keys, "tls": { "certificate": "server.pem", "key": "server.key" } },
             "secrets": { "root": "secret-of-member", "other": "x" },
             "keys": { "store": "redis", "secret": "env://SEALING" },
-            "redis": { "url": "redis://127.0.0.1:1", "password": "env://REDIS" },
+            "redis": {
+                "url": "rediss://127.0.0.1:1",
+                "password": "env://REDIS",
+                "tls": { "clientCertificate": "client.pem", "clientKey": "client.key" },
+            },
             "jwks": { "clientKey": "env://CLIENT_KEY", "clientCertificate": "env://CLIENT_CERTIFICATE" },
             "kv": {
                 "consul": { "address": consul.address(), "token": TOKEN },
@@ -66,6 +70,10 @@ fn setup(consul: &Store, vault: &Store) -> Setup {
     let setup = setup
         .file("keys/root.txt", "secret-of-file\n")
         .file("keys/other.txt", "other")
+        .file("server.pem", include_str!("../data/tls/server.pem"))
+        .file("server.key", include_str!("../data/tls/server.key"))
+        .file("client.pem", include_str!("../data/tls/client.pem"))
+        .file("client.key", include_str!("../data/tls/client.key"))
         .file("parts.json", r#"{ "gateway": "secret-of-part", "api": "for the upstream" }"#);
     symlink("keys/root.txt", setup.path("link")).unwrap();
     fs::hard_link(setup.path("keys/root.txt"), setup.path("hard")).unwrap();
@@ -112,6 +120,8 @@ fn documents_cannot_name_them_in_any_spelling() {
         ("env://REDIS", "redis.password"),
         ("env://CLIENT_KEY", "jwks.clientKey"),
         ("env://VAULT_TOKEN", "kv.vault.token"),
+        ("file://server.key", "admin.tls.key"),
+        ("file://client.key", "redis.tls.clientKey"),
         // The same value elsewhere, or more around it.
         ("env://COPY", "admin.keys (file)"),
         ("env://WITHIN", "admin.keys (member)"),

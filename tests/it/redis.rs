@@ -2,9 +2,22 @@
 //!
 //! Where there is no `redis-server` these tests say so and do nothing; `.ci/run` installs it.
 
-use serde_json::{Value, json};
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    thread,
+};
 
-use crate::support::{Gateway, RedisServer, Request, Server, Setup, api, scheme};
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+};
+use serde_json::{Value, json};
+use tokio::{io::copy_bidirectional, runtime::Builder};
+use tokio_rustls::TlsAcceptor;
+
+use crate::support::{Gateway, RedisServer, Request, Server, Setup, api, keyless, scheme};
 
 fn setup(redis: &Value) -> Setup {
     Setup::new()
@@ -57,6 +70,53 @@ fn a_password_opens_it_and_is_told_nobody() {
     for log in [gateway.stop().1, without.stop().1, refused] {
         assert!(!log.contains("a-password-of-redis") && !log.contains("another-password"), "{log}");
     }
+}
+
+/// Where Redis is reached over TLS, with the test certificate for `127.0.0.1`.
+fn over_tls(redis: &RedisServer) -> SocketAddr {
+    let data = |name: &str| fs::read(format!("tests/data/tls/{name}")).unwrap();
+    let chain = CertificateDer::pem_slice_iter(&data("server.pem")).collect::<Result<Vec<_>, _>>().unwrap();
+    let key = PrivateKeyDer::from_pem_slice(&data("server.key")).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(chain, key).unwrap();
+    let (acceptor, port) = (TlsAcceptor::from(Arc::new(config)), redis.port());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    let serve = async move {
+        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                // What a client does not trust ends here.
+                let mut secured = acceptor.accept(stream).await?;
+                let mut redis = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
+                copy_bidirectional(&mut secured, &mut redis).await
+            });
+        }
+    };
+    thread::spawn(|| Builder::new_current_thread().enable_all().build().unwrap().block_on(serve));
+    address
+}
+
+#[test]
+fn certificates_change_while_it_runs() {
+    let Some(redis) = RedisServer::start() else { return };
+    let address = over_tls(&redis);
+    let gateway = Setup::new()
+        .config(&json!({ "redis": { "url": format!("rediss://{address}"), "tls": { "ca": "ca.pem" } }, "watch": "1h" }))
+        .file("ca.pem", include_str!("../data/partner-certificate.pem"))
+        .api(&keyless("a", &Server::up()))
+        .start();
+    gateway.log_with("invalid peer certificate");
+    // A file that is no good is told, and the last one goes on.
+    gateway.setup().write("ca.pem", "nothing");
+    gateway.log_with("redis.tls.ca: there is no certificate in PEM in it");
+    gateway.setup().write("ca.pem", include_str!("../data/tls/ca.pem"));
+    let log = gateway.log_with("can be used again");
+    assert!(!log.contains("act with a restart"), "{log}");
+    assert_eq!(ready(&gateway)["details"]["redis"]["status"], "pass");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Gateway, Request, Server, Setup, keyless};
+use crate::support::{Gateway, Holding, Request, Server, Setup, keyless};
 
 /// How long something may take to be seen before a test fails rather than hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -36,6 +36,12 @@ fn serves(gateway: &Gateway, path: &str) -> bool {
 
 fn failed(gateway: &Gateway) -> u64 {
     get(gateway, "/tyk/reload/status").1["failed"].as_u64().unwrap()
+}
+
+/// Writes a file at once: nobody sees a part of it.
+fn put(gateway: &Gateway, name: &str, text: &str) {
+    gateway.setup().write(".new", text);
+    fs::rename(gateway.setup().path(".new"), gateway.setup().path(name)).unwrap();
 }
 
 /// A gateway that watches its files; without hints of the system it would look once an hour.
@@ -107,17 +113,17 @@ fn what_came_of_reloads_is_told() {
 fn files_that_change_are_read() {
     let upstream = Server::up();
     let gateway = watching(Setup::new().api(&keyless("a", &upstream)));
-    gateway.setup().write("api-definitions/b.json", &keyless("b", &upstream).to_string());
+    put(&gateway, "api-definitions/b.json", &keyless("b", &upstream).to_string());
     eventually("a new definition", || serves(&gateway, "/b/x"));
-    // An error keeps what was served, is told once, and is not tried again until something else is written.
-    gateway.setup().write("api-definitions/b.json", "{");
+    // An error keeps what was served, is told once, and is not tried again until something else is written: what
+    // happens beside it, and makes the gateway look, is no reason.
+    put(&gateway, "api-definitions/b.json", "{");
     eventually("an error", || failed(&gateway) > 0);
-    let tries = failed(&gateway);
     assert!(serves(&gateway, "/b/x"));
-    // The gateway's own change is not a reason: it acts when somebody says so.
-    gateway.setup().write("api-definitions/b.json", &keyless("c", &upstream).to_string());
+    gateway.setup().write("api-definitions/.hidden.json", "{");
+    put(&gateway, "api-definitions/b.json", &keyless("c", &upstream).to_string());
     eventually("the error is mended", || serves(&gateway, "/c/x"));
-    assert!(failed(&gateway) >= tries);
+    assert_eq!(failed(&gateway), 1);
     let policy = json!({ "id": "gold", "access_rights": { "a": { "api_id": "a" } } });
     gateway.setup().write("policies/gold.json", &policy.to_string());
     eventually("a new policy", || get(&gateway, "/tyk/policies/gold").0 == 200);
@@ -226,6 +232,44 @@ fn with_keys(keys: &Value) -> String {
         "watch": "off",
     })
     .to_string()
+}
+
+#[test]
+fn what_waits_for_a_restart_is_told_once() {
+    let gateway = Setup::new().api(&keyless("a", &Server::up())).start();
+    let config = fs::read_to_string(gateway.setup().path("claimgate.yaml")).unwrap();
+    for workers in [2, 2, 3, 3] {
+        let config = config.replace("\"workers\":1", &format!("\"workers\":{workers}"));
+        gateway.setup().write("claimgate.yaml", &config);
+        assert_eq!(gateway.reload().status, 200);
+        assert_eq!(get(&gateway, "/tyk/reload?dry_run=true").1["restart"], json!(["workers"]));
+    }
+    let log = gateway.stop().1;
+    assert_eq!(log.matches("settings have changed that act with a restart").count(), 2, "{log}");
+}
+
+#[test]
+fn who_waits_for_the_same_reload_shares_it() {
+    let upstream = Server::up();
+    let (held, gateway) = Holding::gateway(&upstream);
+    gateway.setup().write("api-definitions/a.json", &Holding::asking("a", &upstream).to_string());
+    let ask = || assert_eq!(get(&gateway, "/tyk/reload").0, 200);
+    ask();
+    // It has read the documents by now: all others come too late for it, and wait for the next one.
+    held.wait();
+    (0..20).for_each(|_| ask());
+    held.release();
+    held.wait();
+    held.release();
+    let succeeded = || get(&gateway, "/tyk/reload/status").1["succeeded"].clone();
+    eventually("two reloads", || succeeded() == 2);
+    thread::scope(|scope| {
+        let third = scope.spawn(|| gateway.reload().status);
+        held.wait();
+        held.release();
+        assert_eq!(third.join().unwrap(), 200);
+    });
+    assert_eq!(succeeded(), 3, "the others were one");
 }
 
 #[test]

@@ -309,9 +309,14 @@ impl Gateway {
         self.wait()
     }
 
+    /// Waits until the gateway that was told to stop has ended; its files are still there.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
     /// How the gateway ended that was told to stop, and both logs.
     pub(crate) fn wait(mut self) -> (ExitStatus, String, String) {
-        let status = self.child.wait().unwrap();
+        let status = self.ended();
         (status, self.log.wait_for_end(), self.requests.wait_for_end())
     }
 }

@@ -2,6 +2,7 @@
 
 mod documents;
 mod gateway;
+mod holding;
 mod http;
 mod keys;
 mod real_server;
@@ -12,6 +13,7 @@ mod stores;
 pub(crate) use self::{
     documents::{api, keyless, merge, scheme},
     gateway::{ADMIN_SECRET, Gateway, Setup, binary, shared},
+    holding::Holding,
     http::{Answer, Request, exchange, read_answer},
     keys::{claims, key, key_named, now, provider},
     real_server::RealServer,
