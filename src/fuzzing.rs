@@ -5,6 +5,7 @@
 use std::sync::LazyLock;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method,
     header::{AUTHORIZATION, CONTENT_TYPE, COOKIE},
@@ -12,7 +13,7 @@ use http::{
 
 use crate::{
     auth::{Credential, Place, Places},
-    gateway,
+    gateway, http1,
     jwt::{
         Algorithm, AlgorithmSet, Check, ClaimPath, ClaimRule, Comparison, Error, Evidence, Expect, KeySet,
         Locator, Outcome, Quantifier, Requirement, Rules, SubjectClaims, Token, import_key,
@@ -32,7 +33,7 @@ use crate::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 12] = [
     ("jws", jws),
     ("jwe", jwe),
     ("claims", claims),
@@ -43,6 +44,8 @@ pub const TARGETS: [Target; 10] = [
     ("path", path),
     ("percent", percent_encoding),
     ("content_type", content_type),
+    ("head", head),
+    ("body", body),
 ];
 
 const MAX_TOKEN: usize = 64 * 1024;
@@ -291,6 +294,53 @@ pub fn content_type(octets: &[u8]) {
     }
 }
 
+/// What comes over a connection: as heads of requests, and as those of answers. What is taken for one reads the
+/// same when it is written, and tells one length.
+pub fn head(octets: &[u8]) {
+    let mut input = BytesMut::from(octets);
+    let mut search = http1::Search::default();
+    let Ok(Some(head)) = search.take(&mut input, 16 * 1024) else { return };
+    if let Ok(answer) = http1::AnswerHead::parse(&head, &Method::GET) {
+        assert!(answer.is_last || answer.length != http1::Length::UntilClose);
+    }
+    let Ok(request) = http1::RequestHead::parse(&head) else { return };
+    let mut output = http1::Output::default();
+    output.request(&request.parts, request.length, None);
+    let written = Bytes::from(output.into_octets());
+    assert_eq!(
+        written.iter().filter(|octet| **octet == b'\n').count(),
+        written.iter().filter(|octet| **octet == b'\r').count()
+    );
+    match http1::RequestHead::parse(&written) {
+        Ok(again) => assert_eq!(again.length, request.length),
+        Err(error) => {
+            assert!(error == http1::HeadError::TooLarge, "what was read is written so that it is read");
+        }
+    }
+}
+
+/// A chunked body, in pieces of the length that the first octet says: however it comes, it is the same.
+pub fn body(octets: &[u8]) {
+    let Some((step, text)) = octets.split_first() else { return };
+    let decode = |step: usize| {
+        let mut decoder = http1::Decoder::new(http1::Length::Chunked);
+        let (mut input, mut data) = (BytesMut::new(), Vec::new());
+        for piece in text.chunks(step.max(1)) {
+            input.extend_from_slice(piece);
+            loop {
+                match decoder.decode(&mut input, false) {
+                    Ok(http1::Decoded::Data(more)) => data.extend_from_slice(&more),
+                    Ok(http1::Decoded::More) => break,
+                    Ok(http1::Decoded::End) => return Ok(Some(data)),
+                    Err(broken) => return Err(broken),
+                }
+            }
+        }
+        Ok(None)
+    };
+    assert_eq!(decode((*step).into()), decode(text.len()), "in pieces and at once");
+}
+
 #[cfg(test)]
 mod tests {
     use std::{collections::BTreeSet, fs, path::PathBuf};
@@ -465,6 +515,21 @@ mod tests {
         ])
     }
 
+    /// Whole messages, good and bad.
+    fn messages() -> Vec<Vec<u8>> {
+        let cases: Value = serde_json::from_slice(&octets("tests/data/gateway-framing.json")).unwrap();
+        let raw = cases["cases"].as_array().unwrap().iter().map(|case| case["raw"].as_str().unwrap());
+        // One octet for each character: the file writes octets that way.
+        let latin1 = |text: &str| text.chars().filter_map(|c| u8::try_from(u32::from(c)).ok()).collect();
+        raw.map(latin1).chain(lines(&["HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"])).collect()
+    }
+
+    /// What follows the head, in pieces of three octets.
+    fn body_of(message: &[u8]) -> Option<Vec<u8>> {
+        let end = message.windows(4).position(|octets| octets == b"\r\n\r\n")? + 4;
+        Some([b"\x03", &message[end..]].concat())
+    }
+
     fn seeds(target: &str) -> Vec<Vec<u8>> {
         let mut seeds = match target {
             "jws" => tokens(),
@@ -476,6 +541,8 @@ mod tests {
             "credentials" => requests(),
             "path" | "percent" => targets(),
             "content_type" => media_types(),
+            "head" => messages(),
+            "body" => messages().iter().filter_map(|message| body_of(message)).collect(),
             target => panic!("{target} has no seeds"),
         };
         // What was found once, and is mended.

@@ -7,7 +7,7 @@
 //! # The path of a request
 //!
 //! ```text
-//!  server     accept a connection, read a head                     400, or closed, when it is malformed
+//!  server     accept a connection, read a head (`http1`)           400, and closed, when it is malformed
 //!  gateway    clean and decode the path, find the API              400, 404, redirect
 //!  middleware CORS preflights                                      answered here
 //!  auth       find the one token and verify it:                    401
@@ -21,7 +21,7 @@
 //!  telemetry  one line in the access log
 //! ```
 //!
-//! To follow it in the code: `server/serve.rs`, `gateway/worker.rs`, `gateway/journey.rs`, `gateway/admission.rs`,
+//! To follow it in the code: `server/connection.rs`, `gateway/worker.rs`, `gateway/journey.rs`, `gateway/admission.rs`,
 //! `auth/authentication.rs`, `auth/authenticator.rs`, `jwt/token.rs`, `jwt/rules.rs`, `policy/select.rs`, `access/mod.rs`,
 //! `limits/limiter.rs`, `proxy/send.rs`. Who asks why a request is refused has it decided once more by the
 //! same code, before an observer: [`explain`]. What is answered when any step says no stands in one table,
@@ -79,6 +79,7 @@ pub mod policy;
 pub mod access;
 pub mod limits;
 pub mod proxy;
+pub mod http1;
 pub mod telemetry;
 pub mod jwks;
 pub mod jwt;

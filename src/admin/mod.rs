@@ -7,6 +7,7 @@
 mod answer;
 mod apis;
 mod authorize;
+mod body;
 mod change;
 mod explain;
 mod health;
@@ -28,11 +29,10 @@ use std::{
 use aws_lc_rs::rand;
 use axum::{
     Router,
-    http::{StatusCode, Uri},
+    http::{Request, StatusCode, Uri},
     middleware::from_fn_with_state,
     response::Response,
 };
-use hyper::body::Incoming;
 use tokio::{runtime::Handle, sync::watch};
 use tower_service::Service as _;
 
@@ -43,6 +43,7 @@ use routes::{Route, Routes};
 
 use crate::{
     gateway::Control,
+    http1::Incoming,
     server::{self, Limits},
 };
 
@@ -65,13 +66,17 @@ pub(crate) async fn serve(
     let secured = Secured(Arc::clone(&control));
     let pending = Pending::default();
     let app = app(control, tasks, pending.clone());
-    let answer = move |peer: SocketAddr, mut request: hyper::Request<Incoming>| {
+    let answer = move |peer: SocketAddr, mut request: Request<Incoming>| {
         if let Some(uri) = without_final_slash(request.uri()) {
             *request.uri_mut() = uri;
         }
         request.extensions_mut().insert(peer);
-        let answered = app.clone().call(request);
-        async { answered.await.unwrap_or_else(|never| match never {}) }
+        let mut app = app.clone();
+        let (head, body) = request.into_parts();
+        body::with(body, move |body| {
+            let answered = app.call(Request::from_parts(head, body));
+            async { answered.await.unwrap_or_else(|never| match never {}) }
+        })
     };
     match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => {

@@ -2,11 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::{
-    HeaderMap, HeaderValue, Method, Uri, Version,
-    header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
-    request::Parts,
-};
+use http::{HeaderValue, Method, Uri, Version, header::HOST, request::Parts};
 
 use crate::percent;
 
@@ -45,7 +41,7 @@ impl<'r> Target<'r> {
     /// The target of a request with this URI and the rest of its head.
     pub(super) fn new(uri: &'r Uri, parts: &Parts) -> Result<Self, BadTarget> {
         let raw = uri.path();
-        if !is_method(&parts.method) || !raw.starts_with('/') || !has_plain_framing(&parts.headers) {
+        if !is_method(&parts.method) || !raw.starts_with('/') {
             return Err(BadTarget::Invalid);
         }
         let host = host(uri, parts)?;
@@ -185,15 +181,6 @@ fn host(uri: &Uri, parts: &Parts) -> Result<Option<HeaderValue>, BadTarget> {
         return Err(BadTarget::Invalid);
     }
     HeaderValue::from_str(authority.as_str()).map(Some).map_err(|_| BadTarget::Invalid)
-}
-
-/// Whether the length of the body is told in one way, and a transfer coding is one that we decode:
-/// two ways are how one request hides in another (RFC 9112 section 6.1).
-fn has_plain_framing(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let Some(coding) = codings.next() else { return true };
-    let chunked = coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
-    chunked && codings.next().is_none() && !headers.contains_key(CONTENT_LENGTH)
 }
 
 /// A host, with or without port (RFC 9110 section 7.2).
@@ -610,26 +597,6 @@ mod tests {
             ("/%", &["b"]),
         ] {
             assert_eq!(name(target, hosts), Err(BadTarget::Invalid), "{target} {hosts:?}");
-        }
-    }
-
-    #[test]
-    fn framing_that_can_be_read_in_two_ways() {
-        for (fields, plain) in [
-            (&[][..], true),
-            (&[(CONTENT_LENGTH, "3")], true),
-            (&[(TRANSFER_ENCODING, "chunked")], true),
-            (&[(TRANSFER_ENCODING, "Chunked ")], true),
-            (&[(TRANSFER_ENCODING, "gzip, chunked")], false),
-            (&[(TRANSFER_ENCODING, "identity")], false),
-            (&[(TRANSFER_ENCODING, "chunked"), (TRANSFER_ENCODING, "chunked")], false),
-            (&[(TRANSFER_ENCODING, "chunked"), (CONTENT_LENGTH, "3")], false),
-        ] {
-            let mut headers = HeaderMap::new();
-            for (name, value) in fields {
-                headers.append(name, HeaderValue::from_static(value));
-            }
-            assert_eq!(has_plain_framing(&headers), plain, "{fields:?}");
         }
     }
 

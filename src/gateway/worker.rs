@@ -15,7 +15,7 @@ use http::{
     header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN},
     request::Parts,
 };
-use hyper::body::{Body as _, Incoming};
+use http_body::Body as _;
 use tokio::time::Instant;
 
 use super::{
@@ -28,6 +28,7 @@ use super::{
 use crate::{
     auth,
     explain::{Observer, Unobserved},
+    http1::Incoming,
     limits::Limiter,
     middleware::{Cors, ResourceMetadata},
     proxy::{
@@ -203,7 +204,8 @@ async fn name_content(response: &mut Response<Body>) -> Result<(), Reason> {
 /// Why the beginning of an answer does not come.
 fn unfinished(error: &BodyError) -> Reason {
     match error {
-        BodyError::Upstream(_) => Reason::UpstreamBroken,
+        BodyError::Broken => Reason::UpstreamBroken,
+        BodyError::Request => Reason::BodyBroken,
         BodyError::Late => Reason::UpstreamTimeout,
     }
 }
@@ -232,10 +234,10 @@ impl<'e> Exchange<'e> {
         &self,
         mut found: Found<'e>,
         mut parts: Parts,
-        body: Incoming,
+        mut body: Incoming,
         line: &mut Option<Line>,
     ) -> (Response<Body>, Option<Reason>) {
-        let handshake = Handshake::take(&mut parts);
+        let handshake = Handshake::take(&parts, &mut body);
         let mut journey = Journey::default();
         let mut sharing: Option<Sharing<'e>> = None;
         let (mut response, refused) = loop {
@@ -293,19 +295,19 @@ impl<'e> Exchange<'e> {
             Handshake::ask(&mut parts.headers);
         }
         let body = ClientBody::new(body, journey.body_limit(forward.body_limit));
-        let request = Request::from_parts(parts, body);
-        let is_made_head = *request.method() == Method::HEAD && !self.asked.is_head();
+        let is_made_head = parts.method == Method::HEAD && !self.asked.is_head();
         let sending = Sending { pick, asked: &asked, limit, handshake };
-        let mut response = match self.worker.sender.send(sending, request).await.map_err(Reason::from)? {
-            Answer::Plain(response) => response,
-            Answer::Switched(mut response, tunnel) => {
-                Forwarding::prepare_response(response.headers_mut());
-                changes.apply(response.headers_mut());
-                Handshake::ask(response.headers_mut());
-                self.open(tunnel, journey.expires(forward.session.as_ref()), line.take());
-                return Ok(response);
-            }
-        };
+        let mut response =
+            match self.worker.sender.send(sending, (parts, body)).await.map_err(Reason::from)? {
+                Answer::Plain(response) => response,
+                Answer::Switched(mut response, tunnel) => {
+                    Forwarding::prepare_response(response.headers_mut());
+                    changes.apply(response.headers_mut());
+                    Handshake::ask(response.headers_mut());
+                    self.open(tunnel, journey.expires(forward.session.as_ref()), line.take());
+                    return Ok(response);
+                }
+            };
         // What the upstream speaks is between it and us (RFC 9110 section 6.2).
         *response.version_mut() = Version::HTTP_11;
         let headers = response.headers_mut();

@@ -9,9 +9,8 @@ use std::{
 };
 
 use tokio::{
-    runtime::Builder,
+    runtime::{Builder, LocalOptions},
     sync::watch,
-    task::LocalSet,
     time::{interval, timeout},
 };
 use tracing::debug;
@@ -118,12 +117,11 @@ fn run_worker(
     limits: Limits,
     stopped: &watch::Receiver<bool>,
 ) {
-    let runtime = match Builder::new_current_thread().enable_all().build() {
+    let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!(%error, "a worker cannot run"),
     };
-    let tasks = LocalSet::new();
-    tasks.block_on(&runtime, async {
+    runtime.block_on(async {
         if let Some(link) = link {
             let keeper = Arc::clone(&link);
             tokio::task::spawn_local(async move { keeper.keep().await });
@@ -149,7 +147,7 @@ fn run_worker(
         flusher.abort();
     });
     // What is left of connections writes its lines now.
-    drop(tasks);
+    drop(runtime);
     worker.lines().flush();
     debug!("worker stopped");
 }

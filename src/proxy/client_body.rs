@@ -1,83 +1,39 @@
 //! The body of a request, on its way to the upstream.
 
 use std::{
-    cell::Cell,
-    fmt,
     pin::Pin,
-    rc::Rc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
+use http_body::Body as _;
 use tokio::time::Instant;
 
-/// How far a request body has come. The body itself goes to the upstream's connection and cannot be
-/// asked any more.
+use super::ProxyError;
+use crate::http1::{Incoming, Length};
+
+/// The body of a request, streamed from the client.
 #[derive(Debug)]
-pub(super) struct Progress {
-    state: Cell<State>,
+pub struct ClientBody {
+    body: Incoming,
+    state: State,
     /// When a part of it came last.
-    moved: Cell<Instant>,
+    moved: Instant,
+    /// A part of it has come.
+    is_touched: bool,
+    /// How many more octets may come, if somebody counts.
+    left: Option<u64>,
 }
 
+/// Who makes the others wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     /// The upstream takes its time.
     Sending,
     /// The client takes its time.
     Awaited,
+    /// Nobody: all of it has come.
     Sent,
-    /// The client broke it off, or sent nonsense.
-    Broken,
-    /// It is larger than it may be.
-    TooLarge,
-}
-
-/// The body of a request, streamed from the client.
-#[derive(Debug)]
-pub struct ClientBody {
-    body: Option<Incoming>,
-    progress: Rc<Progress>,
-    /// How many more octets may come, if somebody counts.
-    left: Option<u64>,
-}
-
-/// Why a request body ended early. The upstream's connection ends with it, so that nobody takes what came for
-/// the whole.
-#[derive(Debug)]
-pub enum ClientBodyError {
-    /// The client broke it off, or sent nonsense.
-    Broken(hyper::Error),
-    /// It is larger than it may be.
-    TooLarge,
-}
-
-impl fmt::Display for ClientBodyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Broken(error) => error.fmt(f),
-            Self::TooLarge => f.write_str("the request body is too large"),
-        }
-    }
-}
-
-impl std::error::Error for ClientBodyError {}
-
-impl Progress {
-    fn new(state: State) -> Rc<Self> {
-        Rc::new(Self { state: Cell::new(state), moved: Cell::new(Instant::now()) })
-    }
-
-    pub(super) fn state(&self) -> State {
-        self.state.get()
-    }
-
-    /// When the body, or the request, came last.
-    pub(super) fn moved(&self) -> Instant {
-        self.moved.get()
-    }
 }
 
 impl ClientBody {
@@ -85,60 +41,62 @@ impl ClientBody {
     #[must_use]
     pub fn new(body: Incoming, limit: Option<u64>) -> Self {
         let state = if body.is_end_stream() { State::Sent } else { State::Sending };
-        Self { body: Some(body), progress: Progress::new(state), left: limit }
+        Self { body, state, moved: Instant::now(), is_touched: false, left: limit }
     }
 
-    pub(super) fn empty() -> Self {
-        Self { body: None, progress: Progress::new(State::Sent), left: None }
+    pub(super) const fn state(&self) -> State {
+        self.state
+    }
+
+    /// Whether nothing of it was asked for yet.
+    pub(super) fn is_untouched(&self) -> bool {
+        !self.is_touched
+    }
+
+    /// Whether all of it has come.
+    pub(super) fn has_ended(&self) -> bool {
+        self.state == State::Sent
+    }
+
+    /// When the body, or the request, came last.
+    pub(super) const fn moved(&self) -> Instant {
+        self.moved
+    }
+
+    /// How long it is.
+    pub(super) fn length(&self) -> Length {
+        match self.body.size_hint().exact() {
+            Some(length) => Length::Exact(length),
+            None => Length::Chunked,
+        }
+    }
+
+    /// Reads on. Ready with nothing at the end.
+    pub(super) fn poll_data(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, ProxyError>>> {
+        if self.state == State::Sent {
+            return Poll::Ready(None);
+        }
+        self.state = State::Awaited;
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        self.state = State::Sending;
+        self.moved = Instant::now();
+        self.is_touched = true;
+        Poll::Ready(match frame {
+            None => {
+                self.state = State::Sent;
+                None
+            }
+            Some(Err(_)) => Some(Err(ProxyError::ClientBody)),
+            Some(Ok(frame)) => Some(self.count(frame.into_data().unwrap_or_default())),
+        })
     }
 
     /// Counts a part of the body; it is as though it had not come if it is too much.
-    fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, ClientBodyError> {
-        if let (Some(left), Some(data)) = (&mut self.left, frame.data_ref()) {
+    fn count(&mut self, data: Bytes) -> Result<Bytes, ProxyError> {
+        if let Some(left) = &mut self.left {
             let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
-            *left = left.checked_sub(length).ok_or(ClientBodyError::TooLarge)?;
+            *left = left.checked_sub(length).ok_or(ProxyError::ClientBodyTooLarge)?;
         }
-        Ok(frame)
-    }
-
-    pub(super) fn progress(&self) -> Rc<Progress> {
-        Rc::clone(&self.progress)
-    }
-
-    /// Whether there is a body whose end only itself can tell.
-    pub(super) fn is_of_unknown_length(&self) -> bool {
-        !self.is_end_stream() && self.size_hint().exact().is_none()
-    }
-}
-
-impl HttpBody for ClientBody {
-    type Data = Bytes;
-    type Error = ClientBodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, ClientBodyError>>> {
-        let Self { body: Some(body), progress, .. } = &mut *self else { return Poll::Ready(None) };
-        progress.state.set(State::Awaited);
-        let frame = ready!(Pin::new(body).poll_frame(context));
-        let frame =
-            frame.map(|frame| frame.map_err(ClientBodyError::Broken).and_then(|frame| self.count(frame)));
-        self.progress.moved.set(Instant::now());
-        self.progress.state.set(match &frame {
-            Some(Err(ClientBodyError::Broken(_))) => State::Broken,
-            Some(Err(ClientBodyError::TooLarge)) => State::TooLarge,
-            Some(Ok(_)) if !self.is_end_stream() => State::Sending,
-            _ => State::Sent,
-        });
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Incoming::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
+        Ok(data)
     }
 }

@@ -7,41 +7,20 @@ use std::{
     time::Duration,
 };
 
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     net::{TcpStream, lookup_host},
-    task::{AbortHandle, JoinSet, spawn_local},
+    task::JoinSet,
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsConnector;
 use tracing::debug;
 
-use super::{Endpoint, ProxyError, Scheme, UpstreamTls, client_body::ClientBody, tls::PROTOCOL};
+use super::{Endpoint, ProxyError, Scheme, UpstreamTls, tls::PROTOCOL, transport::Transport};
 use crate::tls;
-
-/// What is read from an upstream ahead of a client that takes its time, and the largest head of an
-/// answer.
-const MAX_BUFFER: usize = 128 * 1024;
 
 /// How long an address is tried before the next one is tried as well (RFC 8305 section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
-
-/// One connection. It ends when this is dropped, whatever is still on its way over it: an upstream
-/// that takes nothing more must not keep it, and with it the client's connection.
-#[derive(Debug)]
-pub(super) struct Connection {
-    pub(super) sender: SendRequest<ClientBody>,
-    task: AbortHandle,
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
 
 /// Makes connections, in the clear and over TLS.
 #[derive(Clone)]
@@ -59,24 +38,24 @@ impl Connector {
         Self { tls: TlsConnector::from(Arc::new(config)), timeout }
     }
 
-    pub(super) async fn connect(&self, endpoint: &Endpoint) -> Result<Connection, ProxyError> {
+    pub(super) async fn connect(&self, endpoint: &Endpoint) -> Result<Transport, ProxyError> {
         match timeout(self.timeout, self.open(endpoint)).await {
             Ok(result) => result,
             Err(_) => Err(ProxyError::Timeout),
         }
     }
 
-    async fn open(&self, endpoint: &Endpoint) -> Result<Connection, ProxyError> {
+    async fn open(&self, endpoint: &Endpoint) -> Result<Transport, ProxyError> {
         let stream = tcp(endpoint).await?;
         match endpoint.scheme {
-            Scheme::Http => handshake(stream).await,
+            Scheme::Http => Ok(Transport::Tcp(stream)),
             Scheme::Https => {
                 let name =
                     ServerName::try_from(endpoint.host.to_string()).map_err(|_| ProxyError::LookupFailed)?;
                 let own = endpoint.tls.as_ref().map(UpstreamTls::connector);
                 let tls = own.as_ref().unwrap_or(&self.tls);
                 let stream = tls.connect(name, stream).await.map_err(|e| unreachable(&e))?;
-                handshake(stream).await
+                Ok(Transport::Tls(Box::new(stream)))
             }
         }
     }
@@ -129,19 +108,4 @@ async fn first(mut addresses: impl Iterator<Item = SocketAddr>) -> Result<TcpStr
 fn unreachable(error: &io::Error) -> ProxyError {
     debug!(%error, "upstream connection failed");
     ProxyError::Unreachable
-}
-
-async fn handshake<T>(stream: T) -> Result<Connection, ProxyError>
-where
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let handshake = http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream));
-    let (sender, connection) = handshake.await.map_err(|_| ProxyError::Unreachable)?;
-    let task = spawn_local(async move {
-        // Its end is seen by whoever holds the sender.
-        if let Err(error) = connection.with_upgrades().await {
-            debug!(%error, "upstream connection ended");
-        }
-    });
-    Ok(Connection { sender, task: task.abort_handle() })
 }

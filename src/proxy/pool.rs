@@ -5,11 +5,7 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 
-use super::{
-    Endpoint,
-    client_body::{Progress, State},
-    connect::Connection,
-};
+use super::{Endpoint, connection::Connection};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 /// Idle connections that are kept for one endpoint.
@@ -20,43 +16,54 @@ const MAX_IDLE_TIME: Duration = Duration::from_secs(50);
 /// theirs after two seconds and more, and such a request is lost when it crosses the close.
 const FRESH: Duration = Duration::from_secs(1);
 
-type Connections = HashMap<Endpoint, Vec<Idle>, foldhash::fast::RandomState>;
+type Shelves = HashMap<Endpoint, Rc<Shelf>, foldhash::fast::RandomState>;
 
-/// Connections that wait for a request, newest last.
+/// Connections that wait for a request.
 #[derive(Debug, Default)]
-pub(super) struct Pool(RefCell<Connections>);
+pub(super) struct Pool(RefCell<Shelves>);
+
+/// Those to one endpoint, newest last.
+#[derive(Debug, Default)]
+pub(super) struct Shelf(RefCell<Vec<Idle>>);
 
 #[derive(Debug)]
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     since: Instant,
     limit: Duration,
 }
 
-/// A connection while an answer comes over it.
-#[derive(Debug)]
-pub(super) struct Lease {
-    pool: Rc<Pool>,
-    endpoint: Endpoint,
-    connection: Connection,
-    request: Rc<Progress>,
-    limit: Duration,
-}
-
 impl Idle {
-    fn is_good(&self) -> bool {
-        !self.connection.sender.is_closed() && self.since.elapsed() < self.limit
+    fn is_good(&mut self) -> bool {
+        self.since.elapsed() < self.limit && self.connection.wire.is_silent()
     }
 }
 
 impl Pool {
-    /// The connection to this endpoint that was used last; one of a moment ago if the request cannot
-    /// be repeated.
-    pub(super) fn take(&self, endpoint: &Endpoint, is_repeatable: bool) -> Option<Connection> {
-        let mut connections = self.0.borrow_mut();
-        let idle = connections.get_mut(endpoint)?;
+    /// The connections to this endpoint.
+    pub(super) fn shelf(&self, endpoint: &Endpoint) -> Rc<Shelf> {
+        let mut shelves = self.0.borrow_mut();
+        if let Some(shelf) = shelves.get(endpoint) {
+            return Rc::clone(shelf);
+        }
+        Rc::clone(shelves.entry(endpoint.clone()).or_default())
+    }
+
+    /// Drops connections that were closed or idle for too long.
+    pub(super) fn sweep(&self) {
+        self.0.borrow_mut().retain(|_, shelf| {
+            shelf.0.borrow_mut().retain_mut(Idle::is_good);
+            !shelf.0.borrow().is_empty() || Rc::strong_count(shelf) > 1
+        });
+    }
+}
+
+impl Shelf {
+    /// The connection that was used last; one of a moment ago if the request cannot be repeated.
+    pub(super) fn take(&self, is_repeatable: bool) -> Option<Box<Connection>> {
+        let mut idle = self.0.borrow_mut();
         loop {
-            let last = idle.pop()?;
+            let mut last = idle.pop()?;
             if !last.is_good() {
                 continue;
             }
@@ -69,44 +76,19 @@ impl Pool {
         }
     }
 
-    fn put(&self, lease: Lease) {
-        let Lease { endpoint, connection, limit, .. } = lease;
-        let mut connections = self.0.borrow_mut();
-        let idle = connections.entry(endpoint).or_default();
-        if idle.len() < MAX_IDLE && !limit.is_zero() && !connection.sender.is_closed() {
+    pub(super) fn put(&self, mut connection: Box<Connection>, limit: Duration) {
+        let mut idle = self.0.borrow_mut();
+        if idle.len() < MAX_IDLE && !limit.is_zero() && connection.wire.input.is_empty() {
+            connection.output.clear();
+            connection.wire.rest();
             idle.push(Idle { connection, since: Instant::now(), limit });
         }
     }
-
-    /// Drops connections that were closed or idle for too long.
-    pub(super) fn sweep(&self) {
-        self.0.borrow_mut().retain(|_, idle| {
-            idle.retain(Idle::is_good);
-            !idle.is_empty()
-        });
-    }
 }
 
-impl Lease {
-    /// A connection over which the answer with these headers comes.
-    pub(super) fn new(
-        pool: Rc<Pool>,
-        endpoint: Endpoint,
-        connection: Connection,
-        request: Rc<Progress>,
-        headers: &HeaderMap,
-    ) -> Self {
-        let limit = headers.get(KEEP_ALIVE).and_then(promised).unwrap_or(MAX_IDLE_TIME).min(MAX_IDLE_TIME);
-        Self { pool, endpoint, connection, request, limit }
-    }
-
-    /// The answer has ended. A connection on which the request is still being sent cannot take
-    /// another one, and is closed.
-    pub(super) fn give_back(self) {
-        if self.request.state() == State::Sent {
-            Rc::clone(&self.pool).put(self);
-        }
-    }
+/// How long a connection may be idle behind an answer with these headers.
+pub(super) fn idle_time(headers: &HeaderMap) -> Duration {
+    headers.get(KEEP_ALIVE).and_then(promised).unwrap_or(MAX_IDLE_TIME).min(MAX_IDLE_TIME)
 }
 
 /// How long the upstream promises to keep the connection, with a second to spare.

@@ -1,25 +1,34 @@
 //! One request to the upstream and its answer.
 
-use std::{error::Error as _, pin::pin, rc::Rc, time::Duration};
+use std::{
+    future::poll_fn,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderValue, Request, Response, StatusCode,
-    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
-};
-use http_body::Body as _;
-use hyper::body::Incoming;
-use tokio::time::{Instant, timeout};
+use http::{Method, Response, StatusCode, request::Parts};
+use tokio::time::Instant;
 use tracing::debug;
 
 use super::{
     AskedFor, Body, Connector, Endpoint, Handshake, Pick, Tunnel,
-    body::Silence,
-    client_body::{ClientBody, Progress, State},
-    connect::Connection,
-    pool::{Lease, Pool},
+    client_body::{ClientBody, State},
+    connection::Connection,
+    download::{Download, Patience},
+    pool::{Pool, idle_time},
 };
-use crate::refusal::Reason;
+use crate::{
+    http1::{AnswerHead, Decoder, Length, Output},
+    refusal::Reason,
+};
+
+/// The largest head of an answer in octets.
+const MAX_HEAD: usize = 128 * 1024;
+
+/// How many interim answers (RFC 9110 section 15.2) may come before the final one.
+const MAX_INTERIM: usize = 16;
 
 /// How long the upstream may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,20 +102,39 @@ pub enum ProxyError {
 
 /// An answer as it comes over its connection.
 struct Answered {
-    response: Response<Incoming>,
-    connection: Connection,
+    head: AnswerHead,
+    connection: Box<Connection>,
+}
+
+/// A request on its way.
+struct Message<'m> {
+    head: &'m Parts,
+    body: &'m mut ClientBody,
+    length: Length,
+    /// What it says about the connection.
+    connection: Option<&'static str>,
+    /// When the whole answer must have come, if it must.
+    end: Option<Instant>,
 }
 
 /// Why there is no answer of one upstream.
 struct Failure {
     error: ProxyError,
-    /// The request, if it may be sent to another upstream.
-    unsent: Option<Box<Request<ClientBody>>>,
+    /// The request may be sent to another upstream.
+    is_unsent: bool,
+}
+
+/// Why a connection gives no answer.
+enum Lost {
+    /// It has ended before the answer began.
+    Ended,
+    /// Anything else.
+    Failed(ProxyError),
 }
 
 impl From<ProxyError> for Failure {
     fn from(error: ProxyError) -> Self {
-        Self { error, unsent: None }
+        Self { error, is_unsent: false }
     }
 }
 
@@ -141,22 +169,21 @@ impl Sender {
     pub async fn send(
         &self,
         Sending { mut pick, asked, limit, handshake }: Sending<'_>,
-        mut request: Request<ClientBody>,
+        (mut head, mut body): (Parts, ClientBody),
     ) -> Result<Answer, ProxyError> {
-        let progress = request.body().progress();
         let end = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let connection = handshake.is_some().then_some("Upgrade");
+        let length = body.length();
         let mut upstream = pick.next().ok_or(ProxyError::Unreachable)?;
         loop {
-            let next = pick.next();
-            let failure = match self.send_to(&upstream.endpoint, request, end, next.is_some()).await {
-                Ok(answered) => return self.answer(&upstream.endpoint, answered, progress, end, handshake),
+            let message = Message { head: &head, body: &mut body, length, connection, end };
+            let failure = match self.exchange(&upstream.endpoint, message).await {
+                Ok(answered) => return self.answer(answered, (body, length), end, handshake),
                 Err(failure) => failure,
             };
-            let (Some(next), Some(unsent)) = (next, failure.unsent) else { return Err(failure.error) };
+            let Some(next) = pick.next().filter(|_| failure.is_unsent) else { return Err(failure.error) };
             debug!(from = ?upstream.host, to = ?next.host, error = ?failure.error, "the next upstream is tried");
-            let (mut head, body) = unsent.into_parts();
             next.aim(asked, &mut head).ok_or(failure.error)?;
-            request = Request::from_parts(head, body);
             upstream = next;
         }
     }
@@ -164,115 +191,109 @@ impl Sender {
     /// Makes an answer ready for the client.
     fn answer(
         &self,
-        endpoint: &Endpoint,
-        Answered { mut response, connection }: Answered,
-        request: Rc<Progress>,
+        Answered { head: AnswerHead { parts, length, is_last }, connection }: Answered,
+        (request, request_length): (ClientBody, Length),
         end: Option<Instant>,
         handshake: Option<Handshake>,
     ) -> Result<Answer, ProxyError> {
-        if !has_one_length(response.headers()) || !is_plain(response.headers()) {
-            return Err(ProxyError::Broken);
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+            let accepted = handshake.filter(|handshake| handshake.is_accepted(&parts.headers));
+            let tunnel = Tunnel::new(accepted.ok_or(ProxyError::Broken)?, connection.wire.into_upgraded());
+            return Ok(Answer::Switched(Response::from_parts(parts, Bytes::new().into()), tunnel));
         }
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let accepted = handshake.filter(|handshake| handshake.is_accepted(response.headers()));
-            let upstream = response.extensions_mut().remove();
-            let (handshake, upstream) = accepted.zip(upstream).ok_or(ProxyError::Broken)?;
-            let tunnel = Tunnel::new(handshake, upstream, connection);
-            return Ok(Answer::Switched(response.map(|_| Bytes::new().into()), tunnel));
-        }
-        let pool = Rc::clone(&self.pool);
-        let lease = Lease::new(pool, endpoint.clone(), connection, request, response.headers());
-        let silence = Silence::new(self.timeouts.idle, end);
-        Ok(Answer::Plain(response.map(|body| Body::streamed(body, lease, silence))))
-    }
-
-    async fn send_to(
-        &self,
-        endpoint: &Endpoint,
-        mut request: Request<ClientBody>,
-        end: Option<Instant>,
-        has_others: bool,
-    ) -> Result<Answered, Failure> {
-        if request.body().is_of_unknown_length() {
-            // Without it a body would be taken for none where a method usually has none.
-            request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        }
-        let progress = request.body().progress();
-        let mut exchange = pin!(self.exchange(endpoint, request, has_others));
-        loop {
-            let Ok(result) = timeout(self.patience(&progress, end), exchange.as_mut()).await else {
-                if !self.patience(&progress, end).is_zero() {
-                    continue;
-                }
-                let is_over = end.is_some_and(|end| end <= Instant::now());
-                return Err(match progress.state() {
-                    // A limit of the operation is about everything, whoever was slow.
-                    State::Awaited if !is_over => ProxyError::ClientTimeout.into(),
-                    _ => ProxyError::Timeout.into(),
-                });
-            };
-            return result.map_err(|failure| match progress.state() {
-                State::Broken => ProxyError::ClientBody.into(),
-                State::TooLarge => ProxyError::ClientBodyTooLarge.into(),
-                State::Sending | State::Awaited | State::Sent => failure,
-            });
-        }
-    }
-
-    /// How much longer an answer is waited for. A body may take as long as it moves; an upstream that has
-    /// a limit of its own may use it up.
-    fn patience(&self, progress: &Progress, end: Option<Instant>) -> Duration {
-        let left = self.timeouts.response.saturating_sub(progress.moved().elapsed());
-        let Some(end) = end else { return left };
-        let left_of_all = end.saturating_duration_since(Instant::now());
-        if progress.state() == State::Awaited { left.min(left_of_all) } else { left_of_all }
+        let download = Download {
+            connection: Some(connection),
+            decoder: Decoder::new(length),
+            idle_time: (!is_last).then(|| idle_time(&parts.headers)),
+            request,
+            request_length,
+            patience: Patience::new(self.timeouts.idle, end),
+        };
+        Ok(Answer::Plain(Response::from_parts(parts, Body::streamed(Box::new(download)))))
     }
 
     /// An upstream may close a kept connection at any moment. A request that such a connection did not
     /// take is sent again; one that it took and did not answer only if it is repeatable.
-    async fn exchange(
-        &self,
-        endpoint: &Endpoint,
-        mut request: Request<ClientBody>,
-        has_others: bool,
-    ) -> Result<Answered, Failure> {
+    async fn exchange(&self, endpoint: &Endpoint, mut message: Message<'_>) -> Result<Answered, Failure> {
+        let shelf = self.pool.shelf(endpoint);
+        let is_repeatable = message.is_repeatable();
+        // What another upstream would not get any more.
+        let is_untouched = |output: &Output| is_repeatable || !output.has_begun();
+        let mut output = Output::default();
+        message.write_head(&mut output);
         let mut only_new = false;
         loop {
-            let kept = if only_new { None } else { self.pool.take(endpoint, is_repeatable(&request)) };
+            let kept = if only_new { None } else { shelf.take(is_repeatable) };
             let is_kept = kept.is_some();
             let mut connection = match kept {
                 Some(connection) => connection,
                 None => match self.connector.connect(endpoint).await {
-                    Ok(connection) => connection,
-                    Err(error) => return Err(Failure { error, unsent: Some(Box::new(request)) }),
+                    Ok(transport) => Box::new(Connection::new(transport, Rc::clone(&shelf))),
+                    Err(error) => {
+                        let is_unsent = is_repeatable || message.body.is_untouched();
+                        return Err(Failure { error, is_unsent });
+                    }
                 },
             };
-            if connection.sender.ready().await.is_err() {
-                if is_kept {
-                    continue;
+            connection.output = output;
+            let lost = match self.converse(&mut connection, &mut message).await {
+                Ok(head) => return Ok(Answered { head, connection }),
+                Err(lost) => lost,
+            };
+            output = std::mem::take(&mut connection.output);
+            match lost {
+                Lost::Failed(error) => return Err(error.into()),
+                Lost::Ended if is_kept && is_untouched(&output) => {
+                    only_new = output.has_begun();
+                    output.rewind();
                 }
-                return Err(Failure { error: ProxyError::Broken, unsent: Some(Box::new(request)) });
-            }
-            let spare = if is_kept || has_others { copy(&request) } else { None };
-            match connection.sender.try_send_request(request).await {
-                Ok(response) => return Ok(Answered { response, connection }),
-                Err(mut error) => {
-                    let untaken = error.take_message();
-                    let was_taken = untaken.is_none();
-                    let spare = spare.filter(|_| is_end_of_connection(error.error()));
-                    match untaken.or(spare) {
-                        Some(again) if is_kept => {
-                            request = again;
-                            only_new = was_taken;
-                        }
-                        again => {
-                            let unsent = again.map(Box::new);
-                            return Err(Failure { error: ProxyError::Broken, unsent });
-                        }
-                    }
+                Lost::Ended => {
+                    let is_unsent = is_repeatable || (!output.has_begun() && message.body.is_untouched());
+                    return Err(Failure { error: ProxyError::Broken, is_unsent });
                 }
             }
         }
+    }
+
+    /// Sends a request over a connection, until its answer begins.
+    async fn converse(
+        &self,
+        connection: &mut Connection,
+        message: &mut Message<'_>,
+    ) -> Result<AnswerHead, Lost> {
+        let mut interim = 0_usize;
+        poll_fn(|context| {
+            // Who takes nothing more may have answered already, and else has left.
+            connection.poll_send(message.body, message.length, context).map_err(Lost::Failed)?;
+            if let Poll::Ready(result) = poll_head(connection, &message.head.method, &mut interim, context) {
+                return Poll::Ready(result);
+            }
+            self.poll_patience(connection, message, context).map(|error| Err(Lost::Failed(error)))
+        })
+        .await
+    }
+
+    /// Ready when an answer was waited for too long. A body may take as long as it moves; an upstream that has
+    /// a limit of its own may use it up.
+    fn poll_patience(
+        &self,
+        connection: &mut Connection,
+        message: &Message<'_>,
+        context: &mut Context<'_>,
+    ) -> Poll<ProxyError> {
+        let silent = message.body.moved().checked_add(self.timeouts.response);
+        let is_awaited = message.body.state() == State::Awaited;
+        let end = match message.end {
+            None => silent,
+            Some(end) if is_awaited => silent.map(|silent| silent.min(end)),
+            end => end,
+        };
+        connection.alarm.set(end);
+        connection.alarm.poll(context).map(|()| {
+            // A limit of the operation is about everything, whoever was slow.
+            let is_over = message.end.is_some_and(|end| end <= Instant::now());
+            if is_awaited && !is_over { ProxyError::ClientTimeout } else { ProxyError::Timeout }
+        })
     }
 
     /// Closes connections that have been idle for too long.
@@ -281,47 +302,45 @@ impl Sender {
     }
 }
 
-/// Whether the length of an answer is told in one way: of two, the client might believe the other
-/// (RFC 9112 section 6.3).
-fn has_one_length(headers: &HeaderMap) -> bool {
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
-    match lengths.next() {
-        None => true,
-        Some(length) => {
-            !headers.contains_key(TRANSFER_ENCODING)
-                && lengths.next().is_none()
-                && length.as_bytes().iter().all(u8::is_ascii_digit)
+impl Message<'_> {
+    /// Whether it may be sent twice: it asks for nothing to be done, and has no body.
+    fn is_repeatable(&self) -> bool {
+        self.head.method.is_safe() && self.length == Length::NONE
+    }
+
+    fn write_head(&self, output: &mut Output) {
+        output.request(self.head, self.length, self.connection);
+    }
+}
+
+/// Reads until the head of the final answer has come.
+fn poll_head(
+    connection: &mut Connection,
+    method: &Method,
+    interim: &mut usize,
+    context: &mut Context<'_>,
+) -> Poll<Result<AnswerHead, Lost>> {
+    let broken = || Poll::Ready(Err(Lost::Failed(ProxyError::Broken)));
+    let wire = &mut connection.wire;
+    loop {
+        let Ok(head) = wire.take_head(MAX_HEAD) else { return broken() };
+        let Some(head) = head else {
+            let was_silent = wire.input.is_empty() && *interim == 0;
+            match wire.poll_fill(context) {
+                Poll::Ready(Ok(length)) if length > 0 => continue,
+                Poll::Ready(_) if was_silent => return Poll::Ready(Err(Lost::Ended)),
+                Poll::Ready(_) => return broken(),
+                Poll::Pending => return Poll::Pending,
+            }
+        };
+        let Ok(head) = AnswerHead::parse(&head, method) else { return broken() };
+        let status = head.parts.status;
+        if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
+            return Poll::Ready(Ok(head));
+        }
+        *interim = interim.saturating_add(1);
+        if *interim > MAX_INTERIM {
+            return broken();
         }
     }
-}
-
-/// Whether the body of an answer is coded in no way that would be lost with `Transfer-Encoding`.
-fn is_plain(headers: &HeaderMap) -> bool {
-    headers.get_all(TRANSFER_ENCODING).iter().all(|coding| {
-        let coding = coding.as_bytes().trim_ascii();
-        coding.eq_ignore_ascii_case(b"chunked") || coding.eq_ignore_ascii_case(b"identity")
-    })
-}
-
-/// Whether a request may be sent twice: it asks for nothing to be done, and has no body.
-fn is_repeatable(request: &Request<ClientBody>) -> bool {
-    request.method().is_safe() && request.body().is_end_stream()
-}
-
-/// A copy of a request that may be sent twice.
-fn copy(request: &Request<ClientBody>) -> Option<Request<ClientBody>> {
-    if !is_repeatable(request) {
-        return None;
-    }
-    let mut copy = Request::new(ClientBody::empty());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    Some(copy)
-}
-
-/// Whether the upstream ended the connection instead of answering; not whether it answered nonsense.
-fn is_end_of_connection(error: &hyper::Error) -> bool {
-    let io = || error.source().is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
-    error.is_incomplete_message() || error.is_canceled() || error.is_closed() || io()
 }

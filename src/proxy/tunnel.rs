@@ -2,8 +2,6 @@
 
 use std::{cell::Cell, cell::RefCell, fmt, io, time::Duration};
 
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf, split},
     sync::watch,
@@ -11,7 +9,8 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use super::{connect::Connection, websocket::Handshake};
+use super::websocket::Handshake;
+use crate::http1::{OnUpgrade, Upgraded};
 
 /// What is read from one side before the other side has taken it: 16 KiB for both.
 const BUFFER: usize = 8 * 1024;
@@ -21,9 +20,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// Two connections that are joined once the client has heard that the upstream agrees.
 pub struct Tunnel {
     client: OnUpgrade,
-    upstream: OnUpgrade,
-    /// The connection must live until it is handed over.
-    connection: Connection,
+    upstream: Upgraded,
 }
 
 /// How much has gone through a tunnel, in octets.
@@ -58,8 +55,8 @@ impl fmt::Debug for Tunnel {
 }
 
 impl Tunnel {
-    pub(super) fn new(handshake: Handshake, upstream: OnUpgrade, connection: Connection) -> Self {
-        Self { client: handshake.client, upstream, connection }
+    pub(super) fn new(handshake: Handshake, upstream: Upgraded) -> Self {
+        Self { client: handshake.client, upstream }
     }
 }
 
@@ -93,12 +90,11 @@ async fn run(
     mut stop: watch::Receiver<bool>,
 ) -> Traffic {
     let watch = Watch { moved: Cell::new(Instant::now()), received: Cell::default(), sent: Cell::default() };
-    let Tunnel { client, upstream, connection } = tunnel;
+    let Tunnel { client, upstream } = tunnel;
     // A client that left before it heard of it leaves nothing to join.
-    let (Ok(client), Ok(upstream)) = (client.await, upstream.await) else { return Traffic::default() };
-    drop(connection);
-    let (mut from_client, mut to_client) = split(TokioIo::new(client));
-    let (mut from_upstream, mut to_upstream) = split(TokioIo::new(upstream));
+    let Some(client) = client.wait().await else { return Traffic::default() };
+    let (mut from_client, mut to_client) = split(client);
+    let (mut from_upstream, mut to_upstream) = split(upstream);
     let both = async {
         tokio::try_join!(
             pump(&mut from_client, &mut to_upstream, &watch, &watch.received),
@@ -118,8 +114,8 @@ async fn run(
 
 /// Hands on what one side sends, as fast as the other one takes it; its end as well.
 async fn pump(
-    from: &mut ReadHalf<TokioIo<Upgraded>>,
-    to: &mut WriteHalf<TokioIo<Upgraded>>,
+    from: &mut ReadHalf<Upgraded>,
+    to: &mut WriteHalf<Upgraded>,
     watch: &Watch,
     count: &Cell<u64>,
 ) -> io::Result<()> {

@@ -14,7 +14,8 @@ use http::{
     },
     request::Parts,
 };
-use hyper::upgrade::OnUpgrade;
+
+use crate::http1::{Incoming, OnUpgrade};
 
 /// What the key is hashed with (section 1.3).
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -28,9 +29,9 @@ pub struct Handshake {
 }
 
 impl Handshake {
-    /// Takes the handshake out of the head of a request, as the client sent it, if it is one.
+    /// Takes the handshake out of a request, as the client sent it, if it is one.
     #[must_use]
-    pub fn take(head: &mut Parts) -> Option<Self> {
+    pub fn take(head: &Parts, body: &mut Incoming) -> Option<Self> {
         let headers = &head.headers;
         let key = only(headers, &SEC_WEBSOCKET_KEY)?;
         let is_key = STANDARD.decode(key).is_ok_and(|key| key.len() == 16);
@@ -41,7 +42,7 @@ impl Handshake {
             && headers.get(CONTENT_LENGTH).is_none_or(|length| length == "0");
         let accept = accept(key);
         // It is there in HTTP/1.1 alone.
-        let client = head.extensions.remove()?;
+        let client = body.take_upgrade()?;
         (is_key && is_one).then_some(Self { client, accept })
     }
 

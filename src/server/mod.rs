@@ -4,6 +4,9 @@
 //! kernel spreads connections over them (`SO_REUSEPORT`). Nothing is handed from one worker to
 //! another.
 
+mod client;
+mod closing;
+mod connection;
 mod listen;
 mod secure;
 mod serve;

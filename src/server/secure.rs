@@ -10,7 +10,7 @@ use tokio::{
 /// How a connection that was accepted becomes one that is served.
 pub trait Secure: Clone + 'static {
     /// What is served.
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    type Stream: AsyncRead + AsyncWrite + Unpin + 'static;
 
     /// Does what has to be done before the first request.
     fn secure(&self, stream: TcpStream) -> impl Future<Output = io::Result<Self::Stream>>;

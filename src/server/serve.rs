@@ -1,27 +1,24 @@
-//! The accept loop of one worker, and its connections.
+//! The accept loop of one worker.
 
-use std::{
-    cell::Cell, convert::Infallible, error::Error, io, iter, net::SocketAddr, pin::pin, time::Duration,
-};
+use std::{error::Error, io, iter, net::SocketAddr, rc::Rc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Notify, watch},
+    sync::watch,
     task::{JoinError, JoinSet},
     time::{sleep, timeout},
 };
 use tracing::{debug, error, warn};
 
-use super::Secure;
-
-/// The largest head of a request in octets: room for a token of 48 KiB.
-const MAX_HEAD: usize = 64 * 1024;
-const MAX_HEADERS: usize = 100;
+use super::{
+    Secure,
+    closing::Closing,
+    connection::{self, Common},
+};
+use crate::http1::{Date, Incoming};
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
@@ -33,11 +30,6 @@ pub struct Limits {
     /// To finish requests in flight after the worker was told to stop.
     pub shutdown: Duration,
 }
-
-/// How long a connection that has not asked anything yet is waited for when the worker stops.
-const FIRST_REQUEST: Duration = Duration::from_secs(1);
-/// And one that was idle.
-const NEXT_REQUEST: Duration = Duration::from_millis(50);
 
 /// Accepts connections until `stop` turns true, then finishes what is in flight. `service` answers
 /// one request of a peer. Must run on a current-thread runtime with local tasks.
@@ -51,16 +43,18 @@ pub async fn serve<T, S, F, B>(
     T: Secure,
     S: Fn(SocketAddr, Request<Incoming>) -> F + Clone + 'static,
     F: Future<Output = Response<B>> + 'static,
-    B: hyper::body::Body<Data = Bytes> + 'static,
+    B: http_body::Body<Data = Bytes> + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
+    let common =
+        Rc::new(Common { service, header: limits.header, closing: Closing::default(), date: Date::new() });
     let mut connections = JoinSet::new();
-    let mut stopping = stop.clone();
+    let mut stopping = stop;
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    connections.spawn_local(connection((stream, secure.clone()), peer, service.clone(), limits, stop.clone()));
+                Ok(accepted) => {
+                    connections.spawn_local(connection(accepted, secure.clone(), limits, Rc::clone(&common)));
                 }
                 Err(error) => pause_after(&error).await,
             },
@@ -68,15 +62,10 @@ pub async fn serve<T, S, F, B>(
             _ = stopping.wait_for(|stop| *stop) => break,
         }
     }
+    common.closing.set();
     // Connections that the kernel has already given to this socket would be reset with it.
-    for (stream, peer) in waiting(listener) {
-        connections.spawn_local(connection(
-            (stream, secure.clone()),
-            peer,
-            service.clone(),
-            limits,
-            stop.clone(),
-        ));
+    for accepted in waiting(listener) {
+        connections.spawn_local(connection(accepted, secure.clone(), limits, Rc::clone(&common)));
     }
     let all = async {
         while let Some(ended) = connections.join_next().await {
@@ -130,71 +119,21 @@ fn prepare(stream: &TcpStream, idle: Duration) {
 }
 
 async fn connection<T, S, F, B>(
-    (stream, secure): (TcpStream, T),
-    peer: SocketAddr,
-    service: S,
+    (stream, peer): (TcpStream, SocketAddr),
+    secure: T,
     limits: Limits,
-    mut stop: watch::Receiver<bool>,
+    common: Rc<Common<S>>,
 ) where
     T: Secure,
     S: Fn(SocketAddr, Request<Incoming>) -> F,
     F: Future<Output = Response<B>>,
-    B: hyper::body::Body<Data = Bytes> + 'static,
+    B: http_body::Body<Data = Bytes>,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     prepare(&stream, limits.idle);
-    let stream = match timeout(limits.header, secure.secure(stream)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return debug!(%peer, %error, "connection refused"),
-        Err(_) => return debug!(%peer, "connection refused: it was not secured in time"),
-    };
-    let (has_asked, is_busy, begun) = (Cell::new(false), Cell::new(false), Notify::new());
-    let answer = service_fn(|request| {
-        has_asked.set(true);
-        is_busy.set(true);
-        begun.notify_waiters();
-        let answer = service(peer, request);
-        let is_busy = &is_busy;
-        async {
-            let answer = answer.await;
-            is_busy.set(false);
-            Ok::<_, Infallible>(answer)
-        }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header)
-        .max_buf_size(MAX_HEAD)
-        .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), answer)
-        .with_upgrades();
-    let mut connection = pin!(connection);
-    let result = tokio::select! {
-        result = connection.as_mut() => result,
-        _ = stop.wait_for(|stop| *stop) => {
-            // What is on its way, or with the kernel already, still gets its answer; each says that
-            // it is the last one.
-            let grace = if has_asked.get() { NEXT_REQUEST } else { FIRST_REQUEST };
-            let ended = if is_busy.get() {
-                None
-            } else {
-                tokio::select! {
-                    biased;
-                    () = begun.notified() => None,
-                    () = sleep(grace) => None,
-                    result = connection.as_mut() => Some(result),
-                }
-            };
-            match ended {
-                Some(result) => result,
-                None => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            }
-        }
-    };
-    if let Err(error) = result {
-        debug!(%peer, %error, "connection ended");
+    match timeout(limits.header, secure.secure(stream)).await {
+        Ok(Ok(stream)) => connection::run(stream, peer, &common).await,
+        Ok(Err(error)) => debug!(%peer, %error, "connection refused"),
+        Err(_) => debug!(%peer, "connection refused: it was not secured in time"),
     }
 }

@@ -64,8 +64,9 @@ fn errors() -> String {
          all reasons, so that a caller who cannot sign learns nothing. In profile `tyk` the body is `{\"error\": …}` with Tyk's\n\
          text; `{}` there is what Tyk repeats of the token. The flag is what rules of\n\
          [`errorOverrides`](definitions.md#errors) may name the reason by.\n\n\
-         Besides these there are answers without a body: 301 to the clean path, 400 for a head that cannot be parsed, 414 and 431\n\
-         for one that is too large. `Retry-After` says in how many seconds to come back; a\n\
+         Besides these there are answers without a body: 301 to the clean path, and, before the connection ends, 400 for a head that is\n\
+         malformed, 408 for one that does not come to its end, 414 and 431 for one that is too large, 417 for an unknown\n\
+         expectation, 501 for an unknown transfer coding. `Retry-After` says in how many seconds to come back; a\n\
          refusal by a limit has it if that is of use. `client_closed` is answered to nobody: it is what the access log has for a client that left.\n\n\
          This page is made from the table in `src/refusal/table.rs`, and `tests/it/every_error.rs` meets every row from outside.\n\n\
          | reason code | `rfc` | `error` | `error_description` | `tyk` | Tyk's text | flag |\n\

@@ -14,6 +14,7 @@ mod api_keys;
 mod authenticator;
 mod claim_headers;
 mod commands;
+mod connections;
 mod control;
 mod control_documents;
 mod corpus;
