@@ -9,8 +9,10 @@ use std::{fs, process::Command, time::Instant};
 use serde_json::{Value, json};
 
 use crate::{
+    api_keys::{body, keyed, make, with},
+    nodes::{eventually, figure, settled},
     shared_limits::{flood, hour, nodes, send, setup},
-    support::{Gateway, RealServer, RedisServer},
+    support::{Gateway, RealServer, RedisServer, Request, Server, Setup, merge},
 };
 
 const PASSWORD: &str = "fake-redis-password";
@@ -25,11 +27,37 @@ fn api_rate(requests: usize) -> Value {
     json!({ "x-tyk-api-gateway": { "upstream": { "rateLimit": rate } } })
 }
 
+/// What the primary answers.
+fn cli(redis: &RealServer, command: &[&str]) -> String {
+    let mut cli = Command::new("redis-cli");
+    cli.args(["-p", &redis.port.to_string(), "-a", PASSWORD, "--no-auth-warning"]).args(command);
+    String::from_utf8(cli.output().unwrap().stdout).unwrap()
+}
+
 /// How many replicas follow the primary.
 fn replicas(redis: &RealServer) -> usize {
-    let mut command = Command::new("redis-cli");
-    command.args(["-p", &redis.port.to_string(), "-a", PASSWORD, "--no-auth-warning", "info", "replication"]);
-    String::from_utf8(command.output().unwrap().stdout).unwrap().matches("state=online").count()
+    cli(redis, &["info", "replication"]).matches("state=online").count()
+}
+
+/// A primary with two replicas that have its first copy, and the section `redis` for its sentinels.
+fn watched_by_sentinels() -> (RealServer, Value) {
+    let redis = RealServer::start_with("redis", &[("MODE", "sentinel")]);
+    let sentinels: Vec<String> = (3..6).map(|n| format!("127.0.0.1:{}", redis.port + n)).collect();
+    let section = json!({ "password": PASSWORD, "sentinel": { "master": "claimgate", "nodes": sentinels } });
+    // Before that a replica has nothing, whatever is counted.
+    while replicas(&redis) < 2 {}
+    (redis, section)
+}
+
+/// Ends the primary, as `kill -9` does.
+fn kill_primary(redis: &RealServer) {
+    let pid = fs::read_to_string(redis.file("redis.pid")).unwrap();
+    Command::new("kill").args(["-9", pid.trim()]).status().unwrap();
+}
+
+/// How often nodes have asked Redis.
+fn calls(nodes: &[Gateway]) -> u64 {
+    nodes.iter().map(|node| figure(node, "claimgate_redis_calls_total")).sum()
 }
 
 /// Every node has lost Redis.
@@ -130,18 +158,10 @@ fn redis_is_killed() {
 fn sentinels_choose_another_primary() {
     eprintln!("| nodes | before | seconds without | after |\n|---|---|---|---|");
     for count in [2, 4] {
-        let redis = RealServer::start_with("redis", &[("MODE", "sentinel")]);
-        let sentinels: Vec<String> = (3..6).map(|n| format!("127.0.0.1:{}", redis.port + n)).collect();
-        let section = json!({
-            "password": PASSWORD,
-            "sentinel": { "master": "claimgate", "nodes": sentinels },
-        });
-        // Before that a replica has nothing, whatever is counted.
-        while replicas(&redis) < 2 {}
+        let (redis, section) = watched_by_sentinels();
         let nodes = nodes(count, &on_failure(section, "closed"), &hour(100), &json!({}));
         let [before, ..] = flood(&nodes, "alice", 40).numbers();
-        let pid = fs::read_to_string(redis.file("redis.pid")).unwrap();
-        Command::new("kill").args(["-9", pid.trim()]).status().unwrap();
+        kill_primary(&redis);
         let killed = Instant::now();
         all_are_down(&nodes);
         all_are_up(&nodes);
@@ -155,14 +175,67 @@ fn sentinels_choose_another_primary() {
 
 #[test]
 #[ignore = "needs the real servers: cargo test --test it -- --ignored real_redis --nocapture"]
+fn api_keys_outlive_a_failover() {
+    let (redis, section) = watched_by_sentinels();
+    let config = json!({ "redis": section, "keys": { "store": "redis", "secret": "env://SEAL" } });
+    let start = || {
+        let setup = Setup::new().config(&config).env("SEAL", "a secret that both nodes of this test have");
+        settled(setup.api(&keyed("a", &Server::up())).start())
+    };
+    let nodes = [start(), start()];
+    let [one, other] = &nodes;
+    for (key, status) in [("stays", 200), ("goes", 200)] {
+        make(one, key, &body(&["a"], json!({})));
+        eventually("it is known", || with(other, "/a/", key) == status);
+    }
+    // The replicas have them.
+    assert_eq!(cli(&redis, &["wait", "2", "20000"]).trim(), "2");
+    kill_primary(&redis);
+    let killed = Instant::now();
+    all_are_down(&nodes);
+    for node in &nodes {
+        assert_eq!(with(node, "/a/", "stays"), 200, "a node has its copy");
+    }
+    let delete = |node: &Gateway, key: &str| {
+        node.admin(Request::new("DELETE", format!("/tyk/keys/{key}?org_id=org"))).status
+    };
+    all_are_up(&nodes);
+    eprintln!("API keys: {:.1} s without a primary", killed.elapsed().as_secs_f32());
+    eventually("one node can write", || delete(one, "goes") == 200);
+    for node in &nodes {
+        eventually("it is gone", || with(node, "/a/", "goes") == 401);
+        assert_eq!(with(node, "/a/", "stays"), 200);
+    }
+    make(other, "new", &body(&["a"], json!({})));
+    eventually("it is known", || with(one, "/a/", "new") == 200);
+    // One that starts now reads all of them from the new primary.
+    let late = start();
+    let opens = |key| with(&late, "/a/", key);
+    eventually("all are read", || opens("new") == 200);
+    assert_eq!([opens("stays"), opens("goes")], [200, 401]);
+}
+
+#[test]
+#[ignore = "needs the real servers: cargo test --test it -- --ignored real_redis --nocapture"]
 fn a_cluster_of_three() {
     let redis = RealServer::start_with("redis", &[("MODE", "cluster")]);
-    eprintln!("| limit of | limit | nodes | pass |\n|---|---|---|---|");
-    for (name, policy, definition) in [
-        ("rate", hour(100), json!({})),
-        ("quota", json!({ "quota_max": 100, "quota_renewal_rate": 3600 }), json!({})),
-        ("API", json!({}), api_rate(100)),
-        ("rate and API", hour(100), api_rate(100)),
+    let quota = || json!({ "quota_max": 100, "quota_renewal_rate": 3600 });
+    // All tokens name the same policy.
+    let with_both = |changes: Value| {
+        let mut both = quota();
+        merge(&mut both, hour(200));
+        merge(&mut both, changes);
+        both
+    };
+    let tenant = json!({ "x-claimgate": { "rateKey": ["pol"], "quotaKey": ["pol"] } });
+    eprintln!("| limit of | limit | nodes | pass | calls of Redis for 300 requests |\n|---|---|---|---|---|");
+    for (name, policy, definition, is_one_call) in [
+        ("rate", hour(100), json!({}), true),
+        ("quota", quota(), json!({}), true),
+        ("API", json!({}), api_rate(100), true),
+        ("rate and API", hour(100), api_rate(100), false),
+        ("rate of 200 and quota", with_both(json!({})), json!({}), true),
+        ("rate of 200 and quota of a tenant", with_both(tenant), json!({}), true),
     ] {
         for count in [2, 4] {
             let section = json!({
@@ -171,9 +244,13 @@ fn a_cluster_of_three() {
                 "prefix": format!("{}-{count}:", name.replace(' ', "-")),
             });
             let nodes = nodes(count, &on_failure(section, "closed"), &policy, &definition);
+            let before = calls(&nodes);
             let fate = flood(&nodes, "alice", 300).numbers();
-            eprintln!("| {name} | 100 | {count} | {} |", fate[0]);
+            let calls = calls(&nodes) - before;
+            eprintln!("| {name} | 100 | {count} | {} | {calls} |", fate[0]);
             assert_eq!(fate, [100, 200, 0]);
+            // Nodes look after their connections meanwhile.
+            assert!((300..400).contains(&calls) == is_one_call, "{calls}");
         }
     }
 }
