@@ -314,9 +314,7 @@ fn server(text: &str) -> Result<Server, String> {
 }
 
 fn choice(text: &str) -> Result<Choice, String> {
-    Choice::named(text).ok_or_else(|| {
-        "without Redis a limit is open, closed, or local to each node; write one of these".into()
-    })
+    Choice::read(text).map_err(Into::into)
 }
 
 fn database(text: &str) -> Result<u32, String> {

@@ -428,7 +428,8 @@ static CLAIMGATE: Section = guarded(&[
 static CLAIMGATE_UPSTREAM: Section =
     guarded(&[Field::honour("rateLimit", Shape::Object(&CLAIMGATE_RATE_LIMIT))]);
 
-static CLAIMGATE_RATE_LIMIT: Section = guarded(&[Field::honour("key", Shape::Texts)]);
+static CLAIMGATE_RATE_LIMIT: Section =
+    guarded(&[Field::honour("key", Shape::Texts), Field::honour("onFailure", Shape::Text)]);
 
 static CLAIMGATE_SERVER: Section =
     guarded(&[Field::honour("authentication", Shape::Object(&CLAIMGATE_AUTHENTICATION))]);

@@ -7,16 +7,16 @@ use super::{
 };
 use crate::{
     document::FieldPath,
-    limits::{Allowance, ApiLimits, CountKey, SharedRate},
+    limits::{Allowance, ApiLimits, Choice, CountKey, FailureRule, SharedRate},
     middleware::Operations,
 };
 
-/// Reads the limits of an API, which the claims of `key` are counted by; `operations` may have rates as well.
+/// Reads the limits of an API, and what `refined` says of them; `operations` may have rates as well.
 pub(super) fn limits(
     context: &mut Context<'_>,
     at: &FieldPath,
     tyk: &Tyk,
-    key: Option<&[String]>,
+    refined: &raw::ClaimgateRateLimit,
     operations: &Operations,
 ) -> ApiLimits {
     let at_rate = at.members(&["upstream", "rateLimit"]);
@@ -27,22 +27,29 @@ pub(super) fn limits(
         let message = "this switches off the API's own rateLimit as well, as in Tyk; remove one of them";
         context.warning(&at.members(&["middleware", "global", "skipRateLimit"]), message);
     }
-    let key = key.map(|claims| count_key(context, claims, limits_anything));
+    let at_refined = FieldPath::top().members(&["x-claimgate", "upstream", "rateLimit"]);
+    for (field, is_said) in [("key", refined.key.is_some()), ("onFailure", refined.on_failure.is_some())] {
+        if is_said && !limits_anything {
+            let message = "neither the API nor an operation has a rateLimit that this could be about; add one to x-tyk-api-gateway, or remove this";
+            context.error(&at_refined.member(field), message);
+        }
+    }
+    let key = refined.key.as_deref().map(|claims| count_key(context, &at_refined.member("key"), claims));
+    let on_failure = refined.on_failure.as_deref().and_then(|choice| {
+        let read = Choice::read(choice);
+        read.map_err(|reason| context.error(&at_refined.member("onFailure"), reason)).ok()
+    });
     let info = &tyk.info;
     ApiLimits::new(rate.map(|allowance| SharedRate::of_api(&info.org_id, &info.id, allowance)))
         .counted_by(key)
+        .failing(FailureRule::new(on_failure))
         .skipping(global.skip_rate_limit, global.skip_quota)
 }
 
 /// The claims that the rates of the API and its operations are counted by.
-fn count_key(context: &mut Context<'_>, claims: &[String], limits_anything: bool) -> CountKey {
-    let at = FieldPath::top().members(&["x-claimgate", "upstream", "rateLimit", "key"]);
+fn count_key(context: &mut Context<'_>, at: &FieldPath, claims: &[String]) -> CountKey {
     if claims.is_empty() {
-        context.error(&at, "without a claim nothing tells callers apart; name claims, or leave it out");
-    }
-    if !limits_anything {
-        let message = "neither the API nor an operation has a rateLimit that could be counted by it; add one to x-tyk-api-gateway, or remove this";
-        context.error(&at, message);
+        context.error(at, "without a claim nothing tells callers apart; name claims, or leave it out");
     }
     let locators = claims.iter().enumerate().map(|(n, claim)| context.locator(&at.element(n), claim));
     CountKey::new(locators.collect::<Vec<_>>().into_iter().flatten())

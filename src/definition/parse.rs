@@ -67,8 +67,8 @@ impl Context<'_> {
         }
         .parse();
         let metadata = self.resource_metadata(&at, &authentication.protected_resource_metadata, &demands);
-        let limit_key = claimgate.upstream.rate_limit.key.as_deref();
-        let limits = limits::limits(&mut self, &at, &tyk, limit_key, &middleware.operations);
+        let refined_rate = &claimgate.upstream.rate_limit;
+        let limits = limits::limits(&mut self, &at, &tyk, refined_rate, &middleware.operations);
         let cors = self.cors(&at, &tyk.middleware.global.cors, destination.as_ref());
         let admission = admission?;
         Some(Definition {

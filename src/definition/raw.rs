@@ -395,6 +395,7 @@ mirrors! {
 
     struct ClaimgateRateLimit {
         key: Option<Vec<String>>,
+        on_failure: Option<String>,
     }
 
     struct ClaimgateMiddleware {

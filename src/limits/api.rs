@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::{Allowance, Caller, CountKey, Scope, demand::Counter};
+use super::{Allowance, Caller, CountKey, FailureRule, Scope, demand::Counter};
 use crate::jwt::Claims;
 
 /// A rate that all callers share, and what its counter is about.
@@ -45,6 +45,7 @@ pub struct ApiLimits {
     skip_rate: bool,
     skip_quota: bool,
     by: Option<CountKey>,
+    on_failure: FailureRule,
 }
 
 impl ApiLimits {
@@ -58,6 +59,12 @@ impl ApiLimits {
     #[must_use]
     pub fn counted_by(self, by: Option<CountKey>) -> Self {
         Self { by, ..self }
+    }
+
+    /// The same, where this becomes of the rate, and of those of operations, while Redis cannot be asked.
+    #[must_use]
+    pub fn failing(self, on_failure: FailureRule) -> Self {
+        Self { on_failure, ..self }
     }
 
     /// By what claims requests are counted, if not all together.
@@ -98,6 +105,6 @@ impl ApiLimits {
     /// Its counter.
     pub(super) fn rate(&self, of_operation: Option<&SharedRate>, caller: Caller) -> Option<Counter> {
         let SharedRate { allowance, scope } = self.shared(of_operation)?;
-        Some(Counter::new("api", caller, *scope, *allowance))
+        Some(Counter::new("api", caller, *scope, *allowance).failing(self.on_failure))
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Allowance, Asking, Caller, Callers, Exceeded, Pass, Plan, Quota, Scope, Standing, Throttle, Which,
-    key::Key,
+    Allowance, Asking, Caller, Callers, Exceeded, FailureRule, Pass, Plan, Quota, Scope, Standing, Throttle,
+    Which, key::Key,
 };
 
 /// One of each kind of limit, in the order in which they are asked.
@@ -29,6 +29,8 @@ pub(super) struct Counter {
     pub(super) name: &'static str,
     pub(super) key: Key,
     pub(super) allowance: Allowance,
+    /// What becomes of the limit while Redis cannot be asked.
+    pub(super) on_failure: FailureRule,
 }
 
 /// What a counter says.
@@ -126,7 +128,12 @@ impl Verdict {
 
 impl Counter {
     pub(super) const fn new(name: &'static str, caller: Caller, scope: Scope, allowance: Allowance) -> Self {
-        Self { name, key: Key::new(caller, scope, allowance), allowance }
+        Self { name, key: Key::new(caller, scope, allowance), allowance, on_failure: FailureRule::new(None) }
+    }
+
+    /// The same, where this becomes of the limit while Redis cannot be asked.
+    pub(super) const fn failing(self, on_failure: FailureRule) -> Self {
+        Self { on_failure, ..self }
     }
 
     fn standing(&self, tally: &Tally) -> Standing {

@@ -28,13 +28,13 @@ pub use allowance::{Allowance, Quota, Throttle};
 pub use api::{ApiLimits, SharedRate};
 pub use count_key::CountKey;
 pub use endpoints::Endpoints;
-pub use failure::{Choice, OnFailure};
+pub use failure::{Choice, FailureRule, OnFailure};
 pub use fields::{XRateLimit, rate_limit_fields};
 pub use key::{Caller, Callers, Scope};
 pub use limiter::{Asking, Counted, Denied, Exceeded, Ledger, Limiter, Pass, Standing, Which};
 #[cfg(test)]
 pub(crate) use plan::PlanFacts;
-pub use plan::{CountBy, CountedBy, Limits, Plan, Rate};
+pub use plan::{CountBy, CountedBy, Limits, Plan, PlanFailure, Rate};
 pub use shared::SharedFigures;
 
 /// What is decided without waiting, as all that is counted in memory.

@@ -1,7 +1,7 @@
 //! What limits the callers of an API.
 
 use super::{
-    Allowance, Caller, Callers, CountKey, Endpoints, Quota, Scope, Throttle,
+    Allowance, Caller, Callers, CountKey, Endpoints, FailureRule, Quota, Scope, Throttle,
     demand::Counter,
     endpoints::{CountedEndpoints, Place},
 };
@@ -57,6 +57,18 @@ pub struct Plan {
     endpoints: CountedEndpoints,
     /// By what claims requests are counted, if not by their caller.
     by: Option<Box<CountBy>>,
+    on_failure: PlanFailure,
+}
+
+/// What becomes of each limit of a caller while Redis cannot be asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlanFailure {
+    /// Of the rate.
+    pub rate: FailureRule,
+    /// Of the rates of endpoints.
+    pub endpoints: FailureRule,
+    /// Of the quota.
+    pub quota: FailureRule,
 }
 
 /// By what claims each limit is counted; by the caller where there are none.
@@ -94,6 +106,7 @@ pub(crate) struct PlanFacts {
     scopes: [Scope; 2],
     endpoints: Vec<(String, Allowance, Scope)>,
     by: Option<CountBy>,
+    on_failure: PlanFailure,
 }
 
 impl Plan {
@@ -107,7 +120,15 @@ impl Plan {
             quota_scope: Scope::new(&[&["quota"], names].concat()),
             endpoints: endpoints.counted_in(&[&[api], names].concat()),
             by: None,
+            on_failure: PlanFailure::default(),
         }
+    }
+
+    /// The same, of which this becomes while Redis cannot be asked.
+    #[must_use]
+    pub const fn failing(mut self, on_failure: PlanFailure) -> Self {
+        self.on_failure = on_failure;
+        self
     }
 
     /// The same, counted by these claims, each in counters of its owners: see [`Plan::callers`].
@@ -144,7 +165,8 @@ impl Plan {
     #[cfg(test)]
     pub(crate) fn facts(&self) -> PlanFacts {
         let (scopes, endpoints) = ([self.rate_scope, self.quota_scope], self.endpoints.facts());
-        PlanFacts { limits: self.limits, scopes, endpoints, by: self.by().cloned() }
+        let (by, on_failure) = (self.by().cloned(), self.on_failure);
+        PlanFacts { limits: self.limits, scopes, endpoints, by, on_failure }
     }
 
     /// Whether anything is limited.
@@ -170,15 +192,18 @@ impl Plan {
     /// The counter of the rate that counts for a request: that of the endpoint, else the general.
     pub(super) fn rate(&self, place: &Place<'_>, callers: &Callers) -> Option<Counter> {
         if let Some((allowance, scope)) = self.endpoints.find(place) {
-            return Some(Counter::new("endpoint", callers.endpoints, scope, allowance));
+            let counter = Counter::new("endpoint", callers.endpoints, scope, allowance);
+            return Some(counter.failing(self.on_failure.endpoints));
         }
-        self.limits.rate.allowance.map(|rate| Counter::new("rate", callers.rate, self.rate_scope, rate))
+        let counter = |rate| Counter::new("rate", callers.rate, self.rate_scope, rate);
+        self.limits.rate.allowance.map(|rate| counter(rate).failing(self.on_failure.rate))
     }
 
     /// The counter of the quota, if it is limited.
     pub(super) fn quota(&self, callers: &Callers) -> Option<Counter> {
         let Quota::Limited(allowance) = self.limits.quota else { return None };
-        Some(Counter::new("quota", callers.quota, self.quota_scope, allowance))
+        let counter = Counter::new("quota", callers.quota, self.quota_scope, allowance);
+        Some(counter.failing(self.on_failure.quota))
     }
 
     /// What the counter of the rate is about.

@@ -238,7 +238,7 @@ impl std::fmt::Debug for Reservations {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Allowance, Caller, Scope},
+        super::{Allowance, Caller, FailureRule, Scope},
         *,
     };
 
@@ -247,7 +247,7 @@ mod tests {
     fn counter(limit: f64) -> Counter {
         let allowance = Allowance::rate(limit, 60.0).unwrap();
         let key = Key::new(Caller::new(None, "a"), Scope::new(&["test"]), allowance);
-        Counter { name: "rate", key, allowance }
+        Counter { name: "rate", key, allowance, on_failure: FailureRule::default() }
     }
 
     fn window(id: u64) -> Window {
@@ -336,7 +336,11 @@ mod tests {
         let allowance = Allowance::rate(10_000.0, 60.0).unwrap();
         for n in 0..200_000 {
             let key = Key::new(Caller::new(None, &n.to_string()), Scope::new(&["test"]), allowance);
-            reservations.take(&Counter { name: "rate", key, allowance }, 0, true);
+            reservations.take(
+                &Counter { name: "rate", key, allowance, on_failure: FailureRule::default() },
+                0,
+                true,
+            );
         }
         let kept = |reservations: &Reservations| -> usize {
             reservations.parts.iter().map(|part| part.lock().unwrap().len()).sum()

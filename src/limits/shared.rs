@@ -216,20 +216,20 @@ impl Asking<'_> {
     /// Decides what Redis was to decide, as was chosen for that.
     fn fall_back(&mut self) -> Result<(), Denied> {
         let open = self.open();
-        let choice = |which: &Which| self.ledger.on_failure.of(*which);
-        for (which, _) in &open {
-            self.ledger.figures.fell_back(*which, choice(which));
+        let choice = |(which, counter): &(Which, Counter)| {
+            counter.on_failure.choice(self.ledger.on_failure.of(*which))
+        };
+        for asked in &open {
+            self.ledger.figures.fell_back(asked.0, choice(asked));
         }
-        if let Some((which, _)) = open.iter().find(|(which, _)| choice(which) == Choice::Closed) {
+        if let Some((which, _)) = open.iter().find(|asked| choice(asked) == Choice::Closed) {
             let which = *which;
             Which::ALL.into_iter().for_each(|which| self.give_back_held(which));
             return Err(Denied::Unavailable(which));
         }
         let mut local: Each<Option<Counter>> = Each::default();
-        for (which, counter) in &open {
-            if choice(which) == Choice::Local {
-                *local.of_mut(*which) = Some(*counter);
-            }
+        for (which, counter) in open.iter().filter(|asked| choice(asked) == Choice::Local) {
+            *local.of_mut(*which) = Some(*counter);
         }
         let Self { ledger, at, tallies, .. } = self;
         let note = |which, _: &Counter, tally: Tally| {

@@ -15,7 +15,7 @@ use crate::{
     access::{ApiRight, UrlRule},
     document::{Document, FieldPath, File, Findings},
     jwt::Locator,
-    limits::{Allowance, CountKey, Endpoints, Limits, Quota, Rate, Throttle},
+    limits::{Allowance, Choice, CountKey, Endpoints, FailureRule, Limits, Quota, Rate, Throttle},
     path_pattern::{PathPattern, PatternError},
     secrets::DocumentValues,
 };
@@ -160,6 +160,8 @@ impl Reader<'_> {
             apis: Vec::with_capacity(raw.access_rights.len()),
             rate_key: self.count_key("rateKey", raw.claimgate.rate_key),
             quota_key: self.count_key("quotaKey", raw.claimgate.quota_key),
+            rate_on_failure: self.on_failure("rateOnFailure", raw.claimgate.rate_on_failure.as_deref()),
+            quota_on_failure: self.on_failure("quotaOnFailure", raw.claimgate.quota_on_failure.as_deref()),
         };
         let mut rights = Vec::with_capacity(raw.access_rights.len());
         for (api, right) in raw.access_rights {
@@ -190,6 +192,14 @@ impl Reader<'_> {
             limits,
             partitions,
         })
+    }
+
+    /// What becomes of a limit while Redis cannot be asked, if it is said.
+    fn on_failure(&mut self, field: &str, choice: Option<&str>) -> FailureRule {
+        let at = self.at.members(&["x-claimgate", field]);
+        let mut read =
+            |choice| Choice::read(choice).map_err(|reason| self.findings.error(self.document, &at, reason));
+        FailureRule::new(choice.and_then(|choice| read(choice).ok()))
     }
 
     /// The claims that requests are counted by.

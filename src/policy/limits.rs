@@ -6,7 +6,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::Policy;
-use crate::limits::{CountBy, CountKey, CountedBy, Endpoints, Limits, Plan, Quota, Rate};
+use crate::limits::{
+    CountBy, CountKey, CountedBy, Endpoints, FailureRule, Limits, Plan, PlanFailure, Quota, Rate,
+};
 
 /// What a policy limits.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +25,10 @@ pub struct PolicyLimits {
     pub rate_key: Option<CountKey>,
     /// And the quota.
     pub quota_key: Option<CountKey>,
+    /// What becomes of the rates while Redis cannot be asked.
+    pub rate_on_failure: FailureRule,
+    /// And of the quota.
+    pub quota_on_failure: FailureRule,
 }
 
 /// What a policy limits on one API.
@@ -69,12 +75,19 @@ pub(super) fn plans(policies: &[Arc<Policy>]) -> HashMap<Arc<str>, Plan> {
         for (_, entry) in words {
             endpoints.join(&entry.endpoints);
         }
+        let (of_rate, of_quota) =
+            (bring_rate(policies, words, limits.rate), bring_quota(policies, words, limits.quota));
         let by = CountBy {
-            rate: rate_by(policies, words, limits.rate),
+            rate: counted_by(&of_rate, |own| own.rate_key.as_ref()),
             endpoints: endpoints_by(words),
-            quota: quota_by(policies, words, limits.quota),
+            quota: counted_by(&of_quota, |own| own.quota_key.as_ref()),
         };
-        Plan::new(limits, endpoints, api, &names(api, words, shared)).counted_by(by, api)
+        let on_failure = PlanFailure {
+            rate: of_rate.policies().map(|policy| policy.limits.rate_on_failure).collect(),
+            endpoints: with_endpoints(words).map(|policy| policy.limits.rate_on_failure).collect(),
+            quota: of_quota.policies().map(|policy| policy.limits.quota_on_failure).collect(),
+        };
+        Plan::new(limits, endpoints, api, &names(api, words, shared)).counted_by(by, api).failing(on_failure)
     };
     words.iter().map(|(api, words)| (Arc::clone(api), plan(api, words))).collect()
 }
@@ -87,34 +100,56 @@ fn quota((policy, entry): &Word<'_>) -> Option<Quota> {
     entry.limits.map(|limits| limits.quota).or(policy.limits.quota)
 }
 
-/// By what claims the rate is counted that came out: as one of the policies says that have it.
-fn rate_by(policies: &[Arc<Policy>], words: &[Word<'_>], merged: Rate) -> Option<CountedBy> {
-    let has = |rate: Option<Rate>| rate.is_some_and(|rate| rate.allowance == merged.allowance);
-    let naming = words.iter().copied().filter(|word| has(rate(word)));
-    let others = policies.iter().filter(|policy| !policy.limits.per_api && has(policy.limits.rate));
-    counted_by(naming, others, |own| own.rate_key.as_ref())
+/// The policies that have a limit which came out: those that name the API, and if there is none the others.
+enum Bringing<'p> {
+    Naming(Vec<Word<'p>>),
+    Others(Vec<&'p Policy>),
 }
 
-/// The same for the quota.
-fn quota_by(policies: &[Arc<Policy>], words: &[Word<'_>], merged: Quota) -> Option<CountedBy> {
+impl<'p> Bringing<'p> {
+    fn new(naming: impl Iterator<Item = Word<'p>>, others: impl Iterator<Item = &'p Arc<Policy>>) -> Self {
+        let naming: Vec<Word<'p>> = naming.collect();
+        if naming.is_empty() {
+            Self::Others(others.map(|policy| &**policy).collect())
+        } else {
+            Self::Naming(naming)
+        }
+    }
+
+    fn policies(&self) -> impl Iterator<Item = &'p Policy> {
+        let (naming, others) = match self {
+            Self::Naming(words) => (words.as_slice(), [].as_slice()),
+            Self::Others(policies) => ([].as_slice(), policies.as_slice()),
+        };
+        naming.iter().map(|(policy, _)| *policy).chain(others.iter().copied())
+    }
+}
+
+fn bring_rate<'p>(policies: &'p [Arc<Policy>], words: &[Word<'p>], merged: Rate) -> Bringing<'p> {
+    let has = |rate: Option<Rate>| rate.is_some_and(|rate| rate.allowance == merged.allowance);
+    let naming = words.iter().copied().filter(|word| has(rate(word)));
+    Bringing::new(naming, policies.iter().filter(|policy| !policy.limits.per_api && has(policy.limits.rate)))
+}
+
+fn bring_quota<'p>(policies: &'p [Arc<Policy>], words: &[Word<'p>], merged: Quota) -> Bringing<'p> {
     let has = |own: Option<Quota>| own.is_some_and(|own| own.requests() == merged.requests());
     let naming = words.iter().copied().filter(|word| has(quota(word)));
-    let others = policies.iter().filter(|policy| !policy.limits.per_api && has(policy.limits.quota));
-    counted_by(naming, others, |own| own.quota_key.as_ref())
+    Bringing::new(naming, policies.iter().filter(|policy| !policy.limits.per_api && has(policy.limits.quota)))
 }
 
 /// One key of several policies that have a limit: the caller alone, if one of them says so, for that
-/// allows more. The counter is that of the first policy with this key. Those that name the API come before
-/// the others.
+/// allows more. The counter is that of the first policy with this key.
 fn counted_by<'p>(
-    naming: impl Iterator<Item = Word<'p>>,
-    others: impl Iterator<Item = &'p Arc<Policy>>,
+    bringing: &Bringing<'p>,
     key: impl Fn(&'p PolicyLimits) -> Option<&'p CountKey>,
 ) -> Option<CountedBy> {
     let rank = |policy: &'p Policy| (key(&policy.limits), &*policy.id);
-    let (policy, own) = match naming.min_by_key(|(policy, _)| rank(policy)) {
-        Some((policy, entry)) => (policy, entry.limits.is_some().then_some(&*entry.api)),
-        None => (&**others.min_by_key(|policy| rank(policy))?, None),
+    let (policy, own) = match bringing {
+        Bringing::Naming(words) => {
+            let (policy, entry) = words.iter().copied().min_by_key(|(policy, _)| rank(policy))?;
+            (policy, entry.limits.is_some().then_some(&*entry.api))
+        }
+        Bringing::Others(policies) => (policies.iter().copied().min_by_key(|policy| rank(policy))?, None),
     };
     let key = key(&policy.limits)?.clone();
     let owners = match own {
@@ -124,10 +159,14 @@ fn counted_by<'p>(
     Some(CountedBy { key, owners: owners.into_iter().map(str::to_owned).collect() })
 }
 
+/// The policies that limit endpoints of an API.
+fn with_endpoints<'p>(words: &[Word<'p>]) -> impl Iterator<Item = &'p Policy> {
+    words.iter().filter(|(_, entry)| !entry.endpoints.is_empty()).map(|(policy, _)| *policy)
+}
+
 /// The same for the rates of endpoints, which belong to all policies that have some for the API.
 fn endpoints_by(words: &[Word<'_>]) -> Option<CountedBy> {
-    let mut naming: Vec<&Policy> =
-        words.iter().filter(|(_, entry)| !entry.endpoints.is_empty()).map(|(policy, _)| *policy).collect();
+    let mut naming: Vec<&Policy> = with_endpoints(words).collect();
     naming.sort_unstable_by_key(|policy| &*policy.id);
     let key = naming.iter().map(|policy| &policy.limits.rate_key).min()?.clone()?;
     let org_id = naming.first().map(|policy| &*policy.org_id);
@@ -202,6 +241,8 @@ mod tests {
                     quota: Some(limits.quota),
                     per_api: false,
                     apis: apis.iter().map(entry).collect(),
+                    rate_on_failure: FailureRule::default(),
+                    quota_on_failure: FailureRule::default(),
                     rate_key: None,
                     quota_key: None,
                 },

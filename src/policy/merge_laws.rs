@@ -91,7 +91,11 @@ fn document(dice: &mut Dice) -> Value {
     policy["is_inactive"] = json!(dice.once_in(8));
     let key = |dice: &mut Dice| Some(vec![dice.pick(&["tenant", "client"])]).filter(|_| dice.once_in(2));
     let (rate_key, quota_key) = (key(dice), key(dice));
-    policy["x-claimgate"] = json!({ "rateKey": rate_key, "quotaKey": quota_key });
+    let choice = |dice: &mut Dice| Some(dice.pick(&["open", "closed", "local"])).filter(|_| dice.once_in(2));
+    let (rate, quota) = (choice(dice), choice(dice));
+    policy["x-claimgate"] = json!({
+        "rateKey": rate_key, "quotaKey": quota_key, "rateOnFailure": rate, "quotaOnFailure": quota,
+    });
     policy["tags"] = json!([dice.pick(&["red", "green"]), dice.pick(&["blue", "green"])]);
     policy["meta_data"] = json!({ dice.pick(&["plan", "team"]): dice.roll(3) });
     policy

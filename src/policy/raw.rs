@@ -46,7 +46,12 @@ pub(super) static POLICY: Section = Section {
 };
 
 static CLAIMGATE: Section = Section {
-    fields: &[Field::honour("rateKey", Shape::Texts), Field::honour("quotaKey", Shape::Texts)],
+    fields: &[
+        Field::honour("rateKey", Shape::Texts),
+        Field::honour("quotaKey", Shape::Texts),
+        Field::honour("rateOnFailure", Shape::Text),
+        Field::honour("quotaOnFailure", Shape::Text),
+    ],
     unknown: Unknown::Error,
 };
 
@@ -150,6 +155,8 @@ pub(super) struct RawPolicy {
 pub(super) struct RawClaimgate {
     pub(super) rate_key: Option<Vec<String>>,
     pub(super) quota_key: Option<Vec<String>>,
+    pub(super) rate_on_failure: Option<String>,
+    pub(super) quota_on_failure: Option<String>,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]

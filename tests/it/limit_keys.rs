@@ -146,16 +146,30 @@ fn the_key_is_explained() {
 #[test]
 fn keys_that_say_nothing_are_told() {
     let upstream = Server::up();
-    let policy = json!({ "x-claimgate": { "rateKey": [], "quotaKey": ["ok", "a..b"], "burst": 1 } });
-    let definition = json!({ "x-claimgate": { "upstream": { "rateLimit": { "key": [""] } } } });
+    let policy = json!({ "x-claimgate": {
+        "rateKey": [], "quotaKey": ["ok", "a..b"], "quotaOnFailure": "ajar", "burst": 1,
+    } });
+    let definition =
+        json!({ "x-claimgate": { "upstream": { "rateLimit": { "key": [""], "onFailure": "ajar" } } } });
     let said = String::from_utf8(setup(&upstream, policy, definition).check().stdout).unwrap();
     for expected in [
         "x-claimgate.rateKey: without a claim nothing tells callers apart",
         "x-claimgate.quotaKey[1]: ",
         "x-claimgate.burst: unknown field",
+        "x-claimgate.quotaOnFailure: without Redis a limit is open, closed, or local",
+        "x-claimgate.upstream.rateLimit.onFailure: neither the API nor an operation has a rateLimit",
         "x-claimgate.upstream.rateLimit.key: neither the API nor an operation has a rateLimit",
         "x-claimgate.upstream.rateLimit.key[0]: it must be said which claim is meant",
     ] {
         assert!(said.contains(expected), "{expected}\n{said}");
     }
+    let definition = json!({
+        "x-tyk-api-gateway": { "upstream": { "rateLimit": { "enabled": true, "rate": 1, "per": "1s" } } },
+        "x-claimgate": { "upstream": { "rateLimit": { "onFailure": "ajar" } } },
+    });
+    let said = String::from_utf8(setup(&upstream, json!({}), definition).check().stdout).unwrap();
+    assert!(
+        said.contains("x-claimgate.upstream.rateLimit.onFailure: without Redis a limit is open"),
+        "{said}"
+    );
 }

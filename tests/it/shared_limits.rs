@@ -253,6 +253,44 @@ fn what_each_limit_does_without_redis() {
 }
 
 #[test]
+fn what_a_limit_says_itself_counts_without_redis() {
+    let on_failure = |choice: &str| json!({ "rate": choice, "quota": choice, "apiRate": choice });
+    let hour = |own: Value| {
+        let mut policy = hour(1);
+        merge(&mut policy, json!({ "x-claimgate": own }));
+        policy
+    };
+    let quota = json!({ "quota_max": 1, "quota_renewal_rate": 3600,
+        "x-claimgate": { "rateOnFailure": "closed", "quotaOnFailure": "open" } });
+    let of_api = |own: Value| {
+        json!({
+            "x-tyk-api-gateway": { "upstream": { "rateLimit": { "enabled": true, "rate": 1, "per": "1h" } } },
+            "x-claimgate": { "upstream": { "rateLimit": own } },
+        })
+    };
+    let none = || json!({});
+    for (of_kind, policy, definition, expected) in [
+        ("closed", hour(json!({ "rateOnFailure": "open" })), none(), [200, 200]),
+        ("open", hour(json!({ "rateOnFailure": "closed" })), none(), [503, 503]),
+        ("open", hour(json!({ "rateOnFailure": "local" })), none(), [200, 429]),
+        // What is said of the quota is not said of the rate.
+        ("local", hour(json!({ "quotaOnFailure": "closed" })), none(), [200, 429]),
+        ("closed", quota, none(), [200, 200]),
+        ("closed", none(), of_api(json!({ "onFailure": "open" })), [200, 200]),
+        ("open", none(), of_api(json!({ "onFailure": "closed" })), [503, 503]),
+        ("closed", none(), of_api(none()), [503, 503]),
+    ] {
+        let Some(redis) = RedisServer::start() else { return };
+        let section = json!({ "url": redis.url(), "onFailure": on_failure(of_kind) });
+        let gateway = setup(&section, &policy, definition.clone()).start();
+        let _stopped = redis.kill();
+        gateway.log_with("cannot be used");
+        let got = [0; 2].map(|_| send(&gateway, "alice").status);
+        assert_eq!(got, expected, "{of_kind}, {policy}, {definition}");
+    }
+}
+
+#[test]
 fn a_hanging_redis_costs_the_first_requests_a_moment() {
     let Some(redis) = RedisServer::start() else { return };
     let section = json!({ "url": redis.url(), "timeout": "50ms" });
