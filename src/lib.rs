@@ -33,7 +33,8 @@
 //! parse them; `gateway/compile.rs` makes a [`gateway::Snapshot`] of them that needs no decision any
 //! more but those about the request; what the documents name elsewhere, in [`secrets`], is fetched before,
 //! and compiled anew when it changes. A [`node::Node`] serves a snapshot, and publishes the next one
-//! when `admin`, the control API, is told to reload, or a file changes (`gateway/reload.rs`). What that changes it writes to the documents on the disk
+//! when `admin`, the control API, is told to reload, or a file changes (`gateway/reload.rs`); documents that are the same by then
+//! are not parsed again (`document/kept.rs`). What that changes it writes to the documents on the disk
 //! (`gateway/change.rs`). Each worker thread has its own listeners, its
 //! own upstream connections and its own cache of tokens; what they share, they only read,
 //! but for the counters of limits, which are exact over all of them, and over all nodes with [`redis`].
@@ -96,6 +97,7 @@ mod lookalikes;
 pub mod path_pattern;
 pub mod listen;
 mod query;
+mod parallel;
 mod percent;
 mod calendar;
 mod tls;

@@ -112,7 +112,7 @@ fn the_narrow_ones_stay_narrow() {
         ("http1", &["http1"]),
         ("access", &["access", "path_pattern", "refusal"]),
         ("limits", &["jwt", "limits", "path_pattern", "redis"]),
-        ("document", &["document"]),
+        ("document", &["document", "parallel"]),
         ("refusal", &["refusal"]),
         ("secrets", &["document", "fetch", "lenient_base64", "secrets", "tls"]),
         ("redis", &["redis", "secrets", "tls"]),

@@ -83,7 +83,7 @@ pub(super) struct Basis {
 #[derive(Clone, Debug)]
 pub struct Grants {
     /// How policies are chosen.
-    pub selection: Selection,
+    pub selection: Arc<Selection>,
     /// The policies there are.
     pub policies: Arc<PolicySet>,
     /// The stored keys, where the selection looks at them.
@@ -143,7 +143,8 @@ fn client_of(named: Option<Option<&StoredKey>>, now: i64, profile: Profile) -> R
 
 impl Authenticator {
     /// Looks for tokens in `places`, checks them by `rules` with `keys`, and derives sessions with
-    /// the rights that `grants` gives; without it a session has no policies.
+    /// the rights that `grants` gives; without it a session has no policies. Verdicts are kept in `verified`,
+    /// which authenticators share.
     #[must_use]
     pub fn new(
         places: Places,
@@ -152,6 +153,7 @@ impl Authenticator {
         grants: Option<Grants>,
         profile: Profile,
         realm: &str,
+        verified: Arc<VerifiedTokens>,
     ) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let known = profile == Profile::Tyk && grants.as_ref().is_some_and(|g| g.selection.needs_scopes());
@@ -168,7 +170,7 @@ impl Authenticator {
             realm: realm.into(),
             keeps_payloads: false,
             scope_check: None,
-            verified: Arc::default(),
+            verified,
         }
     }
 
@@ -182,12 +184,6 @@ impl Authenticator {
     #[must_use]
     pub fn named(self, name: &str) -> Self {
         Self { name: name.into(), ..self }
-    }
-
-    /// Keeps verdicts in this cache, shared with other authenticators.
-    #[must_use]
-    pub fn with_cache(self, verified: Arc<VerifiedTokens>) -> Self {
-        Self { verified, ..self }
     }
 
     /// Sessions have the payload of their token as well.

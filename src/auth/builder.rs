@@ -292,7 +292,7 @@ impl Builder {
         }
         let places = Places::new(self.places, Profile::Rfc);
         let keys = KeySources::new(sources);
-        Ok(Authenticator::new(places, self.rules, keys, None, Profile::Rfc, &self.realm)
+        Ok(Authenticator::new(places, self.rules, keys, None, Profile::Rfc, &self.realm, Arc::default())
             .with_decryption(self.decryption.map(Arc::new)))
     }
 }

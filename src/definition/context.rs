@@ -1,36 +1,22 @@
 //! What the parsers of a definition share.
 
-use super::{Fetching, Given, Templates, source::KeyCache};
+use super::{Given, source::KeyCache};
 use crate::{
     document::{Document, FieldPath, Findings},
     jwt::Locator,
-    secrets::DocumentValues,
+    secrets::Lookup,
 };
 
 /// One document under the parsers' hands, and what they share.
 pub(super) struct Context<'p> {
     pub(super) document: &'p Document,
     pub(super) findings: &'p mut Findings,
-    pub(super) values: &'p DocumentValues<'p>,
-    pub(super) keys: &'p mut KeyCache,
-    /// What rules for errors may name.
-    pub(super) templates: &'p Templates,
-    pub(super) fetching: &'p Fetching,
-    /// Which APIs the gateway serves; all, if it has none.
-    pub(super) tags: &'p [String],
+    pub(super) lookup: &'p Lookup<'p>,
+    pub(super) keys: &'p KeyCache,
+    pub(super) given: &'p Given,
 }
 
-impl<'p> Context<'p> {
-    pub(super) const fn new(
-        document: &'p Document,
-        findings: &'p mut Findings,
-        keys: &'p mut KeyCache,
-        given: Given<'p>,
-    ) -> Self {
-        let Given { values, templates, fetching, tags } = given;
-        Self { document, findings, values, keys, templates, fetching, tags }
-    }
-
+impl Context<'_> {
     pub(super) fn error(&mut self, at: &FieldPath, message: impl Into<String>) {
         self.findings.error(self.document, at, message);
     }

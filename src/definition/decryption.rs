@@ -56,7 +56,7 @@ impl SchemeParser<'_, '_> {
                 .error(&at, "there is no key; write a private key, or a reference such as file://PATH");
             return None;
         }
-        match source::key_material(&key.source, self.context.values) {
+        match source::key_material(&key.source, self.context.lookup) {
             Ok(material) => {
                 let keys = import_decryption_keys(&material, key.kid.as_deref(), algorithm);
                 self.told(keys, &at)

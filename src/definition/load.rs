@@ -1,6 +1,6 @@
 //! All definitions of a gateway.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use serde_json::Value;
 
@@ -8,131 +8,166 @@ use super::{
     Definition, Fetching, State, Templates, context::Context, fields::OPENAPI, raw::OpenApi, source::KeyCache,
 };
 use crate::{
-    document::{Document, FieldPath, File, Finding, Findings},
-    secrets::DocumentValues,
+    document::{Document, FieldPath, File, Finding, Findings, Kept},
+    parallel,
+    secrets::{Asked, DocumentValues, Lookup},
 };
 
 /// What was read.
 #[derive(Debug, Default)]
 pub struct Loaded {
     /// The definitions without an error, by file name.
-    pub definitions: Vec<Definition>,
+    pub definitions: Vec<Arc<Definition>>,
     /// The problems of all documents.
     pub findings: Findings,
 }
 
-/// What a gateway gives its definitions.
-#[derive(Clone, Copy, Debug)]
-pub struct Given<'l> {
-    /// What references stand for.
-    pub values: &'l DocumentValues<'l>,
+/// What a gateway gives all its definitions.
+#[derive(Clone, Debug)]
+pub struct Given {
     /// What rules for errors may name.
-    pub templates: &'l Templates,
+    pub templates: Arc<Templates>,
     /// How key sets are fetched where a definition does not say.
-    pub fetching: &'l Fetching,
+    pub fetching: Fetching,
     /// Which APIs are served, by their tags; all, if there are none.
-    pub tags: &'l [String],
+    pub tags: Vec<String>,
 }
 
-/// Parses definitions, one after the other.
+impl Given {
+    /// Whether a definition would be the same with the other one.
+    fn is_same(&self, other: &Self) -> bool {
+        // Templates are compared when they are read.
+        Arc::ptr_eq(&self.templates, &other.templates)
+            && self.fetching == other.fetching
+            && self.tags == other.tags
+    }
+}
+
+/// What a document says, as long as its references stand for the same and it is given the same.
+#[derive(Debug)]
+pub struct Read {
+    given: Arc<Given>,
+    asked: Asked,
+    /// Nothing where there is an error.
+    definition: Option<Arc<Definition>>,
+    findings: Findings,
+}
+
+/// Parses definitions, as far as that was not done before.
 #[must_use]
-pub fn load(files: &[Arc<File>], given: Given<'_>) -> Loaded {
-    let mut loader = Loader::new(given);
-    for file in files {
-        match Document::of(file) {
-            Ok(document) => loader.document(&document),
-            Err(finding) => loader.loaded.findings.push(finding),
+pub fn load(files: &[Arc<Kept<Read>>], values: &DocumentValues<'_>, given: Given) -> Loaded {
+    let (given, keys) = (Arc::new(given), KeyCache::default());
+    let reads = parallel::map(files, |file| {
+        let holds = |last: &Read| values.agree_with(&last.asked) && last.given.is_same(&given);
+        file.make(holds, |file| Read::new(file, values, &given, &keys))
+    });
+    let mut loaded = Loaded::default();
+    let mut taken = Taken::default();
+    for (file, read) in files.iter().zip(&reads) {
+        loaded.findings.append(read.findings.clone());
+        let Some(definition) = &read.definition else { continue };
+        match taken.take(file, definition) {
+            Ok(()) => loaded.definitions.push(Arc::clone(definition)),
+            Err((at, message)) => loaded.findings.error(file, &at, message),
         }
     }
-    loader.loaded
+    loaded
 }
 
 /// The fields whose references are resolved where they are parsed: what they hold is a key, which must not
 /// be copied about with the document, and may be base64 of a reference.
 const KEY_MATERIAL: [&str; 2] = ["source", "clientKey"];
 
-struct Loader<'l> {
-    given: Given<'l>,
-    keys: KeyCache,
-    /// Which file has an API id, and which a place to listen.
-    ids: HashMap<Arc<str>, PathBuf>,
-    places: HashMap<(Option<String>, String), PathBuf>,
-    loaded: Loaded,
+impl Read {
+    /// What it asked for.
+    #[must_use]
+    pub const fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
+    fn new(file: &Arc<File>, values: &DocumentValues<'_>, given: &Arc<Given>, keys: &KeyCache) -> Self {
+        let (mut findings, lookup) = (Findings::default(), values.lookup());
+        let definition = match Document::of(file) {
+            Ok(document) => parse(document, &mut findings, &lookup, given, keys),
+            Err(finding) => {
+                findings.push(finding);
+                None
+            }
+        };
+        let definition = definition.filter(|_| !findings.has_errors()).map(Arc::new);
+        let findings = lookup.hide_in_all(findings);
+        Self { given: Arc::clone(given), asked: lookup.into_asked(), definition, findings }
+    }
 }
 
-impl<'l> Loader<'l> {
-    fn new(given: Given<'l>) -> Self {
-        Self {
-            given,
-            keys: KeyCache::default(),
-            ids: HashMap::new(),
-            places: HashMap::new(),
-            loaded: Loaded::default(),
+fn parse(
+    mut document: Document,
+    findings: &mut Findings,
+    lookup: &Lookup<'_>,
+    given: &Given,
+    keys: &KeyCache,
+) -> Option<Definition> {
+    let (mut root, path) = (document.take_root(), document.path());
+    if !is_openapi_3_0(&root) {
+        findings.push(Finding::of_file(path, not_openapi_3_0(&root)));
+        return None;
+    }
+    if root.get("x-tyk-api-gateway").is_none() {
+        let message = "this document has no x-tyk-api-gateway; add the extension, or move the file elsewhere";
+        findings.push(Finding::of_file(path, message));
+        return None;
+    }
+    // The rest of the document describes the API to others.
+    for extension in ["x-tyk-api-gateway", "x-claimgate"] {
+        if let Some(value) = root.get_mut(extension) {
+            let at = FieldPath::top().member(extension);
+            lookup.expand_all(&document, &at, value, &KEY_MATERIAL, findings);
         }
     }
+    OPENAPI.check(&document, &FieldPath::top(), &mut root, findings);
+    let raw: OpenApi = match serde_json::from_value(root) {
+        Ok(raw) => raw,
+        Err(error) => {
+            findings.push(Finding::of_file(path, format!("the document cannot be read: {error}")));
+            return None;
+        }
+    };
+    Context { document: &document, findings, lookup, keys, given }.parse(raw)
+}
 
-    fn document(&mut self, document: &Document) {
-        let path = document.path();
-        let mut root = document.root().clone();
-        let findings = &mut self.loaded.findings;
-        if !is_openapi_3_0(&root) {
-            return findings.push(Finding::of_file(path, not_openapi_3_0(&root)));
-        }
-        if root.get("x-tyk-api-gateway").is_none() {
-            let message =
-                "this document has no x-tyk-api-gateway; add the extension, or move the file elsewhere";
-            return findings.push(Finding::of_file(path, message));
-        }
-        // The rest of the document describes the API to others.
-        for extension in ["x-tyk-api-gateway", "x-claimgate"] {
-            if let Some(value) = root.get_mut(extension) {
-                let at = FieldPath::top().member(extension);
-                self.given.values.expand_all(document, &at, value, &KEY_MATERIAL, findings);
-            }
-        }
-        OPENAPI.check(document, &FieldPath::top(), &mut root, findings);
-        let raw: OpenApi = match serde_json::from_value(root) {
-            Ok(raw) => raw,
-            Err(error) => {
-                let message = format!("the document cannot be read: {error}");
-                return findings.push(Finding::of_file(path, message));
-            }
-        };
-        let context = Context::new(document, findings, &mut self.keys, self.given);
-        let parsed = context.parse(raw);
-        let Some(definition) = parsed.filter(|_| !self.loaded.findings.has_errors_in(document)) else {
-            return;
-        };
-        if self.is_unique(document, &definition) {
-            self.loaded.definitions.push(definition);
-        }
-    }
+/// Which file has an API id, and which a place to listen.
+#[derive(Default)]
+struct Taken<'f> {
+    ids: HashMap<&'f str, &'f File>,
+    places: HashMap<(Option<&'f str>, &'f str), &'f File>,
+}
 
+impl<'f> Taken<'f> {
     /// In Tyk two APIs of one listen path move both, and neither answers where it says.
-    fn is_unique(&mut self, document: &Document, definition: &Definition) -> bool {
+    ///
+    /// # Errors
+    /// What another API has already: the field, and a sentence.
+    fn take(&mut self, file: &'f File, definition: &'f Definition) -> Result<(), (FieldPath, String)> {
         let tyk = FieldPath::top().member("x-tyk-api-gateway");
-        let findings = &mut self.loaded.findings;
-        if let Some(earlier) = self.ids.insert(Arc::clone(&definition.id), document.path().to_owned()) {
-            let message =
-                format!("the API id {} is that of {} as well; change one", definition.id, earlier.display());
-            findings.error(document, &tyk.members(&["info", "id"]), message);
-            return false;
+        if let Some(earlier) = self.ids.insert(&definition.id, file) {
+            let earlier = earlier.path().display();
+            let message = format!("the API id {} is that of {earlier} as well; change one", definition.id);
+            return Err((tyk.members(&["info", "id"]), message));
         }
         if definition.state != State::Public {
-            return true;
+            return Ok(());
         }
-        let domain = definition.domain.as_ref().map(|domain| domain.canonical().to_owned());
-        let place = (domain, definition.listen_path.at.canonical().to_owned());
-        if let Some(earlier) = self.places.insert(place, document.path().to_owned()) {
+        let domain = definition.domain.as_ref().map(|domain| domain.canonical());
+        let place = (domain, definition.listen_path.at.canonical());
+        if let Some(earlier) = self.places.insert(place, file) {
             let message = format!(
                 "the API in {} listens on {} as well; change one of the listen paths",
-                earlier.display(),
+                earlier.path().display(),
                 definition.listen_path.at.as_str()
             );
-            findings.error(document, &tyk.members(&["server", "listenPath", "value"]), message);
-            return false;
+            return Err((tyk.members(&["server", "listenPath", "value"]), message));
         }
-        true
+        Ok(())
     }
 }
 

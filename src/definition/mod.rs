@@ -62,8 +62,9 @@ use crate::{
 
 pub use duration::parse as parse_duration;
 pub use fetching::{BadSetting, FetchSettings};
-pub use load::{Given, Loaded, load};
+pub use load::{Given, Loaded, Read, load};
 pub use overrides::gateway_overrides;
+pub use selection::{NamedPolicy, Naming};
 pub use templates::Templates;
 
 /// One API.
@@ -203,15 +204,15 @@ pub struct JwtScheme {
     /// How tokens are decrypted; nothing, if they are only signed.
     pub decryption: Option<Arc<Decryption>>,
     /// Which policies apply.
-    pub selection: Selection,
-    /// The policies that the definition names, each with its place.
-    pub named_policies: Vec<NamedPolicy>,
+    pub selection: Arc<Selection>,
+    /// Where the definition names them.
+    pub(super) naming: Naming,
     /// Where the scopes are that operations ask for, if they are checked.
     pub scope_check: Option<ScopeClaims>,
 }
 
 /// How key sets are fetched where a definition does not say otherwise.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetching {
     /// How.
     pub options: Arc<FetchOptions>,
@@ -256,17 +257,6 @@ pub enum KeySource {
     Remote(RemoteSource),
     /// Keys in the definition, or where it refers to.
     Fixed(Arc<KeySet>),
-}
-
-/// A policy that a definition names.
-#[derive(Debug)]
-pub struct NamedPolicy {
-    /// Its id.
-    pub id: Arc<str>,
-    /// Where it is named.
-    pub at: FieldPath,
-    /// It is for tokens that select nothing, and not for some of those that do.
-    pub is_default: bool,
 }
 
 impl Definition {

@@ -74,7 +74,7 @@ impl Context<'_> {
         Some(Definition {
             file: self.document.path().to_owned(),
             id: id?,
-            state: state(&tyk, self.tags),
+            state: state(&tyk, &self.given.tags),
             expiration: expiration(&tyk.info.expiration),
             versions,
             domain,
@@ -139,7 +139,7 @@ impl Context<'_> {
         let parser = RuleParser {
             document: self.document,
             findings: self.findings,
-            templates: self.templates,
+            templates: &self.given.templates,
             names: &overrides::OF_DEFINITION,
         };
         parser.parse(&at.member("value"), &raw.value)

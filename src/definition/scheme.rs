@@ -46,8 +46,8 @@ impl SchemeParser<'_, '_> {
                 sources => SchemeKeys::Sources(sources),
             },
             decryption: decryption.map(Arc::new),
-            selection,
-            named_policies: self.named_policies(scheme, refined),
+            naming: self.naming(scheme, refined),
+            selection: Arc::new(selection),
             scope_check,
         })
     }

@@ -4,12 +4,64 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{NamedPolicy, checks::claim_value, raw, scheme::SchemeParser};
+use super::{JwtScheme, checks::claim_value, raw, scheme::SchemeParser};
 use crate::{
     document::FieldPath,
     jwt::{ClaimPath, ScopeClaims},
     policy::{NoMatch, PolicyRule, PolicyRules, Scopes, Selection},
 };
+
+/// Where a definition names policies.
+#[derive(Debug)]
+pub struct Naming {
+    /// By default and by rules, with whether it is by default.
+    listed: Box<[(Arc<str>, FieldPath, bool)]>,
+    /// The list of those that scopes select. What is in it is known from the selection.
+    at_scopes: FieldPath,
+}
+
+/// A policy that a definition names.
+#[derive(Clone, Copy, Debug)]
+pub struct NamedPolicy<'s> {
+    /// Its id.
+    pub id: &'s Arc<str>,
+    /// It is for tokens that select nothing, and not for some of those that do.
+    pub is_default: bool,
+    at: Place<'s>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Place<'s> {
+    Listed(&'s FieldPath),
+    /// The entry of a list of scopes with this number.
+    Mapped(&'s FieldPath, usize),
+}
+
+impl NamedPolicy<'_> {
+    /// Where it is named.
+    #[must_use]
+    pub fn at(&self) -> FieldPath {
+        match self.at {
+            Place::Listed(at) => at.clone(),
+            Place::Mapped(at, n) => at.element(n).member("policyId"),
+        }
+    }
+}
+
+impl JwtScheme {
+    /// The policies that the definition names.
+    pub fn named_policies(&self) -> impl Iterator<Item = NamedPolicy<'_>> {
+        let Naming { listed, at_scopes } = &self.naming;
+        let of = |by_default: bool| {
+            let listed = listed.iter().filter(move |(.., is_default)| *is_default == by_default);
+            listed.map(move |(id, at, _)| NamedPolicy { id, is_default: by_default, at: Place::Listed(at) })
+        };
+        let mapped = self.selection.scopes.iter().flat_map(Scopes::policies).enumerate();
+        let mapped =
+            mapped.map(|(n, id)| NamedPolicy { id, is_default: false, at: Place::Mapped(at_scopes, n) });
+        of(true).chain(mapped).chain(of(false))
+    }
+}
 
 impl SchemeParser<'_, '_> {
     pub(super) fn selection(&mut self, scheme: &raw::Scheme, refined: &raw::ClaimgateScheme) -> Selection {
@@ -40,27 +92,22 @@ impl SchemeParser<'_, '_> {
         }
     }
 
-    /// The policies that are named, each with its place.
-    pub(super) fn named_policies(
-        &self,
-        scheme: &raw::Scheme,
-        refined: &raw::ClaimgateScheme,
-    ) -> Vec<NamedPolicy> {
+    /// Where policies are named.
+    pub(super) fn naming(&self, scheme: &raw::Scheme, refined: &raw::ClaimgateScheme) -> Naming {
         let at_defaults = self.at.member("defaultPolicies");
         let defaults = scheme.default_policies.iter().enumerate();
         let defaults = defaults.map(|(n, id)| (id, at_defaults.element(n), true));
-        let at_scopes = self.at.members(&["scopes", "scopeToPolicyMapping"]);
-        let scopes = scheme.scopes.scope_to_policy_mapping.iter().enumerate();
-        let scopes =
-            scopes.map(|(n, entry)| (&entry.policy_id, at_scopes.element(n).member("policyId"), false));
         let at_rules = self.at_claimgate.members(&["claimsToPolicies", "rules"]);
         let rules = refined.claims_to_policies.iter().flat_map(|raw| raw.rules.iter().enumerate());
         let rules = rules.flat_map(|(n, rule)| {
             let at = at_rules.element(n).member("policies");
             rule.policies.iter().enumerate().map(move |(m, id)| (id, at.element(m), false))
         });
-        let named = defaults.chain(scopes).chain(rules).filter(|(id, ..)| !id.is_empty());
-        named.map(|(id, at, is_default)| NamedPolicy { id: id.as_str().into(), at, is_default }).collect()
+        let listed = defaults.chain(rules).filter(|(id, ..)| !id.is_empty());
+        Naming {
+            listed: listed.map(|(id, at, is_default)| (id.as_str().into(), at, is_default)).collect(),
+            at_scopes: self.at.members(&["scopes", "scopeToPolicyMapping"]),
+        }
     }
 
     fn policy_rules(&mut self, raw: &raw::ClaimsToPolicies) -> PolicyRules {

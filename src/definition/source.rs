@@ -1,6 +1,9 @@
 //! Where keys come from.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use aws_lc_rs::digest;
 use zeroize::Zeroizing;
@@ -8,13 +11,21 @@ use zeroize::Zeroizing;
 use crate::{
     jwt::{AlgorithmSet, KeySet, import_key},
     lenient_base64,
-    secrets::{DocumentValues, Expand as _, Secret, is_like_reference},
+    secrets::{Expand as _, Lookup, Secret, is_like_reference},
 };
 
 /// Keys that several definitions write alike are imported once. They are found by a digest of what
 /// was written, which may be a secret.
 #[derive(Debug, Default)]
-pub(super) struct KeyCache(HashMap<(Vec<u8>, AlgorithmSet), Arc<KeySet>>);
+pub(super) struct KeyCache(Mutex<Known>);
+
+type Known = HashMap<(Vec<u8>, AlgorithmSet), Arc<KeySet>>;
+
+impl KeyCache {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// What a `source` turned out to be.
 pub(super) enum Described {
@@ -33,15 +44,15 @@ pub(super) enum Described {
 pub(super) fn parse(
     source: &str,
     allowed: AlgorithmSet,
-    values: &DocumentValues<'_>,
-    keys: &mut KeyCache,
+    lookup: &Lookup<'_>,
+    keys: &KeyCache,
 ) -> Result<Described, String> {
-    let text = Text::of(source, values)?;
+    let text = Text::of(source, lookup)?;
     if is_url(&text.text) {
         return Ok(Described::Url(text.text.trim().to_owned()));
     }
     let name = (digest::digest(&digest::SHA256, text.text.as_bytes()).as_ref().to_vec(), allowed);
-    if let Some(known) = keys.0.get(&name) {
+    if let Some(known) = keys.known().get(&name) {
         return Ok(Described::Keys(Arc::clone(known)));
     }
     let material = text.material()?.ok_or(
@@ -53,9 +64,7 @@ pub(super) fn parse(
         return Ok(Described::Url(url.trim().to_owned()));
     }
     let set = import_key(&material, allowed).map_err(|reason| format!("the key cannot be used: {reason}"))?;
-    let set = Arc::new(set);
-    keys.0.insert(name, Arc::clone(&set));
-    Ok(Described::Keys(set))
+    Ok(Described::Keys(Arc::clone(keys.known().entry(name).or_insert_with(|| Arc::new(set)))))
 }
 
 /// Reads the `source` of a key that is not fetched: base64 of it, the key itself, if it is text, or a
@@ -63,8 +72,8 @@ pub(super) fn parse(
 ///
 /// # Errors
 /// A sentence that says why it is none of these, without repeating it.
-pub(super) fn key_material(source: &str, values: &DocumentValues<'_>) -> Result<Zeroizing<Vec<u8>>, String> {
-    let text = Text::of(source, values)?;
+pub(super) fn key_material(source: &str, lookup: &Lookup<'_>) -> Result<Zeroizing<Vec<u8>>, String> {
+    let text = Text::of(source, lookup)?;
     if is_url(&text.text) {
         return Err("private keys are not fetched; write a reference such as file://PATH".into());
     }
@@ -73,19 +82,19 @@ pub(super) fn key_material(source: &str, values: &DocumentValues<'_>) -> Result<
 }
 
 /// What a source says.
-struct Text<'v> {
+struct Text<'l> {
     text: Secret,
     /// Who knows what it refers to as base64; nobody where it came from a reference itself, for a value
     /// holds no other one.
-    values: Option<&'v DocumentValues<'v>>,
+    lookup: Option<&'l Lookup<'l>>,
 }
 
-impl<'v> Text<'v> {
+impl<'l> Text<'l> {
     /// What is written, or what it refers to.
-    fn of(source: &str, values: &'v DocumentValues<'v>) -> Result<Self, String> {
-        Ok(match values.expand(source).map_err(|e| e.to_string())? {
-            Some(value) => Self { text: value.trim().into(), values: None },
-            None => Self { text: source.trim().into(), values: Some(values) },
+    fn of(source: &str, lookup: &'l Lookup<'l>) -> Result<Self, String> {
+        Ok(match lookup.expand(source).map_err(|e| e.to_string())? {
+            Some(value) => Self { text: value.trim().into(), lookup: None },
+            None => Self { text: source.trim().into(), lookup: Some(lookup) },
         })
     }
 
@@ -97,8 +106,8 @@ impl<'v> Text<'v> {
         }
         let Some(decoded) = lenient_base64::decode(text) else { return Ok(None) };
         let written = std::str::from_utf8(&decoded).unwrap_or_default();
-        if let Some(values) = self.values
-            && let Some(value) = values.expand(written).map_err(|e| e.to_string())?
+        if let Some(lookup) = self.lookup
+            && let Some(value) = lookup.expand(written).map_err(|e| e.to_string())?
         {
             return Ok(Some(Zeroizing::new(value.as_bytes().to_vec())));
         }

@@ -97,11 +97,11 @@ impl SchemeParser<'_, '_> {
         }
         let at = self.at.member("source");
         let described = self.describe(text, &at, algorithms?)?;
-        Some(vec![Own { at, described, time_to_live: self.context.fetching.time_to_live }])
+        Some(vec![Own { at, described, time_to_live: self.context.given.fetching.time_to_live }])
     }
 
     fn describe(&mut self, text: &str, at: &FieldPath, algorithms: AlgorithmSet) -> Option<Described> {
-        let described = source::parse(text, algorithms, self.context.values, self.context.keys);
+        let described = source::parse(text, algorithms, self.context.lookup, self.context.keys);
         described.map_err(|message| self.context.error(at, message)).ok()
     }
 
@@ -110,7 +110,7 @@ impl SchemeParser<'_, '_> {
         for (n, uri) in uris.iter().enumerate() {
             let at = self.at.member("jwksURIs").element(n);
             if let Some(time) = self.time_to_live(&at, uri.cache_timeout.as_deref()) {
-                let time_to_live = time.unwrap_or(self.context.fetching.time_to_live);
+                let time_to_live = time.unwrap_or(self.context.given.fetching.time_to_live);
                 let described = Described::Url(uri.url.clone());
                 own.push(Own { at: at.member("url"), described, time_to_live });
             }
@@ -235,7 +235,7 @@ impl SchemeParser<'_, '_> {
 
     /// How a source is fetched: as the gateway says, but for what stands here.
     fn options(&mut self, at: &FieldPath, fetch: &Map<String, Value>) -> Option<Arc<FetchOptions>> {
-        let mut settings = FetchSettings::new((*self.context.fetching.options).clone());
+        let mut settings = FetchSettings::new((*self.context.given.fetching.options).clone());
         let mut bad = Vec::new();
         let mut note =
             |at: FieldPath, result: Result<(), String>| bad.extend(result.err().map(|why| (at, why)));
@@ -245,7 +245,7 @@ impl SchemeParser<'_, '_> {
                 Value::Object(headers) => {
                     for (name, value) in headers {
                         let value = value.as_str().unwrap_or_default();
-                        let added = settings.add_header(name, value, self.context.values);
+                        let added = settings.add_header(name, value, self.context.lookup);
                         note(at.member(name), added);
                     }
                 }
@@ -254,7 +254,7 @@ impl SchemeParser<'_, '_> {
                 number => note(at, settings.set(field, &number.to_string())),
             }
         }
-        let options = settings.finish(self.context.values);
+        let options = settings.finish(self.context.lookup);
         let options = options.map_err(|setting| bad.push((at.member(setting.field), setting.message))).ok();
         let is_good = bad.is_empty();
         bad.into_iter().for_each(|(at, message)| self.context.error(&at, message));
@@ -285,7 +285,7 @@ impl SchemeParser<'_, '_> {
         };
         let entry = entries.iter().find(|entry| entry.is_about(&url));
         let options = entry.and_then(|entry| entry.options.clone());
-        let options = options.unwrap_or_else(|| Arc::clone(&self.context.fetching.options));
+        let options = options.unwrap_or_else(|| Arc::clone(&self.context.given.fetching.options));
         let remote = self.remote(&own.at, &url, RemoteSource::key_set(&url, options))?;
         let binding = entry.map(|entry| entry.binding.clone()).unwrap_or_default();
         Some((KeySource::Remote(remote.with_time_to_live(own.time_to_live)), binding))
@@ -299,7 +299,7 @@ impl SchemeParser<'_, '_> {
     ) -> Option<Option<(KeySource, Binding)>> {
         let Entry { at, names, binding, options, time_to_live } = entry;
         let is_fetched = options.is_some() || time_to_live.is_some();
-        let options = options.unwrap_or_else(|| Arc::clone(&self.context.fetching.options));
+        let options = options.unwrap_or_else(|| Arc::clone(&self.context.given.fetching.options));
         let remote = match names {
             Names::Url(_) => return Some(None),
             Names::Issuer(issuer) => {
@@ -325,7 +325,7 @@ impl SchemeParser<'_, '_> {
                 }
             }
         };
-        let time_to_live = time_to_live.unwrap_or(self.context.fetching.time_to_live);
+        let time_to_live = time_to_live.unwrap_or(self.context.given.fetching.time_to_live);
         Some(Some((KeySource::Remote(remote.with_time_to_live(time_to_live)), binding)))
     }
 
@@ -350,7 +350,7 @@ impl SchemeParser<'_, '_> {
             }
             Err(reason) => self.context.error(at, reason.to_string()),
         }
-        let shown = self.context.values.hide_in(url);
+        let shown = self.context.lookup.hide_in(url);
         let path = shown.split(['?', '#']).next().unwrap_or_default();
         remote.ok().map(|remote| if shown == url { remote } else { remote.called(path) })
     }

@@ -10,7 +10,7 @@ use std::{
 const MAX_FILE: u64 = 1 << 20;
 
 /// The files of one folder, as they were when it was read.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Templates {
     folder: PathBuf,
     /// Their texts by name, or why there is none.

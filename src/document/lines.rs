@@ -68,6 +68,29 @@ impl FieldPath {
     }
 }
 
+/// The way to a field while somebody walks through a document: a [`FieldPath`] only where one is asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Way<'w> {
+    /// Where the walk began.
+    From(&'w FieldPath),
+    /// The member with this name, below.
+    Member(&'w Self, &'w str),
+    /// The element with this number, below.
+    Element(&'w Self, usize),
+}
+
+impl Way<'_> {
+    /// The way from the top of the document.
+    #[must_use]
+    pub fn path(&self) -> FieldPath {
+        match self {
+            Self::From(path) => (*path).clone(),
+            Self::Member(above, name) => above.path().member(name),
+            Self::Element(above, n) => above.path().element(*n),
+        }
+    }
+}
+
 impl fmt::Display for FieldPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (n, step) in self.steps().into_iter().enumerate() {

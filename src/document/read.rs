@@ -1,7 +1,8 @@
 //! Files into values.
 
 use std::{
-    fmt, fs,
+    fmt,
+    fs::{self, DirEntry},
     io::{self, Read as _},
     ops::Deref,
     path::{Path, PathBuf},
@@ -12,7 +13,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Vis
 use serde_json::{Map, Number, Value};
 use serde_yaml::UserMessageFormatter;
 
-use super::{FieldPath, Finding, Findings, lines::Lines, write};
+use super::{FieldPath, Finding, lines::Lines, write};
 
 /// The largest file that is read, in octets.
 pub const MAX_FILE: usize = 16 * 1024 * 1024;
@@ -44,7 +45,7 @@ impl File {
         Ok(Self::new(path, text))
     }
 
-    fn new(path: &Path, text: String) -> Self {
+    pub(super) fn new(path: &Path, text: String) -> Self {
         Self { path: path.into(), text: text.into(), lines: Mutex::default() }
     }
 
@@ -159,32 +160,13 @@ impl Document {
     }
 }
 
-/// Reads a file, or all files of a folder that are documents by their name; those that cannot be read are
-/// findings.
-#[must_use]
-pub fn read_all(path: &Path) -> (Vec<Arc<File>>, Findings) {
-    let mut findings = Findings::default();
-    let files = list(path).unwrap_or_else(|finding| {
-        findings.push(finding);
-        Vec::new()
-    });
-    let mut read = Vec::with_capacity(files.len());
-    for file in files {
-        match File::read(&file) {
-            Ok(file) => read.push(Arc::new(file)),
-            Err(finding) => findings.push(finding),
-        }
-    }
-    (read, findings)
-}
-
-/// The files that [`read_all`] would read; none if it could not.
+/// The files that [`read_all`](super::read_all) would read; none if it could not.
 #[must_use]
 pub fn files(path: &Path) -> Vec<PathBuf> {
     list(path).unwrap_or_default()
 }
 
-fn list(path: &Path) -> Result<Vec<PathBuf>, Finding> {
+pub(super) fn list(path: &Path) -> Result<Vec<PathBuf>, Finding> {
     if path.is_file() { Ok(vec![path.to_owned()]) } else { list_folder(path) }
 }
 
@@ -193,12 +175,13 @@ fn list_folder(folder: &Path) -> Result<Vec<PathBuf>, Finding> {
     let unreadable = |e: io::Error| Finding::of_file(folder, format!("the folder cannot be read: {e}"));
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
+        let entry = entry.map_err(unreadable)?;
+        let path = entry.path();
         let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         let document = path.extension().and_then(|e| e.to_str()).is_some_and(|extension| {
             ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known))
         });
-        if document && !hidden && !path.is_dir() {
+        if document && !hidden && !is_folder(&entry, &path) {
             files.push(path);
         }
     }
@@ -206,18 +189,30 @@ fn list_folder(folder: &Path) -> Result<Vec<PathBuf>, Finding> {
     Ok(files)
 }
 
+/// Whether an entry leads to a folder. The system tells with the entry what it is, unless it is a link.
+fn is_folder(entry: &DirEntry, path: &Path) -> bool {
+    entry
+        .file_type()
+        .ok()
+        .filter(|kind| !kind.is_symlink())
+        .map_or_else(|| path.is_dir(), |kind| kind.is_dir())
+}
+
 fn is_json(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
 }
 
-fn read_text(path: &Path) -> Result<String, String> {
+pub(super) fn read_text(path: &Path) -> Result<String, String> {
     let failed = |e: io::Error| format!("the file cannot be read: {e}");
     // Before it is opened: opening a pipe waits for whoever writes into it.
-    if !fs::metadata(path).map_err(failed)?.is_file() {
+    let metadata = fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() {
         return Err("this is not a file; name a YAML or JSON file".into());
     }
     let file = fs::File::open(path).map_err(failed)?;
-    let mut octets = Vec::new();
+    // One more, which tells that there is no more.
+    let expected = usize::try_from(metadata.len()).unwrap_or(MAX_FILE).min(MAX_FILE).saturating_add(1);
+    let mut octets = Vec::with_capacity(expected);
     file.take(MAX_FILE.saturating_add(1) as u64).read_to_end(&mut octets).map_err(failed)?;
     if octets.len() > MAX_FILE {
         return Err(format!("the file is larger than {} MiB; split it", MAX_FILE >> 20));

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Document, FieldPath, Findings};
+use super::{Document, FieldPath, Findings, Way};
 
 /// An object of a document: its fields by name.
 #[derive(Debug)]
@@ -112,7 +112,7 @@ impl Field {
 impl Section {
     /// Checks a value against this table and takes out everything that is not honoured.
     pub fn check(&self, document: &Document, at: &FieldPath, value: &mut Value, findings: &mut Findings) {
-        Check { document, findings }.section(self, at, value);
+        Check { document, findings }.section(self, &Way::From(at), value);
     }
 }
 
@@ -125,13 +125,13 @@ struct Check<'c> {
 }
 
 impl Check<'_> {
-    fn section(&mut self, section: &Section, at: &FieldPath, value: &mut Value) -> bool {
+    fn section(&mut self, section: &Section, at: &Way<'_>, value: &mut Value) -> bool {
         let Value::Object(members) = value else {
             self.wrong(at, "an object", value);
             return false;
         };
         members.retain(|name, value| {
-            let at = at.member(name);
+            let at = Way::Member(at, name);
             match section.fields.iter().find(|field| field.name == *name) {
                 Some(field) => self.field(field, &at, value),
                 None => self.unknown(section, &at, name),
@@ -140,17 +140,25 @@ impl Check<'_> {
         true
     }
 
-    fn unknown(&mut self, section: &Section, at: &FieldPath, name: &str) -> bool {
+    fn unknown(&mut self, section: &Section, at: &Way<'_>, name: &str) -> bool {
         match (nearest(name, section.fields), section.unknown) {
             (Some(near), _) => {
-                self.findings.error(self.document, at, format!("unknown field; did you mean {near}?"));
+                self.findings.error(
+                    self.document,
+                    &at.path(),
+                    format!("unknown field; did you mean {near}?"),
+                );
             }
             (None, Unknown::Error) => {
-                self.findings.error(self.document, at, "unknown field; remove it, or correct its name");
+                self.findings.error(
+                    self.document,
+                    &at.path(),
+                    "unknown field; remove it, or correct its name",
+                );
             }
             (None, Unknown::Warning) => {
                 let message = "unknown field, ignored; remove it, or correct its name";
-                self.findings.warning(self.document, at, message);
+                self.findings.warning(self.document, &at.path(), message);
             }
             (None, Unknown::Ignore) => {}
         }
@@ -158,7 +166,7 @@ impl Check<'_> {
     }
 
     /// Whether the field stays.
-    fn field(&mut self, field: &Field, at: &FieldPath, value: &mut Value) -> bool {
+    fn field(&mut self, field: &Field, at: &Way<'_>, value: &mut Value) -> bool {
         if value.is_null() {
             return false;
         }
@@ -167,26 +175,26 @@ impl Check<'_> {
             Plan::Ignore => false,
             Plan::Warn(instead) => {
                 if is_on(value) {
-                    self.findings.warning(self.document, at, instead);
+                    self.findings.warning(self.document, &at.path(), instead);
                 }
                 false
             }
             Plan::Refuse(reason) => {
                 if is_on(value) {
-                    self.findings.error(self.document, at, reason);
+                    self.findings.error(self.document, &at.path(), reason);
                 }
                 false
             }
             Plan::RefuseContent(reason) => {
                 if has_content(value) {
-                    self.findings.error(self.document, at, reason);
+                    self.findings.error(self.document, &at.path(), reason);
                 }
                 false
             }
         }
     }
 
-    fn shape(&mut self, shape: &Shape, at: &FieldPath, value: &mut Value) -> bool {
+    fn shape(&mut self, shape: &Shape, at: &Way<'_>, value: &mut Value) -> bool {
         let wanted = match shape {
             Shape::Any => return true,
             Shape::Object(section) => return self.section(section, at, value),
@@ -204,14 +212,14 @@ impl Check<'_> {
         false
     }
 
-    fn list(&mut self, of: &Shape, at: &FieldPath, value: &mut Value) -> bool {
+    fn list(&mut self, of: &Shape, at: &Way<'_>, value: &mut Value) -> bool {
         let Value::Array(elements) = value else {
             self.wrong(at, "a list", value);
             return false;
         };
         let mut n = 0;
         elements.retain_mut(|element| {
-            let at = at.element(n);
+            let at = Way::Element(at, n);
             n = n.saturating_add(1);
             if element.is_null() {
                 self.wrong(&at, "a value", element);
@@ -222,19 +230,19 @@ impl Check<'_> {
         true
     }
 
-    fn map(&mut self, of: &Shape, at: &FieldPath, value: &mut Value) -> bool {
+    fn map(&mut self, of: &Shape, at: &Way<'_>, value: &mut Value) -> bool {
         let Value::Object(members) = value else {
             self.wrong(at, "an object", value);
             return false;
         };
-        members.retain(|name, member| self.shape(of, &at.member(name), member));
+        members.retain(|name, member| self.shape(of, &Way::Member(at, name), member));
         true
     }
 
-    fn wrong(&mut self, at: &FieldPath, wanted: &str, found: &Value) {
+    fn wrong(&mut self, at: &Way<'_>, wanted: &str, found: &Value) {
         if let (Value::Number(number), COUNT | DURATION) = (found, wanted) {
             let message = format!("{wanted} is expected here, not {number}");
-            return self.findings.error(self.document, at, message);
+            return self.findings.error(self.document, &at.path(), message);
         }
         let (found, hint) = match found {
             Value::Null => ("nothing", ""),
@@ -245,7 +253,11 @@ impl Check<'_> {
             Value::Object(_) => ("an object", ""),
         };
         let hint = if wanted == "a text" { hint } else { "" };
-        self.findings.error(self.document, at, format!("{wanted} is expected here, not {found}{hint}"));
+        self.findings.error(
+            self.document,
+            &at.path(),
+            format!("{wanted} is expected here, not {found}{hint}"),
+        );
     }
 }
 

@@ -45,8 +45,8 @@ pub(super) struct Found<'r> {
 
 impl<'r> Found<'r> {
     /// A request for an API whose listen path takes so much of its path.
-    pub(super) const fn at_listen_path(api: &'r Api, target: Target<'r>, taken: usize) -> Self {
-        Self { api, target, taken, strips: api.listen_path.strip, is_version: false }
+    pub(super) fn at_listen_path(api: &'r Api, target: Target<'r>, taken: usize) -> Self {
+        Self { api, target, taken, strips: api.definition.listen_path.strip, is_version: false }
     }
 }
 
@@ -78,7 +78,7 @@ pub(super) fn find<'r>(
         Some((Route::Api(api), taken)) => Ok(Found::at_listen_path(api, target, taken)),
         Some((Route::Metadata(api), taken)) => {
             let is_it = parts.method == Method::GET && taken == target.path.len();
-            let metadata = api.metadata.as_ref().filter(|_| is_it);
+            let metadata = api.definition.metadata.as_ref().filter(|_| is_it);
             Err(metadata.map_or(Elsewhere::Refused(Reason::NotFound), Elsewhere::Metadata))
         }
         None => Err(Elsewhere::Refused(Reason::NotFound)),
@@ -163,7 +163,7 @@ impl<'r> Admission<'r> {
     pub(super) fn refuse(&self, refusal: &Refusal, asked: Asked, is_https: bool) -> Response<Bytes> {
         let api = self.api;
         let host = self.target.host.as_ref();
-        let url = api.metadata.as_ref().map(|m| m.url(is_https, host, self.listen_path()));
+        let url = api.definition.metadata.as_ref().map(|m| m.url(is_https, host, self.listen_path()));
         let space = api.authentication.as_ref().map(|demand| demand.space(url.as_deref()));
         let (profile, space) = (self.profile, space.unwrap_or_default());
         let manner = Manner { profile, asked, space, overrides: &api.overrides };
@@ -172,7 +172,11 @@ impl<'r> Admission<'r> {
 
     /// Where the request has found the API.
     fn listen_path(&self) -> &str {
-        if self.taken == 0 { self.api.listen_path.at.as_str() } else { self.target.raw_above(self.taken) }
+        if self.taken == 0 {
+            self.api.definition.listen_path.at.as_str()
+        } else {
+            self.target.raw_above(self.taken)
+        }
     }
 
     /// What CORS makes of the request, before anything else is asked.
@@ -191,7 +195,7 @@ impl<'r> Admission<'r> {
 
     /// Whether the API answers the client at all.
     fn check_address(&self, observer: impl Observer) -> Result<(), Reason> {
-        let addresses = &self.api.restrictions.addresses;
+        let addresses = &self.api.definition.restrictions.addresses;
         if addresses.is_empty() {
             return Ok(());
         }
@@ -207,10 +211,12 @@ impl<'r> Admission<'r> {
         headers: &HeaderMap,
         observer: impl Observer,
     ) -> Result<Option<u64>, Reason> {
-        if self.api.restrictions.sizes.is_empty() {
+        if self.api.definition.restrictions.sizes.is_empty() {
             return Ok(None);
         }
-        let Some(limit) = self.api.restrictions.sizes.find(&self.place(method)) else { return Ok(None) };
+        let Some(limit) = self.api.definition.restrictions.sizes.find(&self.place(method)) else {
+            return Ok(None);
+        };
         let checked = check_announced_size(limit, method, headers, self.profile);
         observer.note(|| explained::size(limit, headers, checked));
         checked?;
@@ -219,7 +225,7 @@ impl<'r> Admission<'r> {
 
     /// Whether the operation is open to those who ask, of whom it may need no token.
     fn check_lists(&self, method: &Method, needs: NeedsToken, observer: impl Observer) -> Result<(), Reason> {
-        let lists = &self.api.restrictions.paths;
+        let lists = &self.api.definition.restrictions.paths;
         if lists.is_empty() {
             return Ok(());
         }
@@ -272,7 +278,7 @@ impl<'r> Admission<'r> {
         let api = self.api;
         self.check_address(observer)?;
         let below = self.target.path_below(self.taken);
-        if let Some(metadata) = api.metadata.as_ref().filter(|metadata| metadata.is_at(below))
+        if let Some(metadata) = api.definition.metadata.as_ref().filter(|metadata| metadata.is_at(below))
             && *method == Method::GET
         {
             observer.note(explained::metadata);
@@ -341,7 +347,7 @@ impl<'r> Admission<'r> {
     ) -> Result<Session, Refusal> {
         let session = authentication.decide(headers, self.target.query(), observer).await?;
         session.warnings().iter().for_each(|check| observer.warned(check));
-        observer.note(|| auth::api_right(&self.api.id, &session));
+        observer.note(|| auth::api_right(self.api.id(), &session));
         Ok(session)
     }
 
@@ -349,11 +355,11 @@ impl<'r> Admission<'r> {
     fn authorize(&self, session: &Session, method: &Method, observer: impl Observer) -> Result<(), Refusal> {
         let below = self.target.path_below(self.taken);
         let wanted = Wanted {
-            api: &self.api.id,
+            api: self.api.id(),
             method,
             paths: [&self.target.path, below],
             ambiguous: self.target.ambiguous,
-            unanchored: self.api.unanchored_paths,
+            unanchored: self.api.definition.unanchored_paths,
         };
         let granted = session.rights().check(&wanted);
         if granted != Err(Reason::ApiNotGranted) {
@@ -390,7 +396,7 @@ impl<'r> Admission<'r> {
         method: &Method,
         gate: &Gate,
     ) -> Result<Response<Bytes>, Refusal> {
-        session.rights().on(&self.api.id)?;
+        session.rights().on(self.api.id())?;
         let (nothing, alone) = (Counted::default(), ApiLimits::default().skipping(true, false));
         let asking =
             Asking { api: &alone, ..self.asking(method, (Some(session), &Said::default()), &nothing) };
@@ -411,9 +417,9 @@ impl<'r> Admission<'r> {
         (session, said): (Option<&'a Session>, &Said<'a>),
         counted: &'a Counted,
     ) -> Asking<'a> {
-        let limits = &self.api.limits;
+        let limits = &self.api.definition.limits;
         Asking {
-            caller: session.and_then(|session| session.limited(&self.api.id)),
+            caller: session.and_then(|session| session.limited(self.api.id())),
             api: limits,
             operation: said.rate,
             among: session.map_or(Caller::EVERYBODY, |session| session.among(limits)),

@@ -12,18 +12,13 @@ use crate::{
         Authentication, Authenticator, Grants, KeyAuthenticator, Keys, Method, Places, Security,
         StoredSecrets, VerifiedTokens,
     },
-    definition::{Definition, Destination, JwtScheme, KeySource, ListenPath, SchemeKeys, SecurityScheme},
+    definition::{Definition, JwtScheme, KeySource, SchemeKeys, SecurityScheme},
     jwks::{Endpoint, KeySources, Registry, Source},
     jwt::Reading,
-    limits::ApiLimits,
-    middleware::{
-        ClaimHeaders, Cors, HeaderRules, NeedsToken, Operation, Operations, ResourceMetadata, Restrictions,
-        Said,
-    },
+    middleware::{Cors, HeaderRules, NeedsToken, Operation, Said},
     policy::PolicySet,
     refusal::{Overrides, Profile, Reason, Refusal},
     session::{ScopeCheck, Session},
-    versioning::Versions,
 };
 
 /// The longest token in profile `tyk`, where only the head of a request bounds it.
@@ -31,13 +26,11 @@ const TYK_TOKEN_SIZE: usize = 64 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Api {
-    pub(super) id: Arc<str>,
-    pub(super) listen_path: ListenPath,
+    /// What is written, which needs no other document to be understood. Snapshots share it as long as it stays
+    /// the same.
+    pub(super) definition: Arc<Definition>,
     pub(super) expiry: Option<Expiry>,
-    pub(super) versions: Option<Versions>,
     pub(super) authentication: Option<Authentication>,
-    pub(super) strip_credentials: bool,
-    pub(super) context_variables: bool,
     /// Whether Tyk would refuse every token, since to it nothing selects a policy.
     nothing_selects_in_tyk: bool,
     /// Whether a template reads the headers of the request.
@@ -45,22 +38,9 @@ pub(super) struct Api {
     /// Fields that tell the upstream about the caller, on any operation: nobody else sets them, for a
     /// path could be one operation to us and another to the upstream.
     pub(super) about_caller: Vec<HeaderName>,
-    pub(super) request_headers: HeaderRules,
-    pub(super) claim_headers: ClaimHeaders,
-    pub(super) response_headers: HeaderRules,
     pub(super) cors: Option<Cors>,
-    /// What the API tells about who issues its tokens.
-    pub(super) metadata: Option<ResourceMetadata>,
-    operations: Operations,
-    /// Rights to paths are about paths that have theirs anywhere in them.
-    pub(super) unanchored_paths: bool,
-    /// What it lets pass before it asks for a token.
-    pub(super) restrictions: Restrictions,
     /// What its errors look like, and those of its upstream.
     pub(super) overrides: Overrides,
-    /// What limits all its callers.
-    pub(super) limits: ApiLimits,
-    pub(super) destination: Destination,
 }
 
 /// What APIs are compiled with.
@@ -77,7 +57,7 @@ pub(super) struct Context<'c> {
 }
 
 impl Api {
-    pub(super) fn new(definition: Definition, context: &Context<'_>) -> Self {
+    pub(super) fn new(definition: Arc<Definition>, context: &Context<'_>) -> Self {
         let of_operations = |rules: fn(&Operation) -> &HeaderRules| definition.operations.iter().map(rules);
         let request_rules =
             || iter::once(&definition.request_headers).chain(of_operations(|o| &o.request_headers));
@@ -88,35 +68,24 @@ impl Api {
         about_caller.extend(definition.claim_headers.names().cloned());
         about_caller.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
         about_caller.dedup();
-        let nothing_selects_in_tyk = nothing_selects_in_tyk(&definition);
-        let realm = definition.name;
-        let keeps_payloads = definition.claim_headers.payload.is_some();
+        let unused = || Places::bare(definition.unused_places.clone(), context.profile);
+        let security = definition.security.as_ref();
         Self {
-            authentication: definition
-                .security
-                .map(|security| authentication(&security, &definition.id, &realm, keeps_payloads, context))
-                .map(|all| all.also_strip(Places::bare(definition.unused_places, context.profile))),
-            id: definition.id,
-            listen_path: definition.listen_path,
+            authentication: security
+                .map(|security| authentication(security, &definition, context).also_strip(unused())),
             expiry: definition.expiration.map(|expiration| Expiry::new(expiration, context.profile)),
-            versions: definition.versions,
-            strip_credentials: definition.strip_authorization_data,
-            context_variables: definition.context_variables,
-            nothing_selects_in_tyk,
+            nothing_selects_in_tyk: nothing_selects_in_tyk(&definition),
             reads_headers,
             about_caller,
-            request_headers: definition.request_headers,
-            claim_headers: definition.claim_headers,
-            response_headers: definition.response_headers,
-            metadata: definition.metadata,
-            cors: definition.cors.map(|policy| Cors::new(&policy, context.profile)),
-            operations: definition.operations,
-            unanchored_paths: definition.unanchored_paths,
-            restrictions: definition.restrictions,
-            overrides: definition.overrides.followed_by(context.overrides),
-            limits: definition.limits,
-            destination: definition.destination,
+            cors: definition.cors.as_ref().map(|policy| Cors::new(policy, context.profile)),
+            overrides: definition.overrides.clone().followed_by(context.overrides),
+            definition,
         }
+    }
+
+    /// Its id: what policies grant.
+    pub(super) fn id(&self) -> &Arc<str> {
+        &self.definition.id
     }
 
     /// A refusal in the words that Tyk has for it on this API.
@@ -129,7 +98,7 @@ impl Api {
 
     /// What is said of a request for a path below the listen path, which may be `ambiguous`.
     pub(super) fn said(&self, method: &http::Method, path: &str, ambiguous: bool) -> Said<'_> {
-        self.operations.said(method, path, ambiguous)
+        self.definition.operations.said(method, path, ambiguous)
     }
 
     /// Whether such a request needs a token, of which this is said.
@@ -140,7 +109,11 @@ impl Api {
         path: &str,
         ambiguous: bool,
     ) -> NeedsToken {
-        if ambiguous { NeedsToken::Always } else { self.operations.needs_token(said.exact, method, path) }
+        if ambiguous {
+            NeedsToken::Always
+        } else {
+            self.definition.operations.needs_token(said.exact, method, path)
+        }
     }
 
     /// Whether the token of a caller has the scopes for such a request.
@@ -153,7 +126,7 @@ impl Api {
     ) -> Result<(), MissingScopes> {
         let Some(check) = session.scope_check() else { return Ok(()) };
         let has = |scope: &str| check.claims.contain(session.claims(), scope);
-        let mut asked = self.operations.scopes(method, path, ambiguous);
+        let mut asked = self.definition.operations.scopes(method, path, ambiguous);
         asked.try_for_each(|scopes| scopes.check(&check.scheme, has))
     }
 }
@@ -169,9 +142,7 @@ fn nothing_selects_in_tyk(definition: &Definition) -> bool {
 
 fn authentication(
     security: &Security<Arc<SecurityScheme>>,
-    id: &Arc<str>,
-    realm: &str,
-    keeps_payloads: bool,
+    definition: &Definition,
     context: &Context<'_>,
 ) -> Authentication {
     // A scheme of several requirements is checked by one method: a token is verified once for all.
@@ -180,33 +151,27 @@ fn authentication(
         if let Some((_, known)) = methods.iter().find(|(own, _)| Arc::ptr_eq(own, scheme)) {
             return Arc::clone(known);
         }
-        let new = Arc::new(method(scheme, id, realm, keeps_payloads, context));
+        let new = Arc::new(method(scheme, definition, context));
         methods.push((Arc::clone(scheme), Arc::clone(&new)));
         new
     });
-    let authentication = Authentication::new(security, context.profile, realm);
+    let authentication = Authentication::new(security, context.profile, &definition.name);
     match context.profile {
         // In Tyk the rights of other credentials than the one that gives the session are not looked at.
         Profile::Tyk => authentication,
-        Profile::Rfc => authentication.each_good_for(id),
+        Profile::Rfc => authentication.each_good_for(&definition.id),
     }
 }
 
-fn method(
-    scheme: &SecurityScheme,
-    id: &Arc<str>,
-    realm: &str,
-    keeps_payloads: bool,
-    context: &Context<'_>,
-) -> Method {
+fn method(scheme: &SecurityScheme, definition: &Definition, context: &Context<'_>) -> Method {
     match scheme {
         SecurityScheme::Jwt(jwt) => {
-            let mut authenticator = authenticator(jwt, id, realm, context);
+            let mut authenticator = authenticator(jwt, definition, context);
             if let Some(claims) = jwt.scope_check.clone() {
                 authenticator =
                     authenticator.checking_scopes(ScopeCheck { scheme: jwt.name.clone(), claims });
             }
-            Method::Jwt(Box::new(if keeps_payloads {
+            Method::Jwt(Box::new(if definition.claim_headers.payload.is_some() {
                 authenticator.keeping_payloads()
             } else {
                 authenticator
@@ -221,7 +186,7 @@ fn method(
     }
 }
 
-fn authenticator(jwt: &JwtScheme, id: &Arc<str>, realm: &str, context: &Context<'_>) -> Authenticator {
+fn authenticator(jwt: &JwtScheme, definition: &Definition, context: &Context<'_>) -> Authenticator {
     let mut rules = jwt.rules.clone();
     if context.profile == Profile::Tyk {
         rules.reading = Reading::Tyk;
@@ -234,7 +199,9 @@ fn authenticator(jwt: &JwtScheme, id: &Arc<str>, realm: &str, context: &Context<
             let life = context.lives.get(remote.endpoint()).copied().unwrap_or_else(|| remote.time_to_live());
             context.registry.remote(&remote.clone().with_time_to_live(life))
         }
-        KeySource::Fixed(keys) => Arc::new(Source::fixed(format!("the keys of {id}"), Arc::clone(keys))),
+        KeySource::Fixed(keys) => {
+            Arc::new(Source::fixed(format!("the keys of {}", definition.id), Arc::clone(keys)))
+        }
     };
     let stored = || Arc::clone(context.api_keys);
     let policies = || Arc::clone(context.policies);
@@ -248,16 +215,16 @@ fn authenticator(jwt: &JwtScheme, id: &Arc<str>, realm: &str, context: &Context<
         }
     };
     let clients = jwt.selection.client_claim.is_some().then(stored);
-    let grants = Grants { selection: jwt.selection.clone(), policies: policies(), clients };
+    let grants = Grants { selection: Arc::clone(&jwt.selection), policies: policies(), clients };
     Authenticator::new(
         Places::new(jwt.places.clone(), context.profile),
         rules,
         keys,
         Some(grants),
         context.profile,
-        realm,
+        &definition.name,
+        Arc::clone(context.verified),
     )
     .named(&jwt.name)
     .with_decryption(jwt.decryption.clone())
-    .with_cache(Arc::clone(context.verified))
 }

@@ -19,7 +19,7 @@ use super::{control::Control, documents::Documents};
 use crate::{
     config::Config,
     definition::view,
-    document::{self, Document, Durability, File, Finding, Readers, WriteError},
+    document::{self, Document, Durability, Finding, Kept, Readers, WriteError},
     policy::{Entry, entries, is_empty, with_one_more},
 };
 
@@ -208,7 +208,7 @@ impl Control {
         // Nobody else changes anything meanwhile, and nothing is loaded.
         let mut loaded = self.loaded();
         let config = Arc::clone(&loaded.source().config);
-        let mut documents = Documents::read(&config);
+        let mut documents = Documents::read(&config, Some(&loaded.source().documents));
         let (put, removed) = change.api();
         let (step, after) = documents.step(change, &config)?;
         let values = config.secrets.values();
@@ -255,12 +255,12 @@ impl Documents {
 }
 
 /// The documents of a folder, or of one file.
-struct Shelf<'s> {
-    files: &'s mut Vec<Arc<File>>,
+struct Shelf<'s, T> {
+    files: &'s mut Vec<Arc<Kept<T>>>,
     path: &'s Path,
 }
 
-impl Shelf<'_> {
+impl<T> Shelf<'_, T> {
     fn put_api(self, id: &str, document: &Value) -> Result<Step, ChangeError> {
         match self.find_api(id) {
             Some((at, before)) => self.replace(at, document, Some(before)),
@@ -293,7 +293,7 @@ impl Shelf<'_> {
         let Some(file) = self.files.first().filter(|_| self.path.is_file()) else {
             return self.add(id, policy);
         };
-        let document = Document::of(file).map_err(refused)?;
+        let document = Document::of(file.file()).map_err(refused)?;
         match with_one_more(document.root(), id, policy.clone()) {
             Some(root) => self.replace(0, &root, None),
             // A file that names each by its id has one of each.
@@ -321,7 +321,7 @@ impl Shelf<'_> {
     /// is tried.
     fn naming(&self, id: &str) -> Vec<(usize, Document)> {
         let may = self.files.iter().enumerate().filter(|(_, file)| file.may_name(id));
-        may.filter_map(|(at, file)| Some((at, Document::of(file).ok()?))).collect()
+        may.filter_map(|(at, file)| Some((at, Document::of(file.file()).ok()?))).collect()
     }
 
     /// A file of its own for what is new.
@@ -330,7 +330,7 @@ impl Shelf<'_> {
         let file = free_name(self.path, id);
         let document = of_value(&file, root)?;
         let write = Write::Create(document.text().to_owned());
-        self.files.push(Arc::clone(document.file()));
+        self.files.push(kept(&document));
         // Findings are told in the order of the files' names, as a reload would.
         self.files.sort_by(|a, b| a.path().cmp(b.path()));
         Ok(Step { file, write, before: None })
@@ -344,12 +344,12 @@ impl Shelf<'_> {
     fn replace(self, at: usize, root: &Value, before: Option<Value>) -> Result<Step, ChangeError> {
         let own = self.files.get_mut(at).ok_or(ChangeError::Unknown)?;
         let file = own.path().to_owned();
-        if Document::of(own).is_ok_and(|document| document.root() == root) {
+        if Document::of(own.file()).is_ok_and(|document| document.root() == root) {
             return Ok(Step { file, write: Write::Nothing, before });
         }
         let document = of_value(&file, root)?;
         let new = document.text().to_owned();
-        let old = std::mem::replace(own, Arc::clone(document.file())).text().to_owned();
+        let old = std::mem::replace(own, kept(&document)).text().to_owned();
         Ok(Step { file, write: Write::Replace { old, new }, before })
     }
 
@@ -379,7 +379,7 @@ impl Write {
             Self::Create(text) => document::create(file, text),
             Self::Replace { old, new } if is_yaml(file) && old.contains('#') => {
                 document::must_hold(file, old)?;
-                let kept = document::replace(&kept(file), old.as_bytes(), Readers::Owner)?;
+                let kept = document::replace(&kept_aside(file), old.as_bytes(), Readers::Owner)?;
                 Ok(kept.and(document::exchange(file, old, new)?))
             }
             Self::Replace { old, new } => document::exchange(file, old, new),
@@ -391,6 +391,10 @@ impl Write {
 
 fn of_value(file: &Path, root: &Value) -> Result<Document, ChangeError> {
     Document::with_root(file, root).map_err(refused)
+}
+
+fn kept<T>(document: &Document) -> Arc<Kept<T>> {
+    Arc::new(Arc::clone(document.file()).into())
 }
 
 fn refused(finding: Finding) -> ChangeError {
@@ -418,7 +422,7 @@ fn is_yaml(file: &Path) -> bool {
 }
 
 /// Where the last text of a YAML file stays whose comments would be lost.
-fn kept(file: &Path) -> PathBuf {
+fn kept_aside(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(".bak");
     name.into()

@@ -19,7 +19,7 @@ use crate::{
     config::{AdminKey, Config},
     definition::{Definition, KeySource, State},
     jwks::{Endpoint, Registry, Source},
-    listen::{ListenAt, ListenHost},
+    listen::ListenAt,
     middleware::ResourceMetadata,
     refusal::{Asked, Manner, Overrides, Profile, Reason, Refusal, Space},
     tls::ServerIdentity,
@@ -79,15 +79,14 @@ impl Snapshot {
             overrides: &config.error_overrides,
             lives: &lives,
         };
-        let definitions: Vec<_> = parsed.definitions.into_iter().filter(Definition::is_active).collect();
+        let definitions: Vec<_> = parsed.definitions.into_iter().filter(|own| own.is_active()).collect();
         let directory = Directory::new(definitions.iter().map(|d| (&d.id, &*d.name)));
         let mut apis = Vec::with_capacity(definitions.len());
         let mut public = Vec::with_capacity(definitions.len());
-        for mut definition in definitions {
-            let (state, domain) = (definition.state, definition.domain.take());
+        for definition in definitions {
             let api = Arc::new(Api::new(definition, &context));
-            if state == State::Public {
-                public.push((domain, Arc::clone(&api)));
+            if api.definition.state == State::Public {
+                public.push(Arc::clone(&api));
             }
             apis.push(api);
         }
@@ -123,7 +122,7 @@ impl Snapshot {
 
     /// The ids of the APIs.
     pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
-        self.apis.iter().map(|api| &*api.id)
+        self.apis.iter().map(|api| &**api.id())
     }
 
     /// The answer to a request that no API answers.
@@ -155,7 +154,7 @@ impl Snapshot {
             own.any(|own| Arc::ptr_eq(own, source))
         };
         let users = |source: &Arc<Source>| {
-            self.apis.iter().filter(|api| uses(api, source)).map(|api| Arc::clone(&api.id)).collect()
+            self.apis.iter().filter(|api| uses(api, source)).map(|api| Arc::clone(api.id())).collect()
         };
         let in_use = |source: Arc<Source>| KeySourceInUse { apis: users(&source), source };
         let mut sources: Vec<_> = self.sources(api).into_iter().map(in_use).collect();
@@ -176,7 +175,7 @@ impl Snapshot {
 
     /// The sources of the keys of one API, or of all, each once.
     pub(super) fn sources(&self, api: Option<&str>) -> Vec<Arc<Source>> {
-        let asked = |own: &&Arc<Api>| api.is_none_or(|api| *own.id == *api);
+        let asked = |own: &&Arc<Api>| api.is_none_or(|api| **own.id() == *api);
         let demands = self.apis.iter().filter(asked).filter_map(|api| api.authentication.as_ref());
         let mut sources: Vec<Arc<Source>> = demands.flat_map(Authentication::sources).cloned().collect();
         sources.sort_unstable_by_key(Arc::as_ptr);
@@ -185,25 +184,27 @@ impl Snapshot {
     }
 }
 
-fn router(apis: &[(Option<ListenHost>, Arc<Api>)]) -> Router<Route> {
+fn router(apis: &[Arc<Api>]) -> Router<Route> {
     let mut router = Router::default();
     // First, so that an API that listens there counts.
-    for (domain, api) in apis.iter().filter(|(_, api)| api.metadata.is_some()) {
+    for api in apis.iter().filter(|api| api.definition.metadata.is_some()) {
+        let Definition { domain, listen_path, .. } = &*api.definition;
         // A pattern that could be read before can be read behind this as well.
-        if let Ok(path) = ListenAt::new(&ResourceMetadata::root_path(api.listen_path.at.as_str())) {
+        if let Ok(path) = ListenAt::new(&ResourceMetadata::root_path(listen_path.at.as_str())) {
             router.insert(domain.as_ref(), &path, Route::Metadata(Arc::clone(api)));
         }
     }
-    for (domain, api) in apis {
-        router.insert(domain.as_ref(), &api.listen_path.at, Route::Api(Arc::clone(api)));
+    for api in apis {
+        let Definition { domain, listen_path, .. } = &*api.definition;
+        router.insert(domain.as_ref(), &listen_path.at, Route::Api(Arc::clone(api)));
     }
     router
 }
 
 /// The shortest time to live that an API wants, by what tells key sets apart.
-fn times_to_live(definitions: &[Definition]) -> HashMap<Endpoint, Duration> {
+fn times_to_live(definitions: &[Arc<Definition>]) -> HashMap<Endpoint, Duration> {
     let mut lives = HashMap::new();
-    for jwt in definitions.iter().filter(|d| d.is_active()).flat_map(Definition::jwt_schemes) {
+    for jwt in definitions.iter().filter(|d| d.is_active()).flat_map(|d| d.jwt_schemes()) {
         for (source, _) in jwt.keys.sources() {
             if let KeySource::Remote(remote) = source {
                 let life = lives.entry(remote.endpoint().clone()).or_insert_with(|| remote.time_to_live());

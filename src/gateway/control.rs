@@ -94,7 +94,7 @@ impl Control {
     pub(crate) async fn new(config: Config, registry: Registry) -> (Option<Self>, Findings) {
         let (time, began) = (SystemTime::now(), Instant::now());
         let files = Files::now(&config, &[]);
-        let documents = Documents::read(&config);
+        let documents = Documents::read(&config, None);
         let values = config.secrets.values();
         let (mut parsed, mut findings) = documents.resolve(&config, &values).await;
         let nodes = config.redis.clone().zip(parsed.as_ref());

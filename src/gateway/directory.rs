@@ -4,8 +4,8 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 
 use crate::{
     api_address::{ApiName, folded_name},
-    definition::Definition,
-    document::{File, Findings},
+    definition::{self, Definition},
+    document::{File, Findings, Kept},
 };
 
 /// The APIs of a gateway, by id and by name; each by its place among them.
@@ -42,9 +42,13 @@ impl Directory {
 }
 
 /// Tells of APIs that others lead requests to, and that none reaches.
-pub(super) fn warn_about_lost_ways(files: &[Arc<File>], definitions: &[Definition], findings: &mut Findings) {
+pub(super) fn warn_about_lost_ways(
+    files: &[Arc<Kept<definition::Read>>],
+    definitions: &[Arc<Definition>],
+    findings: &mut Findings,
+) {
     let directory = Directory::new(definitions.iter().map(|d| (&d.id, &*d.name)));
-    let files: HashMap<&Path, &File> = files.iter().map(|file| (file.path(), &**file)).collect();
+    let files: HashMap<&Path, &File> = files.iter().map(|file| (file.path(), &**file.file())).collect();
     for definition in definitions.iter().filter(|definition| !definition.leads_to.is_empty()) {
         let Some(file) = files.get(&*definition.file) else { continue };
         for (name, at) in &definition.leads_to {

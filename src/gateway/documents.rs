@@ -11,7 +11,7 @@ use crate::{
     api_keys::{ApiKeys, SharedSecret},
     config::{AdminKey, Config, KeyStore},
     definition::{self, Definition, Fetching, Given, JwtScheme, State, Templates, view},
-    document::{Document, File, Finding, Findings, Severity, read_all},
+    document::{Document, Finding, Findings, Kept, Severity, read_all},
     jwks::FetchOptions,
     policy::{self, Entry, PolicySet, entries},
     redis::{Credentials, Redis, Servers, Tls},
@@ -24,9 +24,9 @@ use crate::{
 /// compiled anew from them, whatever the files hold by then.
 #[derive(Debug)]
 pub struct Documents {
-    pub(super) definitions: Vec<Arc<File>>,
-    pub(super) policies: Vec<Arc<File>>,
-    templates: Templates,
+    pub(super) definitions: Vec<Arc<Kept<definition::Read>>>,
+    pub(super) policies: Vec<Arc<Kept<policy::Read>>>,
+    templates: Arc<Templates>,
     /// Which definitions could not be read.
     unread: Findings,
     /// Which policies could not.
@@ -35,7 +35,7 @@ pub struct Documents {
 
 /// What they say.
 pub(super) struct Parsed {
-    pub(super) definitions: Vec<Definition>,
+    pub(super) definitions: Vec<Arc<Definition>>,
     pub(super) policies: PolicySet,
     /// What opens the control API.
     pub(super) admin_keys: Vec<AdminKey>,
@@ -54,7 +54,7 @@ pub(super) struct Parsed {
 pub fn check(config: &Config, findings: &mut Findings) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let values = config.secrets.values();
-    let (parsed, found) = runtime.block_on(Documents::read(config).resolve(config, &values));
+    let (parsed, found) = runtime.block_on(Documents::read(config, None).resolve(config, &values));
     findings.append(found);
     if let (Some(settings), Some(parsed)) = (&config.redis, parsed) {
         let redis = Redis::new(settings.clone(), parsed.redis_credentials);
@@ -80,20 +80,19 @@ impl Parsed {
 impl Documents {
     /// The definitions of all APIs, by file name.
     pub fn apis(&self) -> impl Iterator<Item = Value> {
-        roots(self.definitions.iter().cloned())
+        roots(&self.definitions)
     }
 
     /// The definition of the API with this id.
     #[must_use]
     pub fn api(&self, id: &str) -> Option<Value> {
         let may_be_it = self.definitions.iter().filter(|file| file.may_name(id));
-        roots(may_be_it.cloned()).find(|document| view::id(document) == Some(id))
+        roots(may_be_it).find(|document| view::id(document) == Some(id))
     }
 
     /// All policies.
     pub fn policies(&self) -> impl Iterator<Item = Value> {
-        roots(self.policies.iter().cloned())
-            .flat_map(|root| entries(&root).iter().map(Entry::to_value).collect::<Vec<_>>())
+        roots(&self.policies).flat_map(|root| entries(&root).iter().map(Entry::to_value).collect::<Vec<_>>())
     }
 
     /// The policy with this id, of this organisation, if several have one.
@@ -101,31 +100,51 @@ impl Documents {
     pub fn policy(&self, id: &str, org_id: Option<&str>) -> Option<Value> {
         let is_it = |entry: &&Entry<'_>| entry.id == id && org_id.is_none_or(|org_id| entry.org_id == org_id);
         let may_have_it = self.policies.iter().filter(|file| file.may_name(id));
-        roots(may_have_it.cloned()).find_map(|root| entries(&root).iter().find(is_it).map(Entry::to_value))
+        roots(may_have_it).find_map(|root| entries(&root).iter().find(is_it).map(Entry::to_value))
     }
 }
 
 impl Documents {
-    pub(super) fn read(config: &Config) -> Self {
-        let (definitions, unread) = read_all(&config.definitions);
-        let (policies, unread_policies) = config.policies.as_deref().map(read_all).unwrap_or_default();
+    /// Reads them. What is the same as `before` is not read into anything anew.
+    pub(super) fn read(config: &Config, before: Option<&Self>) -> Self {
+        let (definitions, policies) =
+            before.map(|own| (&*own.definitions, &*own.policies)).unwrap_or_default();
+        let (definitions, unread) = read_all(&config.definitions, definitions);
+        let of_policies = config.policies.as_deref().map(|path| read_all(path, policies));
+        let (policies, unread_policies) = of_policies.unwrap_or_default();
         let templates = Templates::read(&config.template_path);
+        let same = before.map(|own| &own.templates).filter(|own| ***own == templates).cloned();
+        let templates = same.unwrap_or_else(|| Arc::new(templates));
         Self { definitions, policies, templates, unread, unread_policies }
     }
 
     /// What they say with these values, which are fetched as they are asked for; nothing if one of them
     /// has an error.
     pub(super) async fn resolve(&self, config: &Config, values: &Values) -> (Option<Parsed>, Findings) {
+        self.foresee(config, values);
         loop {
+            if values.are_incomplete() {
+                values.fetch().await;
+            }
             let mut findings = Findings::default();
             let parsed = self.parse(config, values, &mut findings);
             // Each turn knows what the one before asked for, and there are only so many references.
             if !values.are_incomplete() {
-                self.definitions.iter().chain(&self.policies).for_each(|file| file.forget_lines());
-                return (parsed, findings.reworded(|message| values.hide_in(message)));
+                self.definitions.iter().for_each(|file| file.forget_lines());
+                self.policies.iter().for_each(|file| file.forget_lines());
+                return (parsed, values.hide_in_all(findings));
             }
-            values.fetch().await;
         }
+    }
+
+    /// What was asked for last, of files that are the same, is fetched before they are parsed in vain.
+    fn foresee(&self, config: &Config, values: &Values) {
+        let own = config.own_secrets();
+        let values = values.for_documents(&own, config.allowed_references.as_ref());
+        let definitions = self.definitions.iter().filter_map(|file| file.last());
+        definitions.for_each(|read| values.foresee(read.asked()));
+        let policies = self.policies.iter().filter_map(|file| file.last());
+        policies.for_each(|read| values.foresee(read.asked()));
     }
 
     fn parse(&self, config: &Config, values: &Values, findings: &mut Findings) -> Option<Parsed> {
@@ -139,8 +158,8 @@ impl Documents {
         let fetching = fetching(config, values, findings);
         let own = config.own_secrets();
         let values = &values.for_documents(&own, config.allowed_references.as_ref());
-        let given = Given { values, templates: &self.templates, fetching: &fetching, tags: &config.tags };
-        let loaded = definition::load(&self.definitions, given);
+        let given = Given { templates: Arc::clone(&self.templates), fetching, tags: config.tags.clone() };
+        let loaded = definition::load(&self.definitions, values, given);
         let (policies, mut of_policies) = policy::load(&self.policies, values);
         let policies = policies.joined(match config.errors {
             Profile::Rfc => Together::Everything,
@@ -180,8 +199,8 @@ impl Documents {
 /// Tells of APIs whose end cannot be read. Such an API answers nothing; in profile `tyk` that is what its
 /// callers know, else it is mended before anything is served.
 fn tell_of_unreadable_ends(
-    files: &[Arc<File>],
-    definitions: &[Definition],
+    files: &[Arc<Kept<definition::Read>>],
+    definitions: &[Arc<Definition>],
     profile: Profile,
     findings: &mut Findings,
 ) {
@@ -200,8 +219,9 @@ fn tell_of_unreadable_ends(
 }
 
 /// What stands in files of which each was a document before.
-fn roots(files: impl Iterator<Item = Arc<File>>) -> impl Iterator<Item = Value> {
-    files.filter_map(|file| Document::of(&file).ok()).map(|mut document| document.take_root())
+fn roots<'f, T: 'f>(files: impl IntoIterator<Item = &'f Arc<Kept<T>>>) -> impl Iterator<Item = Value> {
+    let documents = files.into_iter().filter_map(|file| Document::of(file.file()).ok());
+    documents.map(|mut document| document.take_root())
 }
 
 /// How key sets are fetched where a definition does not say.
@@ -272,12 +292,12 @@ fn admin_keys(config: &Config, values: &Values, findings: &mut Findings) -> Vec<
 }
 
 /// Keys that tokens name, where whoever knows them gets in.
-fn warn_about_client_keys(definitions: &[Definition], findings: &mut Findings) {
+fn warn_about_client_keys(definitions: &[Arc<Definition>], findings: &mut Findings) {
     for definition in definitions.iter().filter(|definition| definition.is_active()) {
         let of_clients =
             |jwt: &&JwtScheme| jwt.selection.client_claim.is_some() && jwt.selection.base_claims.is_empty();
         let Some(jwt) = definition.jwt_schemes().find(of_clients) else { continue };
-        let accepts = |other: &&Definition| {
+        let accepts = |other: &&Arc<Definition>| {
             other.is_active() && other.api_key_schemes().any(|scheme| scheme.org_id == jwt.selection.org_id)
         };
         if let Some(other) = definitions.iter().find(accepts) {

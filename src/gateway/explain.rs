@@ -87,7 +87,7 @@ impl Scene<'_> {
         let mut headers = http::HeaderMap::new();
         let authentication = api.authentication.as_ref();
         let query = authentication.and_then(|demand| demand.put(token, &mut headers, None));
-        let raw = api.listen_path.at.as_str();
+        let raw = api.definition.listen_path.at.as_str();
         let (host_name, query) = (String::new(), query.as_deref());
         let target = Target {
             host: None,
@@ -100,13 +100,13 @@ impl Scene<'_> {
         let found = Found::at_listen_path(api, target, raw.len());
         let asker = Asker { client: Client::Known(client), is_api: false };
         let admission = Admission::new(&found, snapshot, asker);
-        let id = Some(Arc::clone(&api.id));
+        let id = Some(Arc::clone(api.id()));
         let Some(authentication) = authentication else {
             recorder.note(explained::open_api);
             return Ok((id, End::Passes));
         };
         let taken = match admission.authenticate(authentication, &headers, recorder).await {
-            Ok(session) => session.rights().on(&api.id).map(|_| ()).map_err(Refusal::from),
+            Ok(session) => session.rights().on(api.id()).map(|_| ()).map_err(Refusal::from),
             Err(refusal) => Err(refusal),
         };
         let Err(refusal) = taken else {
@@ -184,7 +184,7 @@ impl Scene<'_> {
                     End::Refused(refusal.reason(), admission.refuse(&refusal, asked, is_https))
                 }
             };
-            return (Some(Arc::clone(&found.api.id)), end);
+            return (Some(Arc::clone(found.api.id())), end);
         }
     }
 

@@ -50,10 +50,11 @@ pub(super) fn target(target: &Result<Target<'_>, BadTarget>) -> Step {
 pub(super) fn route(route: Option<&Route>, target: &Target<'_>) -> Step {
     let place = if target.host_name.is_empty() { "any host" } else { &target.host_name };
     let (outcome, found) = match route {
-        Some(Route::Api(api)) => {
-            (Outcome::Passed, format!("{}, which listens at {}", api.id, api.listen_path.at.as_str()))
-        }
-        Some(Route::Metadata(api)) => (Outcome::Passed, format!("the metadata of {}", api.id)),
+        Some(Route::Api(api)) => (
+            Outcome::Passed,
+            format!("{}, which listens at {}", api.id(), api.definition.listen_path.at.as_str()),
+        ),
+        Some(Route::Metadata(api)) => (Outcome::Passed, format!("the metadata of {}", api.id())),
         None => (Outcome::Failed(Reason::NotFound), "none".to_owned()),
     };
     Step::new("api", outcome, found).expecting(format!("one that listens for {} on {place}", target.path))
@@ -207,12 +208,12 @@ pub(super) fn counted(session: Option<&Session>, api: &Api) -> String {
     let Some(session) = session.filter(|session| session.claims_of_token().is_some()) else {
         return String::new();
     };
-    let by = session.plan(&api.id).and_then(Plan::by).cloned().unwrap_or_default();
+    let by = session.plan(api.id()).and_then(Plan::by).cloned().unwrap_or_default();
     let keys = [
         ("rate", by.rate.map(|by| by.key)),
         ("endpoint", by.endpoints.map(|by| by.key)),
         ("quota", by.quota.map(|by| by.key)),
-        ("api", api.limits.by().cloned()),
+        ("api", api.definition.limits.by().cloned()),
     ];
     let told = |(name, key): (&str, Option<CountKey>)| {
         key.map(|key| format!("; {name} counted for {}", key.told(session.claims())))
@@ -254,7 +255,7 @@ pub(super) fn mock(made: &Result<Response<Bytes>, NoExample>) -> Step {
 /// Which API the request goes on at.
 pub(super) fn led_on(next: &Result<Found<'_>, Refusal>) -> Step {
     let (outcome, found) = match next {
-        Ok(next) => (Outcome::Passed, format!("{}, with {}", next.api.id, next.target.raw)),
+        Ok(next) => (Outcome::Passed, format!("{}, with {}", next.api.id(), next.target.raw)),
         Err(refusal) => (Outcome::Failed(refusal.reason()), format!("none: {}", refusal.reason().code())),
     };
     Step::new("api", outcome, found).expecting("another API, to which this one leads")

@@ -154,7 +154,7 @@ impl<'s> Journey<'s> {
         self.pass = self.pass(forward.pass);
         self.expires = self.expires(forward.session.as_ref());
         self.body_limit = self.body_limit(forward.body_limit);
-        if found.api.strip_credentials {
+        if found.api.definition.strip_authorization_data {
             self.stripping.push(found.api);
         }
         if let Some(method) = self.new_method(&parts.method, onward.address.method.as_ref(), forward) {
@@ -271,7 +271,7 @@ impl<'s> Guide<'s> {
             Verdict::PassThrough => true,
             Verdict::GoOn => false,
         };
-        if let Some(versions) = found.api.versions.as_ref().filter(|_| !found.is_version) {
+        if let Some(versions) = found.api.definition.versions.as_ref().filter(|_| !found.is_version) {
             let chosen = journey.choose_version(self.snapshot, found, versions, parts, observer)?;
             if let Some(version) = chosen {
                 return Ok(Turn::Api(version));
@@ -316,7 +316,7 @@ pub(super) fn first_asking<'s>(
     parts: &Parts,
 ) -> Option<&'s Authentication> {
     let (mut journey, mut parts) = (Journey::default(), parts.clone());
-    while let Some(versions) = found.api.versions.as_ref().filter(|_| !found.is_version) {
+    while let Some(versions) = found.api.definition.versions.as_ref().filter(|_| !found.is_version) {
         match journey.choose_version(snapshot, &found, versions, &mut parts, Unobserved).ok()? {
             Some(version) => found = version,
             None => break,
@@ -324,7 +324,7 @@ pub(super) fn first_asking<'s>(
     }
     let mut api = found.api;
     while api.authentication.is_none()
-        && let Destination::Api(next) = &api.destination
+        && let Destination::Api(next) = &api.definition.destination
     {
         journey.step().ok()?;
         api = snapshot.find(next.address.api.name()?)?;
@@ -334,7 +334,7 @@ pub(super) fn first_asking<'s>(
 
 /// Tyk has other words for an address in a rewrite.
 fn unknown(from: &Api) -> Refusal {
-    let words = match from.destination {
+    let words = match from.definition.destination {
         Destination::Upstreams(_) => "Can't detect loop target",
         Destination::Api(_) => "Couldn't detect target",
     };
@@ -344,14 +344,14 @@ fn unknown(from: &Api) -> Refusal {
 /// How much of a path that leads to an API is its listen path. In an address the path is the one below it;
 /// Tyk takes the listen path for that as well.
 fn listen_path(api: &Api, path: &str, profile: Profile) -> usize {
-    let is_taken = profile == Profile::Tyk && api.listen_path.strip;
-    api.listen_path.at.take(path).filter(|_| is_taken).unwrap_or_default()
+    let is_taken = profile == Profile::Tyk && api.definition.listen_path.strip;
+    api.definition.listen_path.at.take(path).filter(|_| is_taken).unwrap_or_default()
 }
 
 impl Api {
     /// Where the API leads a request, whose raw path below the listen path and whose query these are.
     pub(super) fn lead(&self, path: &str, query: Option<&str>) -> Lead<'_> {
-        match &self.destination {
+        match &self.definition.destination {
             Destination::Upstreams(upstreams) => Lead::Upstreams(Way { upstreams, url: None }),
             Destination::Api(api) => {
                 let (path, query) = api.target(path, query);

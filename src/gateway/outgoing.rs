@@ -118,7 +118,7 @@ impl<'o> Outgoing<'o> {
         let render = |rules: &'o HeaderRules| rules.render(facts).map_err(not_forwardable(facts));
         let of_operation =
             forward.said.operation.map(|operation| render(&operation.response_headers)).transpose()?;
-        Ok(AnswerChanges { of_operation, of_api: render(&self.admission.api.response_headers)? })
+        Ok(AnswerChanges { of_operation, of_api: render(&self.admission.api.definition.response_headers)? })
     }
 
     /// Makes the head the one that another API gets. It asks for the credentials that the client sent;
@@ -132,7 +132,7 @@ impl<'o> Outgoing<'o> {
         self.leave_client(&mut parts.headers, journey);
         let asked_headers = self.asked_headers(&parts.headers);
         let facts = self.facts(&asked_headers, forward.session.as_ref(), journey.request_id());
-        if self.admission.api.strip_credentials {
+        if self.admission.api.definition.strip_authorization_data {
             journey.stripped.get_or_insert_with(|| parts.headers.clone());
         }
         if let Some(stripped) = &mut journey.stripped {
@@ -208,7 +208,7 @@ impl<'o> Outgoing<'o> {
     fn take_listen_path(&self, path: &mut String) {
         let Admission { api, target, taken, .. } = self.admission;
         let own = target.raw.strip_suffix(target.raw_below(taken)).unwrap_or(&target.raw);
-        let below = path.strip_prefix(own).filter(|_| api.listen_path.strip);
+        let below = path.strip_prefix(own).filter(|_| api.definition.listen_path.strip);
         match below {
             Some("") => "/".clone_into(path),
             Some(below) if below.starts_with('/') => *path = below.to_owned(),
@@ -251,7 +251,7 @@ impl<'o> Outgoing<'o> {
             headers,
             query: self.admission.target.query(),
             request_id,
-            context: self.admission.api.context_variables,
+            context: self.admission.api.definition.context_variables,
             claims_hide_header: self.admission.profile == Profile::Tyk,
         }
     }
@@ -268,11 +268,11 @@ impl<'o> Outgoing<'o> {
             lookalikes::remove_all(headers, &api.about_caller);
         }
         let not_forwardable = not_forwardable(facts);
-        api.request_headers.apply(headers, facts).map_err(not_forwardable)?;
+        api.definition.request_headers.apply(headers, facts).map_err(not_forwardable)?;
         if let Some(operation) = operation {
             operation.request_headers.apply(headers, facts).map_err(not_forwardable)?;
         }
-        api.claim_headers.apply(headers, facts.session).map_err(not_forwardable)?;
+        api.definition.claim_headers.apply(headers, facts.session).map_err(not_forwardable)?;
         Ok(())
     }
 
@@ -299,7 +299,7 @@ impl<'o> Outgoing<'o> {
 
 /// Whose credentials the upstream must not see.
 fn stripping(api: &Api) -> Option<&Authentication> {
-    api.authentication.as_ref().filter(|_| api.strip_credentials)
+    api.authentication.as_ref().filter(|_| api.definition.strip_authorization_data)
 }
 
 /// Whose fault it is that a value cannot stand in a header field.

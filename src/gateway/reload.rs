@@ -210,7 +210,7 @@ impl Control {
         };
         let mut files = Files::now(&config, &[]);
         files.put(config.file(), look);
-        let documents = Arc::new(Documents::read(&config));
+        let documents = Arc::new(Documents::read(&config, Some(&loaded.source().documents)));
         let source = Arc::new(Source { config, documents });
         let values = source.config.secrets.values();
         let (parsed, found) = tasks.block_on(source.resolve(&values));

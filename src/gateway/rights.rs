@@ -8,35 +8,39 @@ use std::{
 
 use crate::{
     access::{ApiRight, Together},
-    definition::{Definition, JwtScheme, NamedPolicy},
-    document::{FieldPath, File, Findings},
+    definition::{self, Definition, JwtScheme, NamedPolicy},
+    document::{FieldPath, File, Findings, Kept},
     limits::Quota,
-    policy::{Partitions, Policy, PolicySet},
+    parallel,
+    policy::{self, Partitions, Policy, PolicySet},
 };
 
 /// Tells of policies that an API selects and that lead nowhere, so that callers who depend on them get no
 /// rights, or that one caller can have together and that do not agree.
 pub(super) fn warn_about_selected(
-    files: &[Arc<File>],
-    definitions: &[Definition],
+    files: &[Arc<Kept<definition::Read>>],
+    definitions: &[Arc<Definition>],
     policies: &PolicySet,
     findings: &mut Findings,
 ) {
     let files = by_path(files);
-    for definition in definitions {
-        let Some(file) = files.get(&*definition.file) else { continue };
+    let told = parallel::map(definitions, |definition| {
+        let mut findings = Findings::default();
+        let Some(file) = files.get(&*definition.file) else { return findings };
         for scheme in definition.jwt_schemes() {
             let mut tell = |at: &FieldPath, message: String| findings.warning(file, at, message);
             tell_of_lost(definition, scheme, policies, &mut tell);
             tell_of_disagreement(definition, scheme, policies, &mut tell);
         }
-    }
+        findings
+    });
+    told.into_iter().for_each(|told| findings.append(told));
 }
 
 /// Tells of APIs that a policy grants and that do not exist.
 pub(super) fn warn_about_lost_apis(
-    files: &[Arc<File>],
-    definitions: &[Definition],
+    files: &[Arc<Kept<policy::Read>>],
+    definitions: &[Arc<Definition>],
     policies: &PolicySet,
     findings: &mut Findings,
 ) {
@@ -52,8 +56,8 @@ pub(super) fn warn_about_lost_apis(
 }
 
 /// The files, by where they were read.
-pub(super) fn by_path(files: &[Arc<File>]) -> HashMap<&Path, &File> {
-    files.iter().map(|file| (file.path(), &**file)).collect()
+pub(super) fn by_path<T>(files: &[Arc<Kept<T>>]) -> HashMap<&Path, &File> {
+    files.iter().map(|file| (file.path(), &**file.file())).collect()
 }
 
 /// What a policy grants on an API.
@@ -68,18 +72,22 @@ fn tell_of_lost(
     tell: &mut impl FnMut(&FieldPath, String),
 ) {
     let org_id = &*scheme.selection.org_id;
-    let named = || scheme.named_policies.iter();
+    let named = || scheme.named_policies();
     let grants = |policy: &Policy| right_on(policy, &definition.id).is_some();
     let nothing_grants =
-        !named().filter_map(|named| policies.get(org_id, &named.id)).any(|policy| grants(policy));
-    for NamedPolicy { id, at, .. } in named() {
+        !named().filter_map(|named| policies.get(org_id, named.id)).any(|policy| grants(policy));
+    for named_policy in named() {
+        let id = named_policy.id;
         let why = match policies.get(org_id, id) {
             None => unknown(policies.organisations(id).next(), org_id),
             Some(policy) if !policy.active => "is not active".into(),
             Some(_) if nothing_grants => "does not grant it, and neither does another one".into(),
             Some(_) => continue,
         };
-        tell(at, format!("the policy {id}, which this API selects, {why}; callers who depend on it get 403"));
+        tell(
+            &named_policy.at(),
+            format!("the policy {id}, which this API selects, {why}; callers who depend on it get 403"),
+        );
     }
 }
 
@@ -102,11 +110,11 @@ fn tell_of_disagreement(
     tell: &mut impl FnMut(&FieldPath, String),
 ) {
     for is_default in [true, false] {
-        let named = scheme.named_policies.iter().filter(|named| named.is_default == is_default);
+        let named = scheme.named_policies().filter(|named| named.is_default == is_default);
         let together: Vec<Chosen<'_>> = named
             .filter_map(|named| {
-                let policy = policies.get(&scheme.selection.org_id, &named.id)?;
-                Some(Chosen { policy, at: &named.at, right: right_on(policy, &definition.id)? })
+                let policy = policies.get(&scheme.selection.org_id, named.id)?;
+                Some(Chosen { policy, named, right: right_on(policy, &definition.id)? })
             })
             .collect();
         if policies.together() == Together::Listed {
@@ -120,7 +128,7 @@ fn tell_of_disagreement(
                 let (one_id, other_id) = (&one.policy.id, &other.policy.id);
                 let message =
                     format!("a caller can have the policies {one_id} and {other_id} together: {what}");
-                tell(one.at, message);
+                tell(&one.named.at(), message);
             }
         }
     }
@@ -134,29 +142,29 @@ fn tell_of_mixed_partitions(
     is_default: bool,
     tell: &mut impl FnMut(&FieldPath, String),
 ) {
-    let named = || scheme.named_policies.iter().filter(|named| named.is_default == is_default);
+    let named = || scheme.named_policies().filter(|named| named.is_default == is_default);
     let find = |has: fn(&Partitions) -> bool| {
         named().find_map(|named| {
-            let policy = policies.get(&scheme.selection.org_id, &named.id)?;
-            has(&policy.partitions).then_some((&named.at, policy))
+            let policy = policies.get(&scheme.selection.org_id, named.id)?;
+            has(&policy.partitions).then_some((named, policy))
         })
     };
     let (one, other) = (find(|own| own.per_api), find(|own| own.others));
-    if let (Some((at, one)), Some((_, other))) = (one, other)
+    if let (Some((named, one)), Some((_, other))) = (one, other)
         && !Arc::ptr_eq(one, other)
     {
         let message = format!(
             "a caller can have the policies {} and {} together: one has the partition per_api, and one another, so in profile tyk that caller gets nothing from any policy on {}",
             one.id, other.id, definition.id
         );
-        tell(at, message);
+        tell(&named.at(), message);
     }
 }
 
 /// A policy that an API selects and that grants it.
 struct Chosen<'d> {
     policy: &'d Policy,
-    at: &'d FieldPath,
+    named: NamedPolicy<'d>,
     right: &'d ApiRight,
 }
 

@@ -243,14 +243,14 @@ impl<'e> Exchange<'e> {
         let (mut response, refused) = loop {
             let api = found.api;
             if let Some(line) = line.as_mut() {
-                line.is_of(&api.id);
+                line.is_of(api.id());
             }
             if let (None, Some(cors)) = (&sharing, &api.cors) {
                 sharing = Some((cors, parts.method.clone(), parts.headers.get(ORIGIN).cloned()));
             }
             // The headers go to the upstream; what a refusal must tell of them stays.
-            let is_https = api.metadata.is_some() && ResourceMetadata::is_https(&parts.headers);
-            let told = Warnings { counters: &self.worker.counters, api: &api.id };
+            let is_https = api.definition.metadata.is_some() && ResourceMetadata::is_https(&parts.headers);
+            let told = Warnings { counters: &self.worker.counters, api: api.id() };
             let result = match self.guide.turn(&found, &mut parts, &mut journey, told).await {
                 Ok(Turn::Preflight(response)) => return (response.map(Body::from), None),
                 Ok(Turn::Answer(response)) => Ok(response.map(Body::from)),
@@ -267,7 +267,7 @@ impl<'e> Exchange<'e> {
             break match result {
                 Ok(response) => (response, None),
                 Err(refusal) => {
-                    self.worker.counters.refused(&api.id, refusal.reason());
+                    self.worker.counters.refused(api.id(), refusal.reason());
                     let admission = self.guide.admission(&found, &journey);
                     let answer = admission.refuse(&refusal, self.asked, is_https);
                     (answer.map(Body::from), Some(refusal.reason()))

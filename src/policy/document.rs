@@ -1,37 +1,27 @@
-//! Policy documents: a folder of them, or one file. JSON as Tyk writes it, and the same in YAML.
+//! A policy document: JSON as Tyk writes it, or the same in YAML.
 //!
-//! A document is one policy with its `id`, a list of such, or an object of policies by id.
+//! It is one policy with its `id`, a list of such, or an object of policies by id.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use http::Method;
 use serde_json::Value;
 
 use super::{
-    ApiEntry, Partitions, Policy, PolicyLimits, PolicySet, methods,
+    ApiEntry, Partitions, Policy, PolicyLimits, methods,
     raw::{POLICY, RawEndpoint, RawLimit, RawPartitions, RawPolicy, RawRight},
 };
 use crate::{
     access::{ApiRight, UrlRule},
-    document::{Document, FieldPath, File, Findings},
+    document::{Document, FieldPath, Findings},
     jwt::Locator,
     limits::{Allowance, Choice, CountKey, Endpoints, FailureRule, Limits, Quota, Rate, Throttle},
     path_pattern::{PathPattern, PatternError},
-    secrets::DocumentValues,
 };
-
-/// Parses the policies of these documents, one after the other.
-#[must_use]
-pub fn load(files: &[Arc<File>], values: &DocumentValues<'_>) -> (PolicySet, Findings) {
-    let mut loader = Loader::default();
-    for file in files {
-        match Document::of(file) {
-            Ok(document) => loader.document(document, values),
-            Err(finding) => loader.findings.push(finding),
-        }
-    }
-    (PolicySet::new(loader.policies), loader.findings)
-}
 
 /// Reads an object with the fields of a policy that is none: what it grants belongs to whoever holds
 /// it, and no one can name it. The limit of an access right counts in it as if it said `per_api`.
@@ -46,86 +36,77 @@ pub fn parse_nameless(
     let limit =
         |right: &Value| right.get("limit").and_then(Value::as_object).is_some_and(|limit| !limit.is_empty());
     raw.partitions.per_api = raw.access_rights.values().any(limit);
-    let mut reader = Reader { document, at, findings, patterns: &mut Patterns::default() };
+    let mut reader = Reader { document, at, findings, patterns: &Patterns::default() };
     let own = reader.policy(raw, Some("nameless"))?;
     Some(Policy { partitions: Partitions::default(), ..own })
 }
 
-#[derive(Default)]
-struct Loader {
-    policies: Vec<Policy>,
-    /// Where each policy came from, by organisation and id.
-    origins: HashMap<(Box<str>, Arc<str>), PathBuf>,
-    findings: Findings,
-    patterns: Patterns,
+/// What stands in a policy document, while it is read.
+pub(super) struct PolicyDocument<'d> {
+    pub(super) document: &'d Document,
+    pub(super) findings: &'d mut Findings,
+    pub(super) patterns: &'d Patterns,
+}
+
+impl PolicyDocument<'_> {
+    /// Its policies, in their order.
+    pub(super) fn policies(mut self, root: Value) -> Vec<Policy> {
+        let top = FieldPath::top();
+        match root {
+            root @ Value::Object(_) if is_policy(&root) => {
+                self.policy(&top, root, None).into_iter().collect()
+            }
+            Value::Object(by_id) => {
+                let policies = by_id.into_iter();
+                policies.filter_map(|(id, policy)| self.policy(&top.member(&id), policy, Some(&id))).collect()
+            }
+            Value::Array(list) => {
+                let policies = list.into_iter().enumerate();
+                policies.filter_map(|(n, policy)| self.policy(&top.element(n), policy, None)).collect()
+            }
+            _ => {
+                let message =
+                    "a policy document is one policy object, a list of them, or an object of policies by id";
+                self.findings.error(self.document, &top, message);
+                Vec::new()
+            }
+        }
+    }
+
+    fn policy(&mut self, at: &FieldPath, mut value: Value, key: Option<&str>) -> Option<Policy> {
+        POLICY.check(self.document, at, &mut value, self.findings);
+        if !value.is_object() {
+            return None;
+        }
+        // The table took out what the mirror cannot read.
+        let raw: RawPolicy = serde_json::from_value(value).unwrap_or_default();
+        let is_only_a_limit = raw.partitions.are_limits_alone();
+        let Self { document, findings, patterns } = self;
+        let policy = Reader { document, at, findings, patterns }.policy(raw, key)?;
+        if policy.limits.apis.is_empty() && !is_only_a_limit {
+            let message = "without access rights it grants nothing, and a caller without another policy gets 403; name APIs, or write in partitions which limits it is for";
+            findings.warning(document, &at.member("access_rights"), message);
+        }
+        Some(policy)
+    }
 }
 
 /// The patterns of URLs that were read before. Thousands of policies name the same few, and to compile one
 /// is most of what it takes to read a policy.
 #[derive(Default)]
-struct Patterns(HashMap<String, Result<PathPattern, PatternError>>);
+pub(super) struct Patterns(Mutex<HashMap<String, Result<PathPattern, PatternError>>>);
 
 impl Patterns {
-    fn read(&mut self, text: &str) -> Result<PathPattern, PatternError> {
-        if let Some(known) = self.0.get(text) {
+    fn read(&self, text: &str) -> Result<PathPattern, PatternError> {
+        if let Some(known) = self.known().get(text) {
             return known.clone();
         }
         let pattern = PathPattern::new(text);
-        self.0.insert(text.to_owned(), pattern.clone());
-        pattern
-    }
-}
-
-impl Loader {
-    fn document(&mut self, mut document: Document, values: &DocumentValues<'_>) {
-        let top = FieldPath::top();
-        let mut root = document.take_root();
-        let document = &document;
-        values.expand_all(document, &top, &mut root, &[], &mut self.findings);
-        match root {
-            root @ Value::Object(_) if is_policy(&root) => self.policy(document, &top, root, None),
-            Value::Object(by_id) => {
-                for (id, policy) in by_id {
-                    self.policy(document, &top.member(&id), policy, Some(&id));
-                }
-            }
-            Value::Array(list) => {
-                for (n, policy) in list.into_iter().enumerate() {
-                    self.policy(document, &top.element(n), policy, None);
-                }
-            }
-            _ => self.findings.error(
-                document,
-                &top,
-                "a policy document is one policy object, a list of them, or an object of policies by id",
-            ),
-        }
+        self.known().entry(text.to_owned()).or_insert(pattern).clone()
     }
 
-    fn policy(&mut self, document: &Document, at: &FieldPath, mut value: Value, key: Option<&str>) {
-        POLICY.check(document, at, &mut value, &mut self.findings);
-        if !value.is_object() {
-            return;
-        }
-        // The table took out what the mirror cannot read.
-        let raw: RawPolicy = serde_json::from_value(value).unwrap_or_default();
-        let mut reader = Reader { document, at, findings: &mut self.findings, patterns: &mut self.patterns };
-        let is_only_a_limit = raw.partitions.are_limits_alone();
-        let Some(policy) = reader.policy(raw, key) else { return };
-        if policy.limits.apis.is_empty() && !is_only_a_limit {
-            let message = "without access rights it grants nothing, and a caller without another policy gets 403; name APIs, or write in partitions which limits it is for";
-            self.findings.warning(document, &at.member("access_rights"), message);
-        }
-        let name = (policy.org_id.clone(), Arc::clone(&policy.id));
-        if let Some(earlier) = self.origins.insert(name, document.path().to_owned()) {
-            let message = format!(
-                "a policy with the id {} is in {} as well; remove one, or give it another id",
-                policy.id,
-                earlier.display()
-            );
-            return self.findings.error(document, &at.member("id"), message);
-        }
-        self.policies.push(policy);
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Result<PathPattern, PatternError>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -138,7 +119,7 @@ struct Reader<'r> {
     document: &'r Document,
     at: &'r FieldPath,
     findings: &'r mut Findings,
-    patterns: &'r mut Patterns,
+    patterns: &'r Patterns,
 }
 
 impl Reader<'_> {
@@ -323,7 +304,7 @@ impl Reader<'_> {
                 "without the partition per_api the limit of an access right has no effect, as in Tyk";
             self.findings.warning(self.document, &at.member("limit"), message);
         }
-        let own = own.filter(|_| parts.per_api).map(|own| limits(&own));
+        let own = own.filter(|_| parts.per_api).map(|own| Box::new(limits(&own)));
         let endpoints = if parts.rate { self.endpoints(at, &raw.endpoints) } else { Endpoints::default() };
         ApiEntry { api: Arc::clone(api), limits: own, endpoints }
     }
@@ -443,176 +424,4 @@ const fn limits_anything(limits: &Limits) -> bool {
 #[expect(clippy::cast_possible_truncation, clippy::as_conversions, reason = "a cast to i64 saturates")]
 const fn whole(number: f64) -> i64 {
     number as i64
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{collections::BTreeMap, fs};
-
-    use super::*;
-    use crate::{document::read_all, secrets::Secrets};
-
-    fn load_files(files: &[(&str, &str)]) -> (PolicySet, Vec<String>) {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, text) in files {
-            fs::write(folder.path().join(name), text).unwrap();
-        }
-        let (documents, mut findings) = read_all(folder.path());
-        let values = Secrets::new("", |_| None, BTreeMap::new()).unwrap().values();
-        let (set, found) = load(&documents, &values.for_documents(&[], None));
-        findings.append(found);
-        let prefix = format!("{}/", folder.path().display());
-        (set, findings.into_iter().map(|finding| finding.to_string().replace(&prefix, "")).collect())
-    }
-
-    #[test]
-    fn one_policy_a_file_in_json_and_yaml() {
-        let (set, findings) = load_files(&[
-            (
-                "a.json",
-                r#"{"id":"gold","org_id":"o","access_rights":{"orders":{"api_id":"orders","versions":["Default"]}}}"#,
-            ),
-            (
-                "b.yaml",
-                "id: silver\norg_id: o\naccess_rights:\n  orders:\n    allowed_urls:\n      - {url: /x, methods: [GET]}\n",
-            ),
-            ("note.txt", "not a policy"),
-        ]);
-        assert_eq!(findings, [""; 0]);
-        assert!(
-            set.get("o", "gold").is_some()
-                && set.get("o", "silver").is_some()
-                && set.get("", "gold").is_none()
-        );
-        assert!(matches!(set.get("o", "silver").unwrap().rights[..], [(_, ApiRight::Urls(_))]));
-    }
-
-    #[test]
-    fn policies_by_id() {
-        let (set, findings) = load_files(&[(
-            "p.json",
-            r#"{"a":{"access_rights":{"x":{}}},"b":{"id":"c","access_rights":{"x":{}}}}"#,
-        )]);
-        assert!(set.get("", "a").is_some() && set.get("", "b").is_some());
-        assert_eq!(
-            findings,
-            ["warning: p.json:1: b.id: the policy is called b by its key and c here; the key counts"]
-        );
-    }
-
-    #[test]
-    fn a_list_of_policies() {
-        let (set, findings) = load_files(&[
-            ("p.json", r#"[{"id":"a","access_rights":{"x":{}}},{"id":"b","access_rights":{"x":{}}},7]"#),
-            ("q.yaml", "- id: c\n  access_rights: {x: {}}\n- id: a\n  access_rights: {x: {}}\n"),
-        ]);
-        assert!(["a", "b", "c"].iter().all(|id| set.get("", id).is_some()));
-        assert_eq!(
-            findings,
-            [
-                "error: p.json:1: [2]: an object is expected here, not a number",
-                "error: q.yaml:3: [1].id: a policy with the id a is in p.json as well; remove one, or give it another id"
-            ]
-        );
-    }
-
-    #[test]
-    fn what_grants_nothing_or_less_than_it_seems() {
-        let warnings = |fields: &str| load_files(&[("p.json", &format!(r#"{{"id":"a",{fields}}}"#))]).1;
-        for (fields, expected) in [
-            (r#""access_rights":{}"#, "access_rights: without access rights it grants nothing"),
-            (r#""partitions":{"acl":true,"quota":true}"#, "access_rights: without access rights"),
-            (
-                r#""access_rights":{"x":{"versions":["Default","v2"]}}"#,
-                "access_rights.x.versions[1]: versions of an API are APIs of their own",
-            ),
-        ] {
-            let [warning] = &*warnings(fields) else { panic!("{fields}") };
-            assert!(warning.starts_with(&format!("warning: p.json:1: {expected}")), "{warning}");
-        }
-        for fine in [r#""partitions":{"quota":true}"#, r#""access_rights":{"x":{"versions":["Default",""]}}"#]
-        {
-            assert_eq!(warnings(fine), [""; 0]);
-        }
-    }
-
-    #[test]
-    fn states() {
-        for (fields, active) in [
-            ("", true),
-            (r#","active":true,"state":"active""#, true),
-            (r#","state":"draft""#, true),
-            (r#","is_inactive":true"#, false),
-            (r#","active":false"#, false),
-            (r#","state":"deny""#, false),
-        ] {
-            let (set, _) = load_files(&[("p.json", &format!(r#"{{"id":"a"{fields}}}"#))]);
-            assert_eq!(set.get("", "a").unwrap().active, active, "{fields}");
-        }
-    }
-
-    #[test]
-    fn limits_and_methods_that_hardly_mean_what_they_say() {
-        let right = r#""access_rights":{"x":{"allowed_urls":[{"url":"/","methods":["GET","GTE"]}],
-"endpoints":[{"path":"/","methods":[{"name":"PSOT","limit":{"rate":1,"per":1}}]}]}}"#;
-        for (fields, expected) in [
-            (r#""access_rights":{"x":{}},"rate":5"#, vec!["rate: without a positive per"]),
-            (
-                r#""access_rights":{"x":{}},"quota_max":5"#,
-                vec!["quota_max: without a positive quota_renewal_rate"],
-            ),
-            (
-                r#""access_rights":{"x":{}},"quota_max":-5,"quota_renewal_rate":60"#,
-                vec!["quota_max: a number below 0 is no limit"],
-            ),
-            (r#""access_rights":{"x":{}},"quota_max":-1"#, vec![]),
-            (r#""access_rights":{"x":{}},"rate":5,"per":60,"quota_max":5,"quota_renewal_rate":60"#, vec![]),
-            (
-                right,
-                vec![
-                    "access_rights.x.allowed_urls[0].methods[1]: GTE is no method that is registered",
-                    "access_rights.x.endpoints[0].methods[0].name: PSOT is no method that is registered",
-                ],
-            ),
-        ] {
-            let (_, findings) = load_files(&[("p.json", &format!(r#"{{"id":"a",{fields}}}"#))]);
-            assert_eq!(findings.len(), expected.len(), "{fields}: {findings:?}");
-            for (finding, expected) in findings.iter().zip(expected) {
-                assert!(finding.starts_with("warning: p.json:"), "{finding}");
-                assert!(finding.contains(&format!(": {expected}")), "{finding}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_wrong_is_told() {
-        let (_, findings) = load_files(&[
-            (
-                "1.json",
-                r#"{"id":"a","rate":"x","access_rights":{"x":{"allowed_urls":[{"url":"[","methods":["GET"]}]}}}"#,
-            ),
-            ("2.json", r#"{"id":"a","access_rights":{"x":{}}}"#),
-            ("3.json", r#"{"id":"b b"}"#),
-            ("4.json", r#"{"access_rights":{}}"#),
-            ("5.json", r#"{"id":"c","partitions":{"per_api":true,"quota":true},"state":"x"}"#),
-            ("6.json", "7"),
-            (
-                "7.json",
-                r#"{"id":"d","rate":3,"per":60,"access_rights":{"x":{"disable_introspection":true}}}"#,
-            ),
-        ]);
-        assert_eq!(findings.len(), 9, "{findings:#?}");
-        assert!(findings.iter().any(|f| f.starts_with("error: 1.json:1: rate: a number is expected")));
-        assert!(
-            findings
-                .iter()
-                .any(|f| f.starts_with("warning: 1.json:1: access_rights.x.allowed_urls[0].url: "))
-        );
-        assert!(findings.iter().any(|f| f.starts_with("error: 2.json:1: id: a policy with the id a is in ")));
-        assert!(
-            findings
-                .iter()
-                .any(|f| f.starts_with("error: 7.json:1: access_rights.x.disable_introspection: "))
-        );
-    }
 }

@@ -37,7 +37,7 @@ pub struct ApiEntry {
     /// The API's id.
     pub api: Arc<str>,
     /// The limits of the API alone, with `per_api`; else those of the policy count.
-    pub limits: Option<Limits>,
+    pub limits: Option<Box<Limits>>,
     /// The limits of its endpoints.
     pub endpoints: Endpoints,
 }
@@ -93,11 +93,11 @@ pub(super) fn plans(policies: &[Arc<Policy>]) -> HashMap<Arc<str>, Plan> {
 }
 
 fn rate((policy, entry): &Word<'_>) -> Option<Rate> {
-    entry.limits.map(|limits| limits.rate).or(policy.limits.rate)
+    entry.limits.as_ref().map(|limits| limits.rate).or(policy.limits.rate)
 }
 
 fn quota((policy, entry): &Word<'_>) -> Option<Quota> {
-    entry.limits.map(|limits| limits.quota).or(policy.limits.quota)
+    entry.limits.as_ref().map(|limits| limits.quota).or(policy.limits.quota)
 }
 
 /// The policies that have a limit which came out: those that name the API, and if there is none the others.
@@ -271,7 +271,7 @@ mod tests {
             self.0.limits.per_api = true;
             for entry in &mut self.0.limits.apis {
                 let own = own.iter().find(|(api, ..)| *api == &*entry.api);
-                entry.limits = own.map(|(_, rate, quota)| limits(*rate, *quota));
+                entry.limits = own.map(|(_, rate, quota)| Box::new(limits(*rate, *quota)));
             }
             self
         }

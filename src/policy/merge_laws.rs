@@ -107,7 +107,7 @@ fn pool(dice: &mut Dice) -> Vec<(Value, Arc<Policy>)> {
         (0..POOL).map(|n| (format!("p{n:03}"), document(dice))).collect();
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("policies.json"), json!(documents).to_string()).unwrap();
-    let (read, _) = read_all(folder.path());
+    let (read, _) = read_all(folder.path(), &[]);
     let values = Secrets::new("", |_| None, BTreeMap::new()).unwrap().values();
     let (set, findings) = load(&read, &values.for_documents(&[], None));
     assert!(!findings.has_errors());

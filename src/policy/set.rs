@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use foldhash::quality::RandomState;
 use moka::sync::Cache;
 
 use super::{Grant, Policy};
@@ -18,7 +19,7 @@ const MAX_COMBINED: usize = 32;
 /// The policies that were loaded.
 #[derive(Debug)]
 pub struct PolicySet {
-    by_id: HashMap<Arc<str>, Vec<Entry>>,
+    by_id: HashMap<Arc<str>, Vec<Entry>, RandomState>,
     together: Together,
     /// By the places of their policies in memory, which are theirs as long as the set is.
     combinations: Cache<Box<[usize]>, Arc<Grant>>,
@@ -38,19 +39,19 @@ impl Default for PolicySet {
             .max_capacity(MAX_OCTETS)
             .weigher(|_, grant: &Arc<Grant>| u32::try_from(grant.octets).unwrap_or(u32::MAX))
             .build();
-        Self { by_id: HashMap::new(), together: Together::default(), combinations }
+        Self { by_id: HashMap::default(), together: Together::default(), combinations }
     }
 }
 
 impl PolicySet {
     /// These policies. Of two with the same organisation and id the first counts.
     #[must_use]
-    pub fn new(policies: impl IntoIterator<Item = Policy>) -> Self {
+    pub fn new(policies: impl IntoIterator<Item = impl Into<Arc<Policy>>>) -> Self {
         let mut set = Self::default();
-        for policy in policies {
+        for policy in policies.into_iter().map(Into::into) {
             if set.get(&policy.org_id, &policy.id).is_none() {
                 let of_id = set.by_id.entry(Arc::clone(&policy.id)).or_default();
-                of_id.push(Entry { policy: Arc::new(policy), alone: OnceLock::new() });
+                of_id.push(Entry { policy, alone: OnceLock::new() });
             }
         }
         set

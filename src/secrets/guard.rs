@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Expand, Secret, Unresolved, Values,
+    Secret, Unresolved, Values,
     reference::{Field, Piece, Place, Reference, expand, pieces},
 };
 /// What the names of the variables of the gateway's own configuration begin with.
@@ -124,10 +124,19 @@ impl<'v> DocumentValues<'v> {
         }
     }
 
-    /// A message without values, as [`Values::hide_in`] makes it.
-    #[must_use]
-    pub fn hide_in(&self, message: &str) -> String {
-        self.values.hide_in(message)
+    /// What a reference stands for, if a document may have it.
+    pub(super) fn value(&self, reference: &Reference, written: &str) -> Result<Secret, Unresolved> {
+        self.check(reference, written)?;
+        let value = self.values.value(reference, written)?;
+        self.check_value(&value, written)?;
+        Ok(value)
+    }
+
+    /// Has a value fetched with the next [`Values::fetch`], if a document may name it.
+    pub(super) fn want(&self, reference: &Reference, written: &str) {
+        if self.check(reference, written).is_ok() {
+            self.values.want(reference, written);
+        }
     }
 
     /// Whether a document may name this place.
@@ -166,17 +175,6 @@ impl<'v> DocumentValues<'v> {
             Some((setting, _)) => Err(own(written, setting)),
             None => Ok(()),
         }
-    }
-}
-
-impl Expand for DocumentValues<'_> {
-    fn expand(&self, text: &str) -> Result<Option<Secret>, Unresolved> {
-        expand(text, |reference, written| {
-            self.check(reference, written)?;
-            let value = self.values.value(reference, written)?;
-            self.check_value(&value, written)?;
-            Ok(value)
-        })
     }
 }
 

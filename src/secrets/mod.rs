@@ -13,11 +13,12 @@
 //! so is a field that is used as it is, such as a URL.
 
 mod consul;
-mod document;
 mod guard;
+mod hidden;
 mod http;
 mod json;
 mod local;
+mod lookup;
 mod reference;
 mod secret;
 mod values;
@@ -44,6 +45,7 @@ pub use self::{
     guard::{AllowedReferences, DocumentValues, OwnSecret, OwnSecretKind},
     http::Connection,
     local::{Credential, LocalStore},
+    lookup::{Asked, Lookup},
     reference::is_like_reference,
     secret::{Secret, Unresolved},
     values::Values,

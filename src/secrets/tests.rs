@@ -33,6 +33,8 @@ fn values_on_this_machine() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("key"), "from file\r\n").unwrap();
     let values = secrets(folder.path()).values();
+    let for_documents = values.for_documents(&[], None);
+    let lookup = for_documents.lookup();
     let absolute = format!("file://{}", folder.path().join("key").display());
     for (text, expected) in [
         ("env://SET", "value"),
@@ -54,9 +56,9 @@ fn values_on_this_machine() {
         ("<$kv{secrets:a}-$secret_conf.abc>", "<1st-3rd>"),
         ("$kv{team:X}", "prefixed"),
     ] {
-        assert_eq!(values.expand(text).unwrap().as_deref(), Some(expected), "{text}");
+        assert_eq!(lookup.expand(text).unwrap().as_deref(), Some(expected), "{text}");
     }
-    assert_eq!(values.expand("https://idp.example/"), Ok(None));
+    assert_eq!(lookup.expand("https://idp.example/"), Ok(None));
     assert!(!values.are_incomplete());
 }
 
@@ -66,6 +68,8 @@ fn what_has_no_value() {
     let outside = tempfile::NamedTempFile::new().unwrap();
     std::os::unix::fs::symlink(outside.path(), folder.path().join("link")).unwrap();
     let values = secrets(folder.path()).values();
+    let for_documents = values.for_documents(&[], None);
+    let lookup = for_documents.lookup();
     for (text, reason) in [
         ("env://UNSET", "variable UNSET is not set"),
         ("env://EMPTY", "is empty"),
@@ -82,7 +86,7 @@ fn what_has_no_value() {
         ("a $kv{nowhere:x}", "configure kv.stores.nowhere"),
         ("kv://env/LONGER#x", "does not have"),
     ] {
-        let error = values.expand(text).unwrap_err().to_string();
+        let error = lookup.expand(text).unwrap_err().to_string();
         assert!(error.contains(reason), "{text}: {error}");
     }
 }
@@ -90,12 +94,14 @@ fn what_has_no_value() {
 #[test]
 fn no_value_is_shown() {
     let values = secrets(std::path::Path::new("")).values();
-    let value = values.expand("secrets://url").unwrap().unwrap();
-    values.expand("secrets://a").unwrap();
+    let for_documents = values.for_documents(&[], None);
+    let lookup = for_documents.lookup();
+    let value = lookup.expand("secrets://url").unwrap().unwrap();
+    lookup.expand("secrets://a").unwrap();
     let shown = format!("{value:?} {values:?} {:?}", Credential::new("https://idp.example/"));
     assert!(!shown.contains("idp.example"), "{shown}");
     assert_eq!(
-        values.hide_in("the URL https://idp.example/ is 1st"),
+        lookup.hide_in("the URL https://idp.example/ is 1st"),
         "the URL secrets://url is 1st",
         "short values protect nothing"
     );
@@ -106,12 +112,14 @@ fn parts_of_a_value() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("user.json"), r#"{"user":"alice","roles":["x"]}"#).unwrap();
     let values = secrets(folder.path()).values();
+    let for_documents = values.for_documents(&[], None);
+    let lookup = for_documents.lookup();
     for (text, expected) in [
         ("kv://file/user.json#user", "alice"),
         ("kv://file/user.json#/roles/0", "x"),
         ("u=$kv{file:user.json#user}", "u=alice"),
     ] {
-        assert_eq!(values.expand(text).unwrap().as_deref(), Some(expected), "{text}");
+        assert_eq!(lookup.expand(text).unwrap().as_deref(), Some(expected), "{text}");
     }
 }
 

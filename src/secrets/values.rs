@@ -8,12 +8,11 @@ use std::{
 
 use super::{
     Expand, Secret, Secrets, Unresolved,
+    hidden::Hidden,
     local::finish,
     reference::{Place, Reference, expand},
 };
-
-/// Shorter values are not looked for in messages: they stand everywhere, and protect nothing.
-const MIN_HIDDEN: usize = 4;
+use crate::document::Findings;
 
 /// What the references of one load stand for. Parsers ask for values while they read; what is in a store
 /// is not there yet then, and is noted: [`Values::fetch`] gets it, and the documents are parsed again.
@@ -25,15 +24,20 @@ pub struct Values {
 
 #[derive(Debug, Default)]
 struct State {
+    /// What was asked for.
     known: BTreeMap<Reference, Known>,
+    /// What was fetched and nobody has asked for yet.
+    fetched: BTreeMap<Reference, Known>,
     /// What is to be fetched, and how it is written.
     wanted: BTreeMap<Reference, String>,
 }
 
+/// A reference that was resolved, or could not be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Known {
-    written: String,
-    value: Result<Secret, Unresolved>,
+pub(super) struct Known {
+    /// How it is written.
+    pub(super) written: String,
+    pub(super) value: Result<Secret, Unresolved>,
 }
 
 /// As the settings of the gateway have them. Documents have [`DocumentValues`](super::DocumentValues).
@@ -51,32 +55,61 @@ impl Values {
     /// What a reference stands for, as far as that is known already or stands on this machine. It does not count
     /// as one that is in use.
     pub(super) fn peek(&self, reference: &Reference, written: &str) -> Result<Secret, Unresolved> {
-        if let Some(known) = self.state().known.get(reference) {
+        let state = self.state();
+        if let Some(known) = state.known.get(reference).or_else(|| state.fetched.get(reference)) {
             return known.value.clone();
         }
+        drop(state);
         match self.secrets.local().read(&reference.place) {
             Some(value) => finish(&value?, reference, written),
             None => Err(Unresolved::new(format!("{written} is not fetched yet"))),
         }
     }
 
-    /// What a reference stands for.
+    /// What a reference stands for, if that is known; else it is noted to be fetched.
     pub(super) fn value(&self, reference: &Reference, written: &str) -> Result<Secret, Unresolved> {
         let mut state = self.state();
         if let Some(known) = state.known.get(reference) {
             return known.value.clone();
         }
-        let value = match self.secrets.local().read(&reference.place) {
-            Some(value) => value.and_then(|value| finish(&value, reference, written)),
-            None if !self.secrets.has_remote(&reference.place) => Err(Secrets::no_store(&reference.place)),
-            None => {
-                state.wanted.insert(reference.clone(), written.into());
-                return Err(Unresolved::new(format!("{written} is not fetched yet")));
-            }
+        let known = match state.fetched.remove(reference) {
+            Some(fetched) => fetched,
+            None => Known { written: written.into(), value: self.read(&mut state, reference, written)? },
         };
-        let known = Known { written: written.into(), value: value.clone() };
+        let value = known.value.clone();
         state.known.insert(reference.clone(), known);
         value
+    }
+
+    /// What is on this machine.
+    ///
+    /// # Errors
+    /// [`Unresolved`] when it is elsewhere; it is noted to be fetched then.
+    fn read(
+        &self,
+        state: &mut State,
+        reference: &Reference,
+        written: &str,
+    ) -> Result<Result<Secret, Unresolved>, Unresolved> {
+        match self.secrets.local().read(&reference.place) {
+            Some(value) => Ok(value.and_then(|value| finish(&value, reference, written))),
+            None if !self.secrets.has_remote(&reference.place) => {
+                Ok(Err(Secrets::no_store(&reference.place)))
+            }
+            None => {
+                state.wanted.insert(reference.clone(), written.into());
+                Err(Unresolved::new(format!("{written} is not fetched yet")))
+            }
+        }
+    }
+
+    /// Notes that a value is to be fetched, if it is in a store and not known.
+    pub(super) fn want(&self, reference: &Reference, written: &str) {
+        let mut state = self.state();
+        let is_known = state.known.contains_key(reference) || state.fetched.contains_key(reference);
+        if !is_known && self.secrets.has_remote(&reference.place) {
+            state.wanted.insert(reference.clone(), written.into());
+        }
     }
 
     /// Whether values were asked for that are to be fetched.
@@ -96,7 +129,7 @@ impl Values {
                 Err(Unresolved::new(format!("{written} was not fetched in time; look at its store")))
             });
             let value = value.and_then(|value| finish(&value, &reference, &written));
-            state.known.insert(reference, Known { written, value });
+            state.fetched.insert(reference, Known { written, value });
         }
     }
 
@@ -113,11 +146,9 @@ impl Values {
         again.fetch().await;
         let mut failing = Vec::new();
         for (reference, known) in last {
-            let mut state = again.state();
-            let Some(now) = state.known.get_mut(&reference) else { continue };
-            if let (Err(reason), Ok(_)) = (&now.value, &known.value) {
-                failing.push((known.written.clone(), reason.clone()));
-                now.value = known.value;
+            if let (Err(reason), Ok(_)) = (again.value(&reference, &known.written), &known.value) {
+                failing.push((known.written.clone(), reason));
+                again.state().known.insert(reference, known);
             }
         }
         (again, failing)
@@ -170,21 +201,12 @@ impl Values {
         state.known.keys().filter_map(|reference| self.file(&reference.place)).collect()
     }
 
-    /// A message without values: where one stands in it, the reference does instead.
+    /// Findings without values.
     #[must_use]
-    pub fn hide_in(&self, message: &str) -> String {
+    pub fn hide_in_all(&self, findings: Findings) -> Findings {
         let state = self.state();
-        let mut values: Vec<(&Secret, &str)> = state
-            .known
-            .values()
-            .filter_map(|known| Some((known.value.as_ref().ok()?, known.written.as_str())))
-            .filter(|(value, _)| value.len() >= MIN_HIDDEN)
-            .collect();
-        // A value may be a part of another one.
-        values.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
-        values
-            .iter()
-            .fold(message.to_owned(), |message, (value, written)| message.replace(&***value, written))
+        let hidden = Hidden::new(state.known.values());
+        findings.reworded(|message| hidden.hide_in(message))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -26,6 +26,7 @@ mod every_error;
 mod examples;
 mod explain;
 mod http_corpus;
+mod incremental_reloads;
 mod journeys;
 mod key_combinations;
 mod key_fetching;

@@ -38,8 +38,9 @@ pub(crate) fn shared(folder: &str) -> Option<PathBuf> {
 }
 
 /// Files for a gateway, not started yet.
+#[derive(Clone)]
 pub(crate) struct Setup {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     env: Vec<(String, String)>,
     is_unprivileged: bool,
 }
@@ -51,6 +52,7 @@ impl Setup {
         for name in ["api-definitions", "policies"] {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
+        let folder = Arc::new(folder);
         let setup = Self { folder, env: Vec::new(), is_unprivileged: false };
         setup.config(&json!({}))
     }
@@ -228,6 +230,12 @@ impl Gateway {
 
     pub(crate) fn setup(&self) -> &Setup {
         &self.setup
+    }
+
+    /// Another one that starts now, with the same files.
+    #[track_caller]
+    pub(crate) fn twin(&self) -> Self {
+        self.setup.clone().start()
     }
 
     #[track_caller]
