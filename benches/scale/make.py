@@ -83,7 +83,7 @@ def main():
     else:
         for own in every:
             write(policies / own["id"], own, asked.format)
-    settings = {"listen": "127.0.0.1:0", "definitions": "apis", "policies": "policies", "workers": 2,
+    settings = {"listen": "127.0.0.1:0", "definitions": "apis", "policies": "policies", "workers": 2, "watch": "off",
                 "admin": {"listen": "127.0.0.1:0", "secret": "scale"}}
     (asked.folder / "claimgate.yaml").write_text(json.dumps(settings))
 

@@ -320,3 +320,27 @@ impl<'de> Visitor<'de> for StrictVisitor {
         Ok(Strict(Value::Object(members)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_name_something() {
+        let file = |name: &str, text: &str| File::new(Path::new(name), text.into());
+        for (text, name, may) in [
+            (r#"{"id":"orders"}"#, "orders", true),
+            (r#"{"id":"orders-v2"}"#, "orders", true),
+            (r#"{"id":"payments"}"#, "orders", false),
+            // The name may be there although it does not look like it.
+            (r#"{"id":"\u006frders"}"#, "orders", true),
+            ("id: our\n  orders", "our orders", true),
+            ("id: payments", "our orders", true),
+        ] {
+            assert_eq!(file("a.yaml", text).may_name(name), may, "{name} in {text}");
+            let document = Document::of(&Arc::new(file("a.yaml", text))).unwrap();
+            let is_there = document.root().get("id").and_then(Value::as_str) == Some(name);
+            assert!(may || !is_there, "{name} in {text}");
+        }
+    }
+}
