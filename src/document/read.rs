@@ -6,7 +6,7 @@ use std::{
     io::{self, Read as _},
     ops::Deref,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -32,7 +32,10 @@ pub struct File {
 #[derive(Debug)]
 pub struct Document {
     file: Arc<File>,
-    root: Value,
+    /// Nothing once it was taken.
+    root: Option<Value>,
+    /// The same, read again for those who still look into it.
+    again: OnceLock<Value>,
 }
 
 impl File {
@@ -120,7 +123,7 @@ impl Document {
     pub fn of(file: &Arc<File>) -> Result<Self, Finding> {
         let root = if is_json(&file.path) { parse_json(&file.text) } else { parse_yaml(&file.text) };
         match root {
-            Ok(Strict(root)) => Ok(Self { file: Arc::clone(file), root }),
+            Ok(Strict(root)) => Ok(Self { file: Arc::clone(file), root: Some(root), again: OnceLock::new() }),
             Err((line, message)) => Err(Finding { line, ..Finding::of_file(file.path(), message) }),
         }
     }
@@ -140,23 +143,24 @@ impl Document {
         [is_json(path), true]
             .into_iter()
             .filter_map(|json| Self::parse(path, write::text(json, value)?).ok())
-            .find(|document| document.root == *value && document.text().len() <= MAX_FILE)
+            .find(|document| document.root() == value && document.text().len() <= MAX_FILE)
             .ok_or_else(|| {
                 let message = format!("this would be no file that can be read: it is larger than {} MiB, too deep, or has two members of one name", MAX_FILE >> 20);
                 Finding::of_file(path, message)
             })
     }
 
-    /// What stands in it.
+    /// What stands in it, also when it was taken: few need it then, and it is read again for them.
     #[must_use]
-    pub const fn root(&self) -> &Value {
-        &self.root
+    pub fn root(&self) -> &Value {
+        let again = || Self::of(&self.file).ok().and_then(|document| document.root).unwrap_or_default();
+        self.root.as_ref().unwrap_or_else(|| self.again.get_or_init(again))
     }
 
-    /// Takes what stands in it; findings still get their lines.
+    /// Takes what stands in it, which may be changed then; findings still get their lines.
     #[must_use]
     pub fn take_root(&mut self) -> Value {
-        std::mem::take(&mut self.root)
+        self.root.take().unwrap_or_default()
     }
 }
 
