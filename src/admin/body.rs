@@ -1,8 +1,9 @@
 //! The body of a request, for those who want to be able to take it to another thread.
 
 use std::{
+    future::{pending, poll_fn},
     pin::{Pin, pin},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use axum::body::Body;
@@ -12,9 +13,11 @@ use tokio::sync::mpsc::{self, Receiver};
 
 use crate::http1::{Incoming, UploadError};
 
-type Part = Result<Bytes, UploadError>;
+/// A part of a body, or nothing for its end.
+type Part = Option<Result<Bytes, UploadError>>;
 
-/// What is handed over, part by part.
+/// What is handed over, part by part. Where it ends without its end, the client has left: what came until then
+/// must not be taken for the whole.
 struct Parts(Receiver<Part>);
 
 impl HttpBody for Parts {
@@ -25,7 +28,8 @@ impl HttpBody for Parts {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
-        self.0.poll_recv(context).map(|part| Some(part?.map(Frame::data)))
+        let part = ready!(self.0.poll_recv(context)).unwrap_or(Some(Err(UploadError::Left)));
+        Poll::Ready(part.map(|data| data.map(Frame::data)))
     }
 }
 
@@ -38,18 +42,36 @@ pub(super) async fn with<F: Future>(mut body: Incoming, answer: impl FnOnce(Body
     let hand_over = async move {
         // Nobody asks any more when the answer is there.
         while let Ok(place) = sender.reserve().await {
-            let part = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
-            match part {
-                Some(part) => place.send(part.map(|frame| frame.into_data().unwrap_or_default())),
-                None => break,
+            let part = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
+            let is_end = part.is_none();
+            place.send(part.map(|part| part.map(|frame| frame.into_data().unwrap_or_default())));
+            if is_end {
+                break;
             }
         }
-        drop(sender);
-        std::future::pending::<()>().await;
+        pending::<()>().await;
     };
     let mut answer = pin!(answer(Body::new(Parts(parts))));
     tokio::select! {
         answer = answer.as_mut() => answer,
         () = hand_over => answer.await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_leaves_has_sent_no_end() {
+        for (end, is_whole) in [(Some(None), true), (None, false)] {
+            let (sender, parts) = mpsc::channel(2);
+            sender.send(Some(Ok(Bytes::from_static(b"{}")))).await.unwrap();
+            if let Some(end) = end {
+                sender.send(end).await.unwrap();
+            }
+            drop(sender);
+            assert_eq!(axum::body::to_bytes(Body::new(Parts(parts)), 100).await.is_ok(), is_whole);
+        }
     }
 }
