@@ -183,13 +183,16 @@ impl Operations {
         self.paths.get(self.exact.first(path).or_else(of_case)?)
     }
 
-    /// The operation that opens this path in its letter case too, though it is not found in that.
+    /// The operation that opens this path in its letter case too, though it is not found in that. What the document
+    /// declares in just this letter case is another one, whatever is said of it.
     fn opened_in_any_case(&self, method: &Method, path: &str) -> Option<&Operation> {
-        let item = self.paths.get(self.any_case.as_ref()?.first(path)?)?;
+        let any_case = self.any_case.as_ref().filter(|_| self.exact.first(path).is_none())?;
+        let item = self.paths.get(any_case.first(path)?)?;
         item.operation(method).filter(|operation| operation.authentication_ignores_case)
     }
 
-    /// What some server could take a path for that is `found` to us, and that leaves open no more than that.
+    /// What some server could take a path for that is `found` to us, and that leaves open no more than that; of
+    /// a path that is none of the document's to us, all.
     fn could_mean(&self, path: &str, found: Option<&PathTemplate>) -> Vec<&PathItem> {
         // Some servers take what looks like the extension of a file for the format of the answer, and for no
         // part of the name.
@@ -218,7 +221,9 @@ impl Operations {
         if operation.authentication == NeedsToken::Always || operation.method != method {
             return NeedsToken::Always;
         }
-        let meant = self.could_mean(path, Some(&operation.path));
+        // One whose path only stands somewhere in this one says no more of it than any that it could be.
+        let is_held = found.is_some() && !self.anywhere.is_empty() && self.item(path).is_none();
+        let meant = self.could_mean(path, (!is_held).then_some(&operation.path));
         let is_meant_alone = meant.iter().all(|item| item.path == operation.path);
         if is_meant_alone { operation.authentication } else { NeedsToken::Always }
     }
@@ -376,6 +381,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_declared_in_just_this_letter_case_is_not_opened_in_any() {
+        let operations = || {
+            let open = operation(Method::GET, "/users/me", true);
+            vec![Operation { authentication_ignores_case: true, ..open }]
+        };
+        let closed = || operation(Method::GET, "/users/{name}", false);
+        let declared = [PathTemplate::new("/users/{name}").unwrap()];
+        let of = |operations| Operations::new(operations, &declared, SchemeScopes::default());
+        // Whether something is said of the other one or not.
+        let configured = || of(operations().into_iter().chain([closed()]).collect());
+        for operations in [of(operations()), of(operations()).ignoring_case(), configured()] {
+            let is_open = |path: &str| is_open(&operations, &Method::GET, path);
+            assert!(is_open("/users/me") && is_open("/Users/ME"));
+            assert!(!is_open("/users/ME") && !is_open("/users/Me"));
+        }
+    }
+
+    #[test]
     fn anywhere() {
         let operations = Operations::new(
             vec![operation(Method::GET, "/health", true), operation(Method::GET, "/a/{id}", false)],
@@ -389,6 +412,28 @@ mod tests {
         }
         // What the document declares is no other operation, and what a server could take for it neither.
         for path in ["/admin/health", "/Admin/health", "/HEALTH", "/x"] {
+            assert!(!is_open(path), "{path}");
+        }
+        let templated = Operations::new(
+            vec![operation(Method::GET, "/health", true)],
+            &["/admin/{id}", "/{tenant}/files/{name}.json"].map(|path| PathTemplate::new(path).unwrap()),
+            SchemeScopes::default(),
+        );
+        let templated = templated.anywhere().unwrap();
+        let is_open = |path: &str| self::is_open(&templated, &Method::GET, path);
+        for path in ["/health", "/health/", "/healthx", "/health/x", "/x/health", "/admin/x/health"] {
+            assert!(is_open(path), "{path}");
+        }
+        for path in [
+            "/admin/health",
+            "/Admin/health",
+            "/admin/health/",
+            "/admin./health",
+            "/admin;x/healthy",
+            "/x/files/health.json",
+            "/x/FILES/health.json",
+            "/health/files/a.JSON/",
+        ] {
             assert!(!is_open(path), "{path}");
         }
         assert!(operations.said(&Method::HEAD, "/x/a/7", false).exact.is_some());

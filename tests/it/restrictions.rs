@@ -170,11 +170,22 @@ fn letter_case_of_operations() {
         ("x", "get", "/x", header),
         ("open", "get", "/open", json!({ "ignoreAuthentication": { "enabled": true, "ignoreCase": true } })),
         ("declared", "get", "/Open/Not", json!({})),
+        (
+            "me",
+            "get",
+            "/users/me",
+            json!({ "ignoreAuthentication": { "enabled": true, "ignoreCase": true } }),
+        ),
     ]);
+    // Another operation, of which nothing is said.
+    merge(&mut changes, json!({ "paths": { "/users/{name}": { "get": { "responses": {} } } } }));
     let gateway = start(&upstream, changes.clone(), in_profile("rfc"));
     assert_eq!(gateway.send(&Request::get("/a/OPEN")).status, 200);
     upstream.take_one();
     assert_eq!(gateway.send(&Request::get("/a/OPEN/x")).status, 401);
+    assert_eq!(gateway.send(&Request::get("/a/users/ME")).status, 401);
+    assert_eq!(gateway.send(&Request::get("/a/Users/ME")).status, 200);
+    upstream.take_one();
     let seen_at = |gateway: &Gateway, path: &str| {
         gateway.send(&Request::get(path).bearer(&token()));
         upstream.take_one().values("x-op").join("")
@@ -192,6 +203,8 @@ fn paths_anywhere_as_in_tyk() {
         ("x", "get", "/x", on("allow")),
         ("health", "get", "/health", on("ignoreAuthentication")),
     ]);
+    // One that needs a token, and of which nothing else is said.
+    merge(&mut changes, json!({ "paths": { "/admin/{id}": { "get": { "responses": {} } } } }));
     merge(&mut changes, json!({ "x-claimgate": { "middleware": { "global": on("unanchoredPaths") } } }));
     let mut document =
         api("a", &upstream, scheme(json!({ "source": "env://SECRET", "signingMethod": "hmac" })));
@@ -225,6 +238,11 @@ fn paths_anywhere_as_in_tyk() {
         upstream.take_one();
     }
     assert_eq!(gateway.send(&Request::get("/a/x")).status, 400);
+    for path in ["/a/admin/health", "/a/Admin/health", "/a/admin/health/", "/a/admin;x/healthz"] {
+        let refused = gateway.send(&Request::get(path));
+        assert!(refused.status / 100 == 4, "{path} {}", refused.status);
+    }
+    assert!(upstream.recorded().is_empty());
 }
 
 #[test]
