@@ -1,7 +1,5 @@
 //! Bodies: those that are read, and those that are answered, in Tyk's form.
 
-use std::path::Path;
-
 use aws_lc_rs::digest;
 use axum::{
     Json,
@@ -13,10 +11,9 @@ use axum::{
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
-use super::Admin;
 use crate::{
     document::{Document, Finding, Severity},
-    gateway::Untold,
+    gateway::{Control, Untold},
     refusal::Profile,
 };
 
@@ -83,8 +80,8 @@ pub(super) struct Unreadable {
 
 impl Unreadable {
     /// The refusal, in Tyk's words; where nobody expects these and no more, with the reason.
-    pub(super) fn answer(&self, admin: &Admin, tyk: &str) -> Response {
-        match admin.control.config().errors {
+    pub(super) fn answer(&self, control: &Control, tyk: &str) -> Response {
+        match control.config().errors {
             Profile::Tyk => error(self.code, tyk),
             Profile::Rfc => error(self.code, &format!("{tyk}: {}", self.reason)),
         }
@@ -99,7 +96,7 @@ pub(super) fn object(body: Result<Bytes, BytesRejection>) -> Result<Document, Un
         reason: "the body cannot be read, or is too large".into(),
     })?;
     let text = std::str::from_utf8(&body).map_err(|_| malformed("the body is not UTF-8".into()))?;
-    let document = Document::parse(Path::new("body.json"), text.to_owned());
+    let document = Document::of_body(text.to_owned());
     let document = document.map_err(|finding| malformed(finding.message))?;
     if document.root().is_object() { Ok(document) } else { Err(malformed("an object is expected".into())) }
 }

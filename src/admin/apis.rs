@@ -22,7 +22,12 @@ use super::{
     change::{Asked, Done, Subject, make},
     routes::Routes,
 };
-use crate::{config::Role, definition::view, document::MAX_FILE, gateway::Change};
+use crate::{
+    config::Role,
+    definition::view,
+    document::MAX_FILE,
+    gateway::{Change, Control, Documents},
+};
 
 pub(super) fn routes() -> Routes {
     Routes::default()
@@ -56,35 +61,39 @@ impl Shown {
     fn of(&self, document: &Value) -> Value {
         if self.mode == "public" { view::public(document) } else { document.clone() }
     }
+
+    fn all(&self, served: &Documents) -> Vec<Value> {
+        served.apis().map(|document| self.of(&document)).collect()
+    }
 }
 
 /// `GET /tyk/apis/oas`: all definitions.
 async fn list(State(admin): State<Admin>, Query(shown): Query<Shown>) -> Response {
-    Json(admin.control.served().apis().map(|document| shown.of(&document)).collect::<Vec<_>>())
-        .into_response()
+    admin.look(move |served| Json(shown.all(served)).into_response()).await
 }
 
 /// `GET /tyk/apis/oas/{id}`: one definition.
 async fn read(State(admin): State<Admin>, Path(id): Path<String>, Query(shown): Query<Shown>) -> Response {
-    match admin.control.served().api(&id) {
+    let answer = move |served: &Documents| match served.api(&id) {
         Some(document) => Json(shown.of(&document)).into_response(),
         None => unknown(),
-    }
+    };
+    admin.look(answer).await
 }
 
 /// `GET /tyk/apis/oas/export`: all definitions, as a file.
 async fn export_all(State(admin): State<Admin>, Query(shown): Query<Shown>) -> Response {
-    let all: Vec<Value> = admin.control.served().apis().map(|document| shown.of(&document)).collect();
-    file("oas-export", &all.into())
+    admin.look(move |served| file("oas-export", &shown.all(served).into())).await
 }
 
 /// `GET /tyk/apis/oas/{id}/export`: one definition, as a file.
 async fn export(State(admin): State<Admin>, Path(id): Path<String>, Query(shown): Query<Shown>) -> Response {
-    match admin.control.served().api(&id) {
+    let answer = move |served: &Documents| match served.api(&id) {
         // The id of a definition that is served has nothing in it that means something in a header field.
         Some(document) => file(&format!("oas-export-{id}"), &shown.of(&document)),
         None => unknown(),
-    }
+    };
+    admin.look(answer).await
 }
 
 fn file(name: &str, content: &Value) -> Response {
@@ -95,16 +104,18 @@ fn file(name: &str, content: &Value) -> Response {
 }
 
 /// `GET /tyk/apis`: the classic form of all APIs.
-async fn classic_list(State(admin): State<Admin>) -> Json<Vec<Value>> {
-    Json(admin.control.served().apis().map(|document| view::classic(&document)).collect())
+async fn classic_list(State(admin): State<Admin>) -> Response {
+    let all = |served: &Documents| served.apis().map(|document| view::classic(&document)).collect();
+    admin.look(move |served| Json::<Vec<Value>>(all(served)).into_response()).await
 }
 
 /// `GET /tyk/apis/{id}`: the classic form of one API.
 async fn classic(State(admin): State<Admin>, Path(id): Path<String>) -> Response {
-    match admin.control.served().api(&id) {
+    let answer = move |served: &Documents| match served.api(&id) {
         Some(document) => Json(view::classic(&document)).into_response(),
         None => unknown(),
-    }
+    };
+    admin.look(answer).await
 }
 
 /// `POST /tyk/apis`, `PUT /tyk/apis/{id}`.
@@ -115,8 +126,11 @@ async fn no_classic() -> Response {
 
 /// `GET /tyk/apis/oas/{id}/versions`: the APIs that are versions of one, itself first.
 async fn versions(State(admin): State<Admin>, Path(id): Path<String>) -> Response {
-    let served = admin.control.served();
-    let Some(document) = served.api(&id) else { return unknown() };
+    admin.look(move |served| versions_of(served, &id)).await
+}
+
+fn versions_of(served: &Documents, id: &str) -> Response {
+    let Some(document) = served.api(id) else { return unknown() };
     let describe = |(name, id, is_default): (&str, &str, bool)| {
         let classic = served.api(id).map(|document| view::classic(&document)).unwrap_or_default();
         json!({
@@ -134,22 +148,19 @@ async fn versions(State(admin): State<Admin>, Path(id): Path<String>) -> Respons
 
 /// `POST /tyk/apis/oas`: a new API, or what an API is from now on. Without an id it gets a random one.
 async fn create(State(admin): State<Admin>, asked: Asked, body: Result<Bytes, BytesRejection>) -> Response {
-    let mut document = match definition(&admin, body) {
-        Ok(document) => document,
-        Err(refusal) => return *refusal,
-    };
-    if view::id(&document).is_none() {
-        match super::random_id() {
-            Some(id) => view::set_id(&mut document, &id),
-            None => return super::no_random(),
+    let prepare = |control: &Control| {
+        let mut document = definition(control, body)?;
+        if view::id(&document).is_none() {
+            let id = super::random_id().ok_or_else(super::no_random)?;
+            view::set_id(&mut document, &id);
         }
-    }
-    let id = view::id(&document).unwrap_or_default().to_owned();
-    if !super::is_good_id(&id) {
-        return error(StatusCode::BAD_REQUEST, "Invalid API ID");
-    }
-    let subject = Subject { kind: "api", id: id.clone() };
-    make(admin, subject, Change::PutApi { id, document }, Done::Added, asked).await
+        let id = view::id(&document).unwrap_or_default().to_owned();
+        if !super::is_good_id(&id) {
+            return Err(error(StatusCode::BAD_REQUEST, "Invalid API ID").into());
+        }
+        Ok((subject(&id), Change::PutApi { id, document }))
+    };
+    make(admin, Done::Added, asked, prepare).await
 }
 
 /// `PUT /tyk/apis/oas/{id}`: what an API that is served is from now on.
@@ -159,18 +170,15 @@ async fn update(
     asked: Asked,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let document = match definition(&admin, body) {
-        Ok(document) => document,
-        Err(refusal) => return *refusal,
+    let prepare = |control: &Control| {
+        let document = definition(control, body)?;
+        must_be_served(control, &id)?;
+        if view::id(&document) != Some(&*id) {
+            return Err(other_id());
+        }
+        Ok((subject(&id), Change::PutApi { id, document }))
     };
-    if admin.control.served().api(&id).is_none() {
-        return unknown();
-    }
-    if view::id(&document) != Some(&*id) {
-        return other_id();
-    }
-    let subject = Subject { kind: "api", id: id.clone() };
-    make(admin, subject, Change::PutApi { id, document }, Done::Modified, asked).await
+    make(admin, Done::Modified, asked, prepare).await
 }
 
 /// `PATCH /tyk/apis/oas/{id}`: a new OpenAPI document for an API that is served. What it tells the gateway stays
@@ -181,47 +189,53 @@ async fn patch(
     asked: Asked,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let openapi = match openapi(&admin, body) {
-        Ok(openapi) => openapi,
-        Err(refusal) => return *refusal,
+    let prepare = |control: &Control| {
+        let openapi = openapi(control, body)?;
+        must_be_served(control, &id)?;
+        if view::has_extension(&openapi) && view::id(&openapi) != Some(&*id) {
+            return Err(other_id());
+        }
+        Ok((subject(&id), Change::PatchApi { id, openapi }))
     };
-    if admin.control.served().api(&id).is_none() {
-        return unknown();
-    }
-    if view::has_extension(&openapi) && view::id(&openapi) != Some(&*id) {
-        return other_id();
-    }
-    let subject = Subject { kind: "api", id: id.clone() };
-    make(admin, subject, Change::PatchApi { id, openapi }, Done::Modified, asked).await
+    make(admin, Done::Modified, asked, prepare).await
 }
 
 /// `DELETE /tyk/apis/oas/{id}`: there is no such API any more.
 async fn remove(State(admin): State<Admin>, Path(id): Path<String>, asked: Asked) -> Response {
-    if admin.control.served().api(&id).is_none() {
-        return unknown();
-    }
-    let subject = Subject { kind: "api", id: id.clone() };
-    make(admin, subject, Change::RemoveApi { id }, Done::Deleted, asked).await
+    let prepare = |control: &Control| {
+        must_be_served(control, &id)?;
+        Ok((subject(&id), Change::RemoveApi { id }))
+    };
+    make(admin, Done::Deleted, asked, prepare).await
+}
+
+fn subject(id: &str) -> Subject {
+    Subject { kind: "api", id: id.to_owned() }
+}
+
+fn must_be_served(control: &Control, id: &str) -> Result<(), Box<Response>> {
+    if control.served().api(id).is_some() { Ok(()) } else { Err(Box::new(unknown())) }
 }
 
 fn unknown() -> Response {
     error(StatusCode::NOT_FOUND, "API not found")
 }
 
-fn other_id() -> Response {
+fn other_id() -> Box<Response> {
     let message = "Request APIID does not match that in Definition! For Update operations these must match.";
-    error(StatusCode::BAD_REQUEST, message)
+    Box::new(error(StatusCode::BAD_REQUEST, message))
 }
 
 /// The body as an OpenAPI document.
-fn openapi(admin: &Admin, body: Result<Bytes, BytesRejection>) -> Result<Value, Box<Response>> {
-    let document = object(body).map_err(|unreadable| Box::new(unreadable.answer(admin, "request malformed")));
+fn openapi(control: &Control, body: Result<Bytes, BytesRejection>) -> Result<Value, Box<Response>> {
+    let document =
+        object(body).map_err(|unreadable| Box::new(unreadable.answer(control, "request malformed")));
     document.map(|mut document| document.take_root())
 }
 
 /// The body as a definition.
-fn definition(admin: &Admin, body: Result<Bytes, BytesRejection>) -> Result<Value, Box<Response>> {
-    let document = openapi(admin, body)?;
+fn definition(control: &Control, body: Result<Bytes, BytesRejection>) -> Result<Value, Box<Response>> {
+    let document = openapi(control, body)?;
     if view::has_extension(&document) {
         Ok(document)
     } else {

@@ -10,7 +10,7 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::json;
-use tokio::task::spawn_blocking;
+use tokio::runtime::Handle;
 
 use super::{
     Admin,
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     config::Role,
     document::Finding,
-    gateway::{Change, ChangeError},
+    gateway::{Change, ChangeError, Changed, Control},
     refusal::Profile,
 };
 
@@ -78,26 +78,25 @@ impl Done {
     }
 }
 
-/// Makes a change, and answers.
+/// What a request asks for, or why it cannot be.
+pub(super) type Prepared = Result<(Subject, Change), Box<Response>>;
+
+/// Makes the change that this finds in a request, and answers. It looks when it is the turn of the request, on a
+/// thread that may be busy with that.
 pub(super) async fn make(
     admin: Admin,
-    subject: Subject,
-    change: Change,
     done: Done,
     asked: Asked,
+    prepare: impl FnOnce(&Control) -> Prepared + Send + 'static,
 ) -> Response {
-    let profile = admin.control.config().errors;
-    let Admin { control, tasks, .. } = admin;
+    let Admin { control, tasks, aside, .. } = admin;
     let (own, handle) = (Arc::clone(&control), tasks.clone());
-    let Ok(changed) = spawn_blocking(move || own.change(change, &handle)).await else { return ended() };
-    let mut touched = Touched { kind: subject.kind, id: subject.id.clone(), ..Touched::default() };
-    let changed = match changed {
-        Ok(changed) => changed,
-        Err(error) => return touched.mark(not_made(&error)),
+    let written = aside.changes.run(move || write(&own, &handle, done, prepare)).await;
+    let (mut touched, changed) = match written {
+        Ok(Ok(written)) => written,
+        Ok(Err(refusal)) => return *refusal,
+        Err(undone) => return undone.into_response(),
     };
-    touched.before = changed.before.as_ref().map(digest_of);
-    touched.after = changed.after.as_ref().map(digest_of);
-    touched.outcome = Some(done.name());
     if asked.reload {
         let reloaded = control.ask_reload(&tasks).done().await;
         let refusal = match reloaded.as_deref() {
@@ -116,12 +115,30 @@ pub(super) async fn make(
         touched.outcome = Some(UNSYNCED);
         return touched.mark(error(StatusCode::INTERNAL_SERVER_ERROR, &unsynced.to_string()));
     }
-    let mut body = json!({ "key": subject.id, "status": "ok", "action": done.name() });
+    let mut body = json!({ "key": touched.id, "status": "ok", "action": done.name() });
     // In Tyk's answer there is nothing else.
+    let profile = control.config().errors;
     if let (Profile::Rfc, false, Some(body)) = (profile, changed.warnings.is_empty(), body.as_object_mut()) {
         body.insert("warnings".into(), findings(&changed.warnings).into());
     }
     touched.mark(Json(body).into_response())
+}
+
+/// Writes the change down, and what the audit log says of it.
+fn write(
+    control: &Control,
+    tasks: &Handle,
+    done: Done,
+    prepare: impl FnOnce(&Control) -> Prepared,
+) -> Result<(Touched, Changed), Box<Response>> {
+    let (Subject { kind, id }, change) = prepare(control)?;
+    let touched = Touched { kind, id, ..Touched::default() };
+    let changed = match control.change(change, tasks) {
+        Ok(changed) => changed,
+        Err(error) => return Err(Box::new(touched.mark(not_made(&error)))),
+    };
+    let [before, after] = [&changed.before, &changed.after].map(|value| value.as_ref().map(digest_of));
+    Ok((Touched { outcome: Some(done.name()), before, after, ..touched }, changed))
 }
 
 fn not_made(why: &ChangeError) -> Response {

@@ -11,11 +11,10 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::task::spawn_blocking;
 
 use super::{
     Admin,
-    answer::{Unreadable, digest_of, ended, error, in_body, object, switch},
+    answer::{Unreadable, digest_of, error, in_body, object, switch},
     authorize::{Touched, UNSYNCED},
     routes::Routes,
 };
@@ -94,7 +93,7 @@ async fn put(
 async fn put_named(admin: Admin, key: String, body: Result<Bytes, BytesRejection>) -> Response {
     let document = match object(body) {
         Ok(document) => document,
-        Err(unreadable) => return unreadable.answer(&admin, MALFORMED),
+        Err(unreadable) => return unreadable.answer(&admin.control, MALFORMED),
     };
     let Some(name) = KeyName::from_text(&key).or_else(|| KeyName::new(org_id(&document), &key)) else {
         return malformed("a key has 3 to 1024 printable ASCII characters, without spaces");
@@ -102,8 +101,9 @@ async fn put_named(admin: Admin, key: String, body: Result<Bytes, BytesRejection
     let answered = json!({
         "key": name.to_text(), "status": "ok", "action": "added", "key_hash": name.tyk_hash(),
     });
-    let keys = Arc::clone(admin.control.api_keys());
-    change(keys, name.tyk_hash(), "added", answered, move |keys| keys.put(&name, &document)).await
+    let hash = name.tyk_hash();
+    let put = move |keys: &ApiKeys| keys.put(&name, &document);
+    change(&admin, hash, "added", answered, put).await
 }
 
 /// `PUT /tyk/keys/{key}`: what a key that there is is from now on. Its secret stays unless the body has
@@ -116,7 +116,7 @@ async fn modify(
 ) -> Response {
     let document = match object(body) {
         Ok(document) => document,
-        Err(unreadable) => return unreadable.answer(&admin, MALFORMED),
+        Err(unreadable) => return unreadable.answer(&admin.control, MALFORMED),
     };
     let keys = Arc::clone(admin.control.api_keys());
     let of_body = Some(org_id(&document).to_owned()).filter(|org_id| !org_id.is_empty());
@@ -127,7 +127,7 @@ async fn modify(
     let hash = stored.tyk_hash().to_owned();
     let answered = json!({ "key": key, "status": "ok", "action": "modified", "key_hash": hash });
     let counted = if named.suppress_reset { Counted::Kept } else { Counted::Anew };
-    change(keys, hash, "modified", answered, move |keys| keys.modify(&stored, &document, counted)).await
+    change(&admin, hash, "modified", answered, move |keys| keys.modify(&stored, &document, counted)).await
 }
 
 /// The body of `POST /tyk/keys/policy/{key}`.
@@ -149,14 +149,14 @@ async fn apply_policies(
     const UNDECODED: &str = "Couldn't decode instruction";
     let document = match object(body) {
         Ok(document) => document,
-        Err(unreadable) => return unreadable.answer(&admin, UNDECODED),
+        Err(unreadable) => return unreadable.answer(&admin.control, UNDECODED),
     };
     let Applied { policy, apply_policies: mut policies } =
         match serde_json::from_value(document.root().clone()) {
             Ok(applied) => applied,
             Err(why) => {
                 return Unreadable { code: StatusCode::BAD_REQUEST, reason: why.to_string() }
-                    .answer(&admin, UNDECODED);
+                    .answer(&admin.control, UNDECODED);
             }
         };
     policies.extend(Some(policy).filter(|policy| !policy.is_empty()));
@@ -166,7 +166,7 @@ async fn apply_policies(
     };
     let hash = stored.tyk_hash().to_owned();
     let answered = json!({ "key": key, "status": "ok", "action": "updated" });
-    change(keys, hash, "modified", answered, move |keys| keys.apply_policies(&stored, &policies)).await
+    change(&admin, hash, "modified", answered, move |keys| keys.apply_policies(&stored, &policies)).await
 }
 
 /// `DELETE /tyk/keys/{key}`: the key opens nothing from the next request on.
@@ -178,21 +178,25 @@ async fn remove(State(admin): State<Admin>, Path(key): Path<String>, Query(named
     let (hash, answered) =
         (stored.tyk_hash().to_owned(), json!({ "key": key, "status": "ok", "action": "deleted" }));
     let remove = move |keys: &ApiKeys| keys.remove(&stored).map(|()| Findings::default());
-    change(keys, hash, "deleted", answered, remove).await
+    change(&admin, hash, "deleted", answered, remove).await
 }
 
 /// Makes a change to the key with this hash, and answers; with `warnings` if something is odd about the body.
 async fn change(
-    keys: Arc<ApiKeys>,
+    admin: &Admin,
     hash: String,
     outcome: &'static str,
     mut answer: Value,
     change: impl FnOnce(&ApiKeys) -> Result<Findings, ChangeError> + Send + 'static,
 ) -> Response {
     let digest = |keys: &ApiKeys| keys.with_hash(&hash).map(|key| digest_of(&key.fields().clone().into()));
-    let (before, own) = (digest(&keys), Arc::clone(&keys));
-    let Ok(changed) = spawn_blocking(move || change(&own)).await else { return ended() };
-    let after = digest(&keys);
+    let keys = admin.control.api_keys();
+    let (before, own) = (digest(keys), Arc::clone(keys));
+    let changed = match admin.aside.keys.run(move || change(&own)).await {
+        Ok(changed) => changed,
+        Err(undone) => return undone.into_response(),
+    };
+    let after = digest(keys);
     let mut touched = Touched { kind: "key", id: hash, ..Touched::default() };
     let odd = match changed {
         Ok(odd) => odd,

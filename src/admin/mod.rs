@@ -6,6 +6,7 @@
 
 mod answer;
 mod apis;
+mod aside;
 mod authorize;
 mod body;
 mod change;
@@ -31,18 +32,19 @@ use axum::{
     Router,
     http::{Request, StatusCode, Uri},
     middleware::from_fn_with_state,
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
 use tokio::{runtime::Handle, sync::watch};
 use tower_service::Service as _;
 
 use answer::error;
+use aside::Aside;
 use listener::Secured;
 use pending::Pending;
 use routes::{Route, Routes};
 
 use crate::{
-    gateway::Control,
+    gateway::{Control, Documents},
     http1::Incoming,
     server::{self, Limits},
 };
@@ -53,6 +55,33 @@ struct Admin {
     tasks: Handle,
     routes: Arc<[Route]>,
     pending: Pending,
+    aside: Sorts,
+}
+
+/// The sorts of work that are done aside, each of which may be held up without the others.
+#[derive(Clone)]
+struct Sorts {
+    /// To look at documents, which are parsed for that.
+    looks: Aside,
+    /// To change documents: that is done one by one.
+    changes: Aside,
+    /// To change API keys, for which the disk or Redis is waited for.
+    keys: Aside,
+}
+
+impl Default for Sorts {
+    fn default() -> Self {
+        Self { looks: Aside::on(2), changes: Aside::on(1), keys: Aside::on(4) }
+    }
+}
+
+impl Admin {
+    /// Answers from the documents that are served.
+    async fn look(&self, answer: impl FnOnce(&Documents) -> Response + Send + 'static) -> Response {
+        let served = self.control.served();
+        let answered = self.aside.looks.run(move || answer(&served)).await;
+        answered.unwrap_or_else(|undone| undone.into_response())
+    }
 }
 
 /// Serves the control API until `stop` turns true, and what has begun by then is done.
@@ -89,7 +118,7 @@ pub(crate) async fn serve(
 
 fn app(control: Arc<Control>, tasks: Handle, pending: Pending) -> Router {
     let (router, routes) = all_routes().into_parts();
-    let admin = Admin { control, tasks, routes: routes.into(), pending };
+    let admin = Admin { control, tasks, routes: routes.into(), pending, aside: Sorts::default() };
     let guarded = router
         .fallback(not_found)
         .method_not_allowed_fallback(not_supported)

@@ -16,10 +16,14 @@ use serde_json::Value;
 use super::{
     Admin,
     answer::{error, object},
-    change::{Asked, Done, Subject, make},
+    change::{Asked, Done, Prepared, Subject, make},
     routes::Routes,
 };
-use crate::{config::Role, document::MAX_FILE, gateway::Change};
+use crate::{
+    config::Role,
+    document::MAX_FILE,
+    gateway::{Change, Control, Documents},
+};
 
 pub(super) fn routes() -> Routes {
     Routes::default()
@@ -39,16 +43,17 @@ struct Of {
 }
 
 /// `GET /tyk/policies`: all policies.
-async fn list(State(admin): State<Admin>) -> Json<Vec<Value>> {
-    Json(admin.control.served().policies().collect())
+async fn list(State(admin): State<Admin>) -> Response {
+    admin.look(|served| Json(served.policies().collect::<Vec<Value>>()).into_response()).await
 }
 
 /// `GET /tyk/policies/{id}`: one policy.
 async fn read(State(admin): State<Admin>, Path(id): Path<String>, Query(of): Query<Of>) -> Response {
-    match admin.control.served().policy(&id, of.org_id.as_deref()) {
+    let answer = move |served: &Documents| match served.policy(&id, of.org_id.as_deref()) {
         Some(policy) => Json(policy).into_response(),
         None => error(StatusCode::NOT_FOUND, "Policy not found"),
-    }
+    };
+    admin.look(answer).await
 }
 
 /// `POST /tyk/policies`: a new policy, or what a policy is from now on.
@@ -83,10 +88,14 @@ async fn put(
     asked: Asked,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let bad = |message: &str| error(StatusCode::BAD_REQUEST, message);
+    make(admin, done, asked, |control| prepare(control, named, body)).await
+}
+
+fn prepare(control: &Control, named: Option<String>, body: Result<Bytes, BytesRejection>) -> Prepared {
+    let bad = |message: &str| Err(Box::new(error(StatusCode::BAD_REQUEST, message)));
     let policy = match object(body) {
         Ok(mut document) => document.take_root(),
-        Err(unreadable) => return unreadable.answer(&admin, "Request malformed"),
+        Err(unreadable) => return Err(Box::new(unreadable.answer(control, "Request malformed"))),
     };
     let Some(id) = policy.get("id").and_then(Value::as_str).filter(|id| !id.is_empty()) else {
         return bad("Unable to create policy without id.");
@@ -97,14 +106,16 @@ async fn put(
     if !super::is_good_id(id) {
         return bad("Invalid Policy ID: Allowed characters: a-z, A-Z, 0-9, ., _, -, ~");
     }
-    let (id, kind) = (id.to_owned(), "policy");
-    let subject = Subject { kind, id: id.clone() };
-    make(admin, subject, Change::PutPolicy { id, policy }, done, asked).await
+    let id = id.to_owned();
+    Ok((subject(&id), Change::PutPolicy { id, policy }))
 }
 
 /// `DELETE /tyk/policies/{id}`: there is no such policy any more.
 async fn remove(State(admin): State<Admin>, Path(id): Path<String>, asked: Asked) -> Response {
     let org_id = asked.org_id.clone();
-    let subject = Subject { kind: "policy", id: id.clone() };
-    make(admin, subject, Change::RemovePolicy { id, org_id }, Done::Deleted, asked).await
+    make(admin, Done::Deleted, asked, |_| Ok((subject(&id), Change::RemovePolicy { id, org_id }))).await
+}
+
+fn subject(id: &str) -> Subject {
+    Subject { kind: "policy", id: id.to_owned() }
 }

@@ -18,6 +18,9 @@ use super::{FieldPath, Finding, lines::Lines, write};
 /// The largest file that is read, in octets.
 pub const MAX_FILE: usize = 16 * 1024 * 1024;
 
+/// What findings name in place of a file where there was only the body of a request.
+const BODY: &str = "body.json";
+
 /// A file that was read. What a gateway keeps of its documents: their values take many times as much memory,
 /// and are wanted again only when they change.
 #[derive(Debug)]
@@ -114,6 +117,22 @@ impl Document {
     /// One [`Finding`] that says why the text is no document.
     pub fn parse(path: &Path, text: String) -> Result<Self, Finding> {
         Self::of(&Arc::new(File::new(path, text)))
+    }
+
+    /// Reads the JSON body of a request, which has no file.
+    ///
+    /// # Errors
+    /// One [`Finding`] that says why the text is no document.
+    pub fn of_body(text: String) -> Result<Self, Finding> {
+        Self::parse(Path::new(BODY), text)
+    }
+
+    /// A value as if it had been the body of a request.
+    #[must_use]
+    pub fn of_value(value: Value) -> Self {
+        let file = Arc::new(File::new(Path::new(BODY), String::new()));
+        // What stands in it cannot be read again from there.
+        Self { file, root: Some(value.clone()), again: value.into() }
     }
 
     /// What stands in a file that was read.
@@ -328,6 +347,15 @@ impl<'de> Visitor<'de> for StrictVisitor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_that_was_taken_is_still_there() {
+        let value = serde_json::json!({ "a": [1] });
+        let mut document = Document::of_value(value.clone());
+        assert_eq!(document.root(), &value);
+        assert_eq!(document.take_root(), value);
+        assert_eq!(document.root(), &value);
+    }
 
     #[test]
     fn what_may_name_something() {

@@ -6,6 +6,7 @@ use std::{
     net::TcpStream,
     os::unix::fs::{PermissionsExt as _, symlink},
     path::Path,
+    sync::mpsc::channel,
     thread,
     time::{Duration, Instant},
 };
@@ -14,6 +15,9 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::{ADMIN_SECRET, Answer, Gateway, Holding, Request, Server, Setup, keyless};
+
+/// How long something may take before a test fails rather than hangs.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[track_caller]
 fn send(gateway: &Gateway, method: &'static str, path: &str, body: &Value) -> Answer {
@@ -484,6 +488,40 @@ fn what_somebody_else_writes_meanwhile_is_not_overwritten() {
     }
 }
 
+#[test]
+fn more_changes_than_will_be_made_soon_are_refused() {
+    const WAITING: usize = 64;
+    const TOO_MANY: usize = 8;
+    let upstream = Server::up();
+    let (held, gateway) = Holding::gateway(&upstream);
+    let asking = Holding::asking("a", &upstream);
+    let change = || send(&gateway, "PUT", "/tyk/apis/oas/a", &asking);
+    thread::scope(|scope| {
+        let first = scope.spawn(change);
+        held.wait();
+        let (answered, answers) = channel();
+        for _ in 0..WAITING + TOO_MANY {
+            let answered = answered.clone();
+            scope.spawn(move || answered.send(change()).unwrap());
+        }
+        for _ in 0..TOO_MANY {
+            let refused = answers.recv_timeout(PATIENCE).unwrap();
+            assert_eq!(
+                (refused.status, refused.header("retry-after")),
+                (503, Some("1")),
+                "{}",
+                refused.text()
+            );
+        }
+        assert_eq!(get(&gateway, "/tyk/apis/oas").as_array().unwrap().len(), 1, "others are not held up");
+        (0..=WAITING).for_each(|_| held.release());
+        assert_eq!(first.join().unwrap().status, 200);
+        for _ in 0..WAITING {
+            assert_eq!(answers.recv_timeout(PATIENCE).unwrap().status, 200);
+        }
+    });
+}
+
 /// Sends a change of the API `a` that is held up, and hangs up.
 fn hang_up(held: &Holding, gateway: &Gateway, upstream: &Server) {
     let a = Holding::asking("a", upstream);
@@ -508,7 +546,7 @@ fn who_hangs_up_is_written_down() {
     let begun = Instant::now();
     let log = loop {
         let log = fs::read_to_string(&path).unwrap_or_default();
-        if log.ends_with('\n') || begun.elapsed() > Duration::from_secs(30) {
+        if log.ends_with('\n') || begun.elapsed() > PATIENCE {
             break log;
         }
         thread::sleep(Duration::from_millis(10));
@@ -525,7 +563,7 @@ fn a_gateway_that_stops_ends_what_it_has_begun() {
     gateway.signal(Signal::TERM);
     let begun = Instant::now();
     while TcpStream::connect(gateway.admin_address()).is_ok() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "it stops");
+        assert!(begun.elapsed() < PATIENCE, "it stops");
         thread::sleep(Duration::from_millis(1));
     }
     held.release();
