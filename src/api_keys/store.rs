@@ -115,16 +115,11 @@ enum Told<'d> {
 }
 
 /// What a key is told that has these policies from now on, and is this by now.
-fn with_policies(policies: &[String], known: Option<&StoredKey>) -> Result<Document, ChangeError> {
-    let mut fields = known.ok_or(ChangeError::Gone)?.fields().clone();
+fn with_policies(policies: &[String], known: &StoredKey) -> Document {
+    let mut fields = known.fields().clone();
     fields.remove("apply_policy_id");
     fields.insert("apply_policies".into(), policies.into());
-    let text = Value::Object(fields).to_string();
-    Document::parse(Path::new("body.json"), text).map_err(|finding| {
-        let mut findings = Findings::default();
-        findings.push(finding);
-        ChangeError::Body(findings)
-    })
+    Document::of_value(Value::Object(fields))
 }
 
 /// Why a key is not what it was told to be.
@@ -475,7 +470,7 @@ fn renewed(
     let document = match told {
         Told::Body(document) => *document,
         Told::Policies(policies) => {
-            parsed = with_policies(policies, known)?;
+            parsed = with_policies(policies, known.ok_or(ChangeError::Gone)?);
             &parsed
         }
     };
