@@ -55,9 +55,9 @@ pub(super) struct Served {
 #[derive(Debug)]
 pub(super) struct Loaded {
     source: Arc<Source>,
-    values: Values,
+    values: Arc<Values>,
     /// Newer values that could not be used.
-    pub(super) refused: Option<Values>,
+    pub(super) refused: Option<Arc<Values>>,
     /// The APIs that the control API has taken away since; they are served still.
     pub(super) removed: BTreeSet<String>,
     /// The files that were read last, also when what they said was no good.
@@ -75,7 +75,7 @@ impl Served {
             source: ArcSwap::new(Arc::clone(&source)),
             loaded: Mutex::new(Loaded {
                 source,
-                values,
+                values: Arc::new(values),
                 refused: None,
                 removed: BTreeSet::new(),
                 files,
@@ -98,7 +98,7 @@ impl Loaded {
         &self.source
     }
 
-    pub(super) const fn values(&self) -> &Values {
+    pub(super) const fn values(&self) -> &Arc<Values> {
         &self.values
     }
 }
@@ -128,7 +128,7 @@ impl Control {
         let old = self.served.published.swap(Arc::new(snapshot));
         tasks.spawn(retire(old));
         loaded.source = source;
-        loaded.values = values;
+        loaded.values = Arc::new(values);
         loaded.refused = None;
         apis
     }

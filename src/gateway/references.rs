@@ -13,9 +13,12 @@ use tracing::{error, info, warn};
 use super::{
     control::{Control, tell},
     documents::Parsed,
-    loaded::Loaded,
+    loaded::{Loaded, Source},
 };
-use crate::secrets::{Unresolved, Values};
+use crate::{
+    document::Finding,
+    secrets::{Unresolved, Values},
+};
 
 /// How many references a line of the log names.
 const MAX_NAMED: usize = 5;
@@ -64,62 +67,110 @@ impl Control {
     /// value has changed. While a store fails its last values go on, and so does what is served when
     /// the new values are not good. Must be called on a thread that may block.
     pub fn refresh_references(&self, tasks: &Handle) {
-        let mut loaded = self.loaded();
-        if loaded.values().written().is_empty() {
+        // A store may take its time, and whoever loads or changes documents is not to wait for it.
+        let used = Used::of(&self.loaded());
+        if used.values.written().is_empty() {
             return;
         }
-        let (values, failing) = tasks.block_on(loaded.values().fetch_again());
+        let (values, failing) = tasks.block_on(used.values.fetch_again());
         if !self.is_ready() {
             // The gateway ends, and with it what was being fetched: that is no failure.
             return;
         }
-        self.references.note(&failing);
-        let changed = values.changed_since(loaded.values());
+        let changed = values.changed_since(&used.values);
         // What was no good is not tried, and told, again.
-        let known = loaded.refused.as_ref().is_some_and(|refused| values.changed_since(refused).is_empty());
-        if changed.is_empty() || known {
+        let known = used.refused.as_ref().is_some_and(|refused| values.changed_since(refused).is_empty());
+        let tried = (!changed.is_empty() && !known).then(|| used.resolve(values, &changed, tasks));
+        let mut loaded = self.loaded();
+        if !Arc::ptr_eq(loaded.values(), &used.values) {
+            // Somebody has loaded anew meanwhile, with values that may be newer.
             return;
         }
-        let (parsed, findings) = tasks.block_on(loaded.source().resolve(&values));
-        if let Some(parsed) = parsed {
-            let source = Arc::clone(loaded.source());
-            self.serve(&mut loaded, source, values, parsed, tasks);
-            info!(references = named(&changed), "values have changed and are in use");
-            return;
+        self.references.note(&failing);
+        match tried {
+            None => {}
+            Some(Tried::Good(new)) => self.renew(&mut loaded, new, &changed, tasks),
+            Some(Tried::Bad { findings, without, values }) => {
+                tell(&findings);
+                let bad = without.as_ref().map_or(&*changed, |without| slice::from_ref(&without.bad));
+                error!(
+                    references = named(bad),
+                    "values have changed and cannot be used; the last ones go on"
+                );
+                if let Some(Without { bad, new }) = without {
+                    let others: Vec<String> = changed.into_iter().filter(|written| *written != bad).collect();
+                    self.renew(&mut loaded, new, &others, tasks);
+                }
+                loaded.refused = Some(Arc::new(values));
+            }
         }
-        tell(&findings.sorted());
-        let without = loaded.without_one(&values, &changed, tasks);
-        let bad = without.as_ref().map_or(&*changed, |without| slice::from_ref(without.bad));
-        error!(references = named(bad), "values have changed and cannot be used; the last ones go on");
-        if let Some(Without { parsed, values, bad }) = without {
-            let source = Arc::clone(loaded.source());
-            self.serve(&mut loaded, source, values, parsed, tasks);
-            let others: Vec<String> = changed.iter().filter(|written| *written != bad).cloned().collect();
-            info!(references = named(&others), "values have changed and are in use");
-        }
-        loaded.refused = Some(values);
+    }
+
+    /// Serves the same documents with these values.
+    fn renew(&self, loaded: &mut Loaded, new: Resolved, changed: &[String], tasks: &Handle) {
+        let source = Arc::clone(loaded.source());
+        self.serve(loaded, source, new.values, new.parsed, tasks);
+        info!(references = named(changed), "values have changed and are in use");
     }
 }
 
-impl Loaded {
-    /// What is served if one of the changed values is no good, and the others are: it must not hold them up,
-    /// for one of them may take the place of a key that has leaked.
-    fn without_one<'c>(&self, values: &Values, changed: &'c [String], tasks: &Handle) -> Option<Without<'c>> {
-        let suspects = if changed.len() > 1 { changed } else { &[] };
-        suspects.iter().take(MAX_SUSPECTS).find_map(|bad| {
-            let values = values.keeping(bad, self.values());
-            let (parsed, _) = tasks.block_on(self.source().resolve(&values));
-            Some(Without { parsed: parsed?, values, bad })
-        })
-    }
+/// What is in use when references are resolved again. It is another one as soon as something else is served.
+struct Used {
+    source: Arc<Source>,
+    values: Arc<Values>,
+    /// Newer values that could not be used.
+    refused: Option<Arc<Values>>,
+}
+
+/// What came of changed values.
+enum Tried {
+    Good(Resolved),
+    Bad {
+        findings: Vec<Finding>,
+        /// What can be used all the same.
+        without: Option<Without>,
+        /// All of them.
+        values: Values,
+    },
+}
+
+/// Values, and what the documents say with them.
+struct Resolved {
+    parsed: Parsed,
+    values: Values,
 }
 
 /// What the documents say with changed values, but for one of them.
-struct Without<'c> {
-    parsed: Parsed,
-    values: Values,
+struct Without {
+    new: Resolved,
     /// How the reference is written whose last value goes on.
-    bad: &'c String,
+    bad: String,
+}
+
+impl Used {
+    fn of(loaded: &Loaded) -> Self {
+        let (source, values) = (Arc::clone(loaded.source()), Arc::clone(loaded.values()));
+        Self { source, values, refused: loaded.refused.clone() }
+    }
+
+    fn resolve(&self, values: Values, changed: &[String], tasks: &Handle) -> Tried {
+        let (parsed, findings) = tasks.block_on(self.source.resolve(&values));
+        if let Some(parsed) = parsed {
+            return Tried::Good(Resolved { parsed, values });
+        }
+        Tried::Bad { findings: findings.sorted(), without: self.without_one(&values, changed, tasks), values }
+    }
+
+    /// What is served if one of the changed values is no good, and the others are: it must not hold them up,
+    /// for one of them may take the place of a key that has leaked.
+    fn without_one(&self, values: &Values, changed: &[String], tasks: &Handle) -> Option<Without> {
+        let suspects = if changed.len() > 1 { changed } else { &[] };
+        suspects.iter().take(MAX_SUSPECTS).find_map(|bad| {
+            let values = values.keeping(bad, &self.values);
+            let (parsed, _) = tasks.block_on(self.source.resolve(&values));
+            Some(Without { new: Resolved { parsed: parsed?, values }, bad: bad.clone() })
+        })
+    }
 }
 
 impl References {

@@ -1,6 +1,14 @@
 //! References: what they stand for, when they change, and when their store fails.
 
-use std::process::Output;
+use std::{
+    process::Output,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::channel,
+    },
+    time::Duration,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use claimgate::jwt::{Algorithm, sign::SigningKey};
@@ -8,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::support::{
     Gateway, Mood, ROLE_ID, Request, SECRET_ID, Server, Setup, Store, TOKEN, api, claims, key, key_named,
-    keyless, merge, provider, scheme,
+    keyless, merge, provider, respond, scheme,
 };
 
 fn token(key: &SigningKey) -> String {
@@ -20,11 +28,11 @@ fn text(key: &SigningKey) -> String {
     key.to_text().unwrap().trim().to_owned()
 }
 
-fn old() -> std::sync::Arc<SigningKey> {
+fn old() -> Arc<SigningKey> {
     key_named("old", Algorithm::HS256)
 }
 
-fn new() -> std::sync::Arc<SigningKey> {
+fn new() -> Arc<SigningKey> {
     key_named("new", Algorithm::HS256)
 }
 
@@ -368,6 +376,45 @@ fn a_changed_value_is_used_without_a_reload() {
     for secret in [text(&old()), text(&new()), "another-secret".into(), TOKEN.into()] {
         assert!(!log.contains(&secret) && !requests.contains(&secret) && !answer.text().contains(&secret));
     }
+}
+
+#[test]
+fn a_store_that_takes_its_time_holds_up_no_reload_and_no_change() {
+    let upstream = Server::up();
+    let (asked, is_asked) = channel();
+    let (release, released) = channel();
+    let (asked, released, number) = (Mutex::new(asked), Mutex::new(released), Arc::new(AtomicUsize::new(0)));
+    let counter = Arc::clone(&number);
+    let consul = Server::start(move |_, stream| {
+        // The first one is the start, the second one is by the interval.
+        let number = counter.fetch_add(1, Ordering::SeqCst);
+        let _ = asked.lock().unwrap().send(number);
+        if number == 1 {
+            let _ = released.lock().unwrap().recv();
+        }
+        let value = if number == 1 { text(&old()) } else { text(&new()) };
+        respond(stream, "200 OK", "text/plain", value.as_bytes())
+    });
+    let wait_for = |number| while is_asked.recv_timeout(Duration::from_secs(30)).unwrap() < number {};
+    let kv = json!({
+        "refresh_interval": "1s",
+        "consul": { "address": consul.address().to_string(), "timeout": "30s" },
+    });
+    let gateway = setup(kv).api(&api("a", &upstream, hmac("consul://jwt"))).start();
+    wait_for(1);
+    assert_eq!(gateway.reload().status, 200);
+    let added = keyless("b", &upstream).to_string();
+    let added = Request::new("POST", "/tyk/apis/oas?reload=true").body(added.as_bytes());
+    assert_eq!(gateway.admin(added).status, 200);
+    assert_eq!(status(&gateway, "/b/", &old()), 200);
+    let so_far = number.load(Ordering::SeqCst);
+    release.send(()).unwrap();
+    // By the next time it is decided what becomes of this one.
+    wait_for(so_far);
+    assert_eq!(status(&gateway, "/a/", &new()), 200);
+    let (_, log, _) = gateway.stop();
+    assert!(!log.contains("values have changed"), "what was loaded meanwhile is newer: {log}");
+    assert!(!log.contains("cannot be resolved again"), "the store was waited for: {log}");
 }
 
 #[test]
