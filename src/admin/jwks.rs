@@ -69,7 +69,7 @@ async fn invalidate(State(admin): State<Admin>, Path(api): Path<String>) -> Resp
 /// Has all nodes fetch the keys of one API, or of all, again, and waits a moment for them here. Of an API that
 /// is not there nobody is told.
 async fn fetch_again(admin: &Admin, api: Option<&str>) -> Result<(), Untold> {
-    if admin.control.key_sources(api).is_none() {
+    if api.is_some_and(|api| !admin.control.serves(api)) {
         return Ok(());
     }
     let errand = Errand::Jwks { api: api.map(str::to_owned) };

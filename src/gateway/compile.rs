@@ -149,14 +149,20 @@ impl Snapshot {
         if api.is_some_and(|api| self.api(api).is_none()) {
             return None;
         }
-        let uses = |api: &Api, source: &Arc<Source>| {
-            let mut own = api.authentication.iter().flat_map(Authentication::sources);
-            own.any(|own| Arc::ptr_eq(own, source))
+        let mut users: HashMap<*const Source, Vec<Arc<str>>> = HashMap::new();
+        for api in &self.apis {
+            for source in api.authentication.iter().flat_map(Authentication::sources) {
+                let users = users.entry(Arc::as_ptr(source)).or_default();
+                // One API may use it in several schemes.
+                if users.last().is_none_or(|last| !Arc::ptr_eq(last, api.id())) {
+                    users.push(Arc::clone(api.id()));
+                }
+            }
+        }
+        let in_use = |source: Arc<Source>| {
+            let apis = users.remove(&Arc::as_ptr(&source)).unwrap_or_default();
+            KeySourceInUse { source, apis }
         };
-        let users = |source: &Arc<Source>| {
-            self.apis.iter().filter(|api| uses(api, source)).map(|api| Arc::clone(api.id())).collect()
-        };
-        let in_use = |source: Arc<Source>| KeySourceInUse { apis: users(&source), source };
         let mut sources: Vec<_> = self.sources(api).into_iter().map(in_use).collect();
         sources.sort_by(|a, b| a.source.name().cmp(b.source.name()));
         Some(sources)

@@ -232,6 +232,12 @@ impl Control {
         self.ready.store(ready, Ordering::Release);
     }
 
+    /// Whether there is an API with this id.
+    #[must_use]
+    pub fn serves(&self, api: &str) -> bool {
+        self.served.published().load().api(api).is_some()
+    }
+
     /// The key sources of one API, or of all; nothing if no such API is served.
     #[must_use]
     pub fn key_sources(&self, api: Option<&str>) -> Option<Vec<KeySourceInUse>> {
