@@ -15,7 +15,7 @@ use crate::document::Finding;
 
 /// The next time that something is done, if anybody waits for it.
 #[derive(Debug)]
-pub(super) struct Turn<T>(Mutex<Option<watch::Receiver<Option<Arc<T>>>>>);
+pub(super) struct Next<T>(Mutex<Option<watch::Receiver<Option<Arc<T>>>>>);
 
 /// What comes of something that is done for several.
 #[derive(Debug)]
@@ -24,11 +24,11 @@ pub struct Awaited<T>(watch::Receiver<Option<Arc<T>>>);
 /// What is done for several.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
-    reload: Turn<Result<(), Vec<Finding>>>,
-    dry_run: Turn<DryRun>,
+    reload: Next<Result<(), Vec<Finding>>>,
+    dry_run: Next<DryRun>,
 }
 
-impl<T> Default for Turn<T> {
+impl<T> Default for Next<T> {
     fn default() -> Self {
         Self(Mutex::default())
     }
@@ -41,8 +41,8 @@ impl<T> Awaited<T> {
     }
 }
 
-impl<T: Send + Sync + 'static> Turn<T> {
-    /// Waits for the coming one. If there is none, `run` does it on a thread that may block, and calls [`Turn::begin`]
+impl<T: Send + Sync + 'static> Next<T> {
+    /// Waits for the coming one. If there is none, `run` does it on a thread that may block, and calls [`Next::begin`]
     /// when it has come so far that it would be too late for others.
     fn ask(&self, tasks: &Handle, run: impl FnOnce() -> T + Send + 'static) -> Awaited<T> {
         let mut coming = self.0.lock().unwrap_or_else(PoisonError::into_inner);

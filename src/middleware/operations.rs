@@ -9,7 +9,7 @@ use super::{
     operation::NeedsToken,
     path_template::{PathTemplate, Reading},
     path_tree::{Extent, PathTree},
-    said::{AT_ONCE, Findings},
+    said::{AT_ONCE, Matches},
     wide_paths::{WidePath, WidePaths},
 };
 use crate::{access::SchemeScopes, limits::SharedRate, path_pattern::PatternError};
@@ -125,14 +125,14 @@ impl Operations {
         if self.paths.is_empty() {
             return Said::default();
         }
-        let found = self.findings(method, path);
+        let found = self.matches(method, path);
         let rate = if self.have_rates { self.rate(&found, path, ambiguous) } else { None };
         Said { rate, ..found.said(ambiguous) }
     }
 
     /// What the paths say that this one is, or begins with; then those that it holds anywhere, where these count.
-    fn findings<'m>(&self, method: &'m Method, path: &str) -> Findings<'_, 'm> {
-        let mut found = Findings::new(method);
+    fn matches<'m>(&self, method: &'m Method, path: &str) -> Matches<'_, 'm> {
+        let mut found = Matches::new(method);
         let tree = match &self.any_case {
             Some(any_case) if self.ignores_case => {
                 let written = self.exact.first(path).and_then(|number| self.paths.get(number));
@@ -157,7 +157,7 @@ impl Operations {
 
     /// The rate of the operation. Where a server could take the path for that of one that says more, the one of
     /// both that allows less counts; of an ambiguous path, the one of its method that does.
-    fn rate<'o>(&'o self, found: &Findings<'o, '_>, path: &str, ambiguous: bool) -> Option<&'o SharedRate> {
+    fn rate<'o>(&'o self, found: &Matches<'o, '_>, path: &str, ambiguous: bool) -> Option<&'o SharedRate> {
         let mut tightest = found.rate();
         let mut add = |number: usize| {
             if let Some(rate) =

@@ -25,7 +25,7 @@ pub struct Said<'o> {
 }
 
 /// What has been found so far for a request. It is added with its place: of two, the one of the lower place counts.
-pub(super) struct Findings<'o, 'm> {
+pub(super) struct Matches<'o, 'm> {
     method: &'m Method,
     whole: First<&'o PathItem>,
     /// What the path is held to be where none of the document is meant.
@@ -58,7 +58,7 @@ impl<T: Copy> First<T> {
     }
 }
 
-impl<'o, 'm> Findings<'o, 'm> {
+impl<'o, 'm> Matches<'o, 'm> {
     pub(super) const fn new(method: &'m Method) -> Self {
         Self {
             method,
