@@ -288,13 +288,15 @@ impl<'r> Admission<'r> {
         observer.note(|| explained::operation(&said, self.target));
         let body_limit = self.limit_body(method, headers, observer)?;
         let needs = api.needs_token(&said, method, below, self.target.ambiguous);
-        self.check_lists(method, needs, observer)?;
-        let session = match self.demand(needs, headers, observer) {
+        let demanded = self.demand(needs, headers, observer);
+        let asks_for_limits = demanded.is_some() && rate_limits::are_asked_for(method, below);
+        // What is answered here is none of the operations, which need not be allowed then.
+        self.check_lists(method, if asks_for_limits { NeedsToken::Never } else { needs }, observer)?;
+        let session = match demanded {
             Some(authentication) => {
                 let session = self.authenticate(authentication, headers, observer).await?;
-                if rate_limits::are_asked_for(method, below) {
-                    observer.note(explained::rate_limits);
-                    return self.rate_limits(&session, method, gate).await.map(Admitted::Answer);
+                if asks_for_limits {
+                    return self.rate_limits(&session, method, gate, observer).await.map(Admitted::Answer);
                 }
                 self.authorize(&session, method, observer)?;
                 Some(session)
@@ -389,14 +391,20 @@ impl<'r> Admission<'r> {
         gate.admit(asking, self.told).await
     }
 
-    /// Tells a caller the limits of its own on this API. That is no request to the API, and not counted as one.
-    async fn rate_limits(
+    /// Tells a caller the limits of its own on this API. That is no request to the API, and not counted as one; but
+    /// so that it is no work without end either, it has a pace of its own.
+    async fn rate_limits<O: Observer>(
         &self,
         session: &Session,
         method: &Method,
         gate: &Gate,
+        observer: O,
     ) -> Result<Response<Bytes>, Refusal> {
         session.rights().on(self.api.id())?;
+        if !O::WATCHES {
+            gate.ask(session.caller(), self.told)?;
+        }
+        observer.note(explained::rate_limits);
         let (nothing, alone) = (Counted::default(), ApiLimits::default().skipping(true, false));
         let asking =
             Asking { api: &alone, ..self.asking(method, (Some(session), &Said::default()), &nothing) };

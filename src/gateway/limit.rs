@@ -109,6 +109,11 @@ impl Gate {
         self.limiter.look(asking, Instant::now).await.map_err(|denied| refused(&denied, told))
     }
 
+    /// Counts that a caller asks for what is left of its limits, which it may not do too often.
+    pub(super) fn ask(&self, caller: Caller, told: Told) -> Result<(), Refusal> {
+        self.limiter.ask(caller, Instant::now()).map_err(|exceeded| refusal(&exceeded, told))
+    }
+
     /// What is left of the limits that are asked, also of those that nothing is left of.
     pub(super) async fn left(&self, asking: &Asking<'_>) -> Result<Pass, Refusal> {
         match self.limiter.look(asking, Instant::now).await {

@@ -10,6 +10,11 @@ pub struct Allowance {
 }
 
 impl Allowance {
+    /// So many requests in this time.
+    pub(super) const fn every(requests: u64, period: Duration) -> Self {
+        Self { requests, period: Some(period) }
+    }
+
     /// A rate; nothing if one of the numbers is not positive, which limits nothing. Parts of a request
     /// are cut off; a rate below one is one request in a longer time.
     #[must_use]

@@ -9,7 +9,7 @@ use http::Method;
 use tokio::time::sleep;
 
 use super::{
-    Allowance, ApiLimits, Caller, Callers, OnFailure, Plan, Quota, SharedRate, Throttle,
+    Allowance, ApiLimits, Caller, Callers, OnFailure, Plan, Quota, Scope, SharedRate, Throttle,
     counters::Counters,
     demand::{Counter, Each, Tally, Verdict},
     endpoints::Place,
@@ -18,6 +18,9 @@ use super::{
     shared::{self, SharedFigures},
 };
 use crate::redis::Link;
+
+/// How often a caller may ask for what is left of its limits: no request to an API, and nothing limits it otherwise.
+const ASKING: Allowance = Allowance::every(60, Duration::from_secs(60));
 
 /// How often what is not used is looked for.
 const TENDING: Duration = Duration::from_millis(250);
@@ -218,6 +221,21 @@ impl Limiter {
     /// [`Denied`] for the first limit that it would be over.
     pub async fn look(&self, asking: &Asking<'_>, now: impl FnOnce() -> Instant) -> Result<Pass, Denied> {
         self.decide(asking, now, Mode::Look).await
+    }
+
+    /// Counts that a caller asks for what is left of its limits. This is counted in memory only: it keeps callers
+    /// from having the servers of limits asked without end.
+    ///
+    /// # Errors
+    /// [`Exceeded`] by the caller's rate, when it has asked 60 times within a minute.
+    pub fn ask(&self, caller: Caller, now: Instant) -> Result<(), Box<Exceeded>> {
+        let counter = Counter::new("asking", caller, Scope::new(&["asking"]), ASKING);
+        let (tally, _) = self.ledger.take(&counter, At { nanos: self.ledger.nanos(now), mode: Mode::Count });
+        if tally.counted {
+            return Ok(());
+        }
+        let (which, left) = (Which::Rate, Pass::default());
+        Err(Box::new(Exceeded { which, renewed_in: tally.renewed_in, throttle: None, left }))
     }
 
     /// Gives back what this process has counted ahead and does not use, for ever. One for a process.
@@ -440,6 +458,19 @@ mod tests {
             [None, Some((Which::Quota, Some(89))), Some((Which::Rate, Some(8)))]
         );
         assert_eq!(over(scene.ask("b", &plan, &api, &Method::GET, 12)), None);
+    }
+
+    #[test]
+    fn asking_has_a_pace_of_its_own() {
+        let scene = Scene::new();
+        let ask = |subject: &str, second: u64| {
+            let asked =
+                scene.limiter.ask(Caller::new(None, subject), scene.start + Duration::from_secs(second));
+            asked.map_err(|exceeded| (exceeded.which, exceeded.renewed_in.unwrap().as_secs()))
+        };
+        assert!((0..60).all(|n| ask("a", n / 2).is_ok()));
+        assert_eq!(ask("a", 45), Err((Which::Rate, 15)));
+        assert_eq!((ask("b", 45), ask("a", 60)), (Ok(()), Ok(())));
     }
 
     #[test]

@@ -234,7 +234,8 @@ impl Reason {
                  Let the client ask for the scope in the challenge."
             }
             Self::RateExceeded => {
-                "The caller is over the `rate` of its policies or endpoint. In profile `rfc` `RateLimit-Policy` on the answer says which."
+                "The caller is over the `rate` of its policies or endpoint. In profile `rfc` `RateLimit-Policy` on the answer says which. \
+                 Or it has asked for its limits (`tyk/rate-limits/`) 60 times within a minute, and `RateLimit-Policy` says nothing of that."
             }
             Self::QuotaExceeded => {
                 "The caller has used up the `quota_max` of its policies; it begins anew after `quota_renewal_rate` seconds."

@@ -415,3 +415,51 @@ fn a_caller_asks_for_its_limits() {
         assert!(explained.to_string().contains("the limits of the caller are told"), "{explained}");
     }
 }
+
+#[test]
+fn a_caller_asks_for_its_limits_where_only_some_operations_are_allowed() {
+    let upstream = Server::up();
+    let of = |id: &str, method: &str, path: &str, block: &str| {
+        json!({
+            "paths": { path: { method: { "operationId": id, "responses": {} } } },
+            "x-tyk-api-gateway": { "middleware": { "operations": { id: { block: { "enabled": true } } } } },
+        })
+    };
+    let mut changes = of("get-x", "get", "/x", "allow");
+    merge(&mut changes, of("limits", "get", "/tyk/rate-limits/", "mockResponse"));
+    let optional = json!({ "limits": { "optionalAuthentication": { "enabled": true } } });
+    merge(&mut changes, json!({ "x-claimgate": { "middleware": { "operations": optional } } }));
+    let policy = policy("p", json!({ "rate": 2, "per": 3600 }));
+    let gateway = setup(&upstream, changes.clone()).policy(&policy).start();
+    let ask = |gateway: &Gateway| send(gateway, "/a/tyk/rate-limits/", json!({ "pol": "p" }));
+    let told = ask(&gateway);
+    assert_eq!(told.status, 200, "{}", told.text());
+    assert!(told.text().contains("\"rate_limit\":{"), "{}", told.text());
+    assert_eq!(send(&gateway, "/a/x", json!({ "pol": "p" })).status, 200);
+    // All else is as closed as ever, also this very path to who shows nothing.
+    assert_eq!(send(&gateway, "/a/y", json!({ "pol": "p" })).status, 403);
+    assert_eq!(gateway.send(&Request::get("/a/tyk/rate-limits/")).status, 403);
+    let post = Request::new("POST", "/a/tyk/rate-limits/").bearer(&token(json!({ "pol": "p" })));
+    assert_eq!(gateway.send(&post).status, 403);
+    // Who does not want to tell blocks it.
+    merge(&mut changes, of("limits", "get", "/tyk/rate-limits/", "block"));
+    let gateway = setup(&upstream, changes).policy(&policy).start();
+    assert_eq!(ask(&gateway).status, 403);
+}
+
+#[test]
+fn a_caller_does_not_ask_for_its_limits_without_end() {
+    let upstream = Server::up();
+    let gateway = setup(&upstream, json!({})).policy(&policy("p", json!({ "rate": 2, "per": 3600 }))).start();
+    let ask = |caller: &str| send(&gateway, "/a/tyk/rate-limits/", json!({ "pol": "p", "sub": caller }));
+    // 60 in a minute: however slow the machine is, some minute has so many of these.
+    let refused = (0..2_000).map(|_| ask("busy")).find(|answer| answer.status != 200).unwrap();
+    assert_eq!(refused.status, 429);
+    let seconds: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&seconds), "{seconds}");
+    assert_eq!(ask("calm").status, 200);
+    // It is no request to the API, which has a limit of its own.
+    let counted = || statuses(&gateway, "/b/", json!({ "pol": "p", "sub": "busy" }));
+    assert_eq!(counted(), [200, 200, 429]);
+    assert_eq!(upstream.recorded().len(), 2);
+}
