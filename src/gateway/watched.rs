@@ -146,10 +146,79 @@ fn link(path: &Path) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::{os::unix::fs::symlink, sync::Arc};
+
+    use tokio::runtime::{Builder, Runtime};
 
     use super::*;
-    use crate::{config::Flags, document::Findings};
+    use crate::{
+        config::Flags,
+        document::{Document, Findings},
+        gateway::{Cause, Change, Control},
+        jwks::{HttpFetch, Registry},
+    };
+
+    /// A gateway with one API, in a folder of its own.
+    fn gateway(folder: &Path, runtime: &Runtime) -> Control {
+        let at = |name: &str| folder.join(name);
+        fs::create_dir(at("api-definitions")).unwrap();
+        fs::create_dir(at("policies")).unwrap();
+        fs::write(at("api-definitions/a.yaml"), definition("a")).unwrap();
+        fs::write(at("claimgate.yaml"), "definitions: api-definitions\npolicies: policies\n").unwrap();
+        let flags = Flags { config: Some(at("claimgate.yaml")), fields: Vec::new() };
+        let config = Config::load(&flags, [], &mut Findings::default()).unwrap();
+        let registry = Registry::new(Arc::new(HttpFetch::new().unwrap()), runtime.handle().clone());
+        let (control, findings) = runtime.block_on(Control::new(config, registry));
+        control.unwrap_or_else(|| panic!("{:?}", findings.sorted()))
+    }
+
+    /// An API without keys.
+    fn definition(id: &str) -> String {
+        include_str!("../../api-definitions/status.yaml").replace("status", id)
+    }
+
+    #[test]
+    fn only_what_others_write_to_our_files_is_a_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let tasks = runtime.handle();
+        let control = gateway(folder.path(), &runtime);
+        assert!(!control.has_changed());
+        write("api-definitions/.hidden.json", "{");
+        write("policies/.hidden.json", "{");
+        write("api-definitions/notes.txt", "no document");
+        write("beside.json", "{");
+        assert!(!control.has_changed(), "what is no document of ours");
+        // What the gateway writes itself waits for a reload.
+        let put = |title: &str| {
+            let id = "b".to_owned();
+            let mut document = Document::parse(Path::new("b.yaml"), definition(&id)).unwrap().take_root();
+            document["info"]["title"] = title.into();
+            control.change(Change::PutApi { id, document }, tasks).unwrap();
+        };
+        put("new");
+        assert!(!control.has_changed(), "a file of its own");
+        put("another title");
+        assert!(!control.has_changed(), "another text of that");
+        control.change(Change::RemoveApi { id: "b".into() }, tasks).unwrap();
+        assert!(!control.has_changed(), "a file that it takes away");
+        put("anew");
+        write("api-definitions/c.json", "{");
+        assert!(control.has_changed(), "a file of somebody else");
+        assert!(control.reload(Cause::Watch, tasks).is_err());
+        assert!(!control.has_changed(), "what was no good is not tried again");
+        write("api-definitions/c.json", "{ ");
+        assert!(control.has_changed(), "until it is something else");
+        fs::remove_file(folder.path().join("api-definitions/c.json")).unwrap();
+        assert!(control.reload(Cause::Watch, tasks).is_ok() && !control.has_changed());
+        write("policies/new.json", "{}");
+        assert!(control.has_changed(), "a policy");
+        fs::remove_file(folder.path().join("policies/new.json")).unwrap();
+        assert!(!control.has_changed(), "it is as it was");
+        fs::remove_file(folder.path().join("api-definitions/b.json")).unwrap();
+        assert!(control.has_changed(), "a file of its own that somebody else takes away");
+    }
 
     #[test]
     fn only_what_happens_to_our_files_is_a_hint() {
