@@ -11,7 +11,13 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame};
 use tokio::sync::mpsc::{self, Receiver};
 
-use crate::http1::{Incoming, UploadError};
+use crate::http1::{AnswerBody, Incoming, UploadError};
+
+/// Answers of the control API.
+impl AnswerBody for Body {
+    /// There is nothing: the whole request was read.
+    fn poll_aside(self: Pin<&mut Self>, _: &mut Context<'_>) {}
+}
 
 /// A part of a body, or nothing for its end.
 type Part = Option<Result<Bytes, UploadError>>;

@@ -4,7 +4,8 @@ use std::mem::MaybeUninit;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header::EXPECT,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+    header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING},
     request, response,
 };
 use httparse::Header;
@@ -178,9 +179,18 @@ impl AnswerHead {
         parts.version = version_of(version);
         parts.headers = collect(head, answer.headers)?;
         let length = Length::of_answer(method, parts.status, parts.version, &parts.headers)?;
-        let is_last = length == Length::UntilClose || is_last(parts.version, &parts.headers);
+        let is_last = length == Length::UntilClose
+            || is_last(parts.version, &parts.headers)
+            || tells_of_body_that_is_none(&parts);
         Ok(Self { parts, length, is_last })
     }
+}
+
+/// Whether an answer that has no body tells its length: some would send one all the same.
+fn tells_of_body_that_is_none(answer: &response::Parts) -> bool {
+    let has_length = || answer.headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0");
+    answer.status == StatusCode::NO_CONTENT
+        && (has_length() || answer.headers.contains_key(TRANSFER_ENCODING))
 }
 
 fn kind(error: httparse::Error) -> HeadError {
@@ -318,6 +328,9 @@ mod tests {
             ("HTTP/1.1 200\r\nContent-Length: 3\r\n\r\n", Some((200, Length::Exact(3), false))),
             ("HTTP/1.0 200 OK\r\n\r\n", Some((200, Length::UntilClose, true))),
             ("HTTP/1.1 204 No\r\nConnection: close\r\n\r\n", Some((204, Length::NONE, true))),
+            ("HTTP/1.1 204 No\r\nContent-Length: 4\r\n\r\n", Some((204, Length::NONE, true))),
+            ("HTTP/1.1 204 No\r\nContent-Length: 0\r\n\r\n", Some((204, Length::NONE, false))),
+            ("HTTP/1.1 304 No\r\nContent-Length: 4\r\n\r\n", Some((304, Length::NONE, false))),
             ("HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n", Some((999, Length::NONE, false))),
             ("HTTP/1.1 099 Odd\r\n\r\n", None),
             ("HTTP/1.1 20 OK\r\n\r\n", None),

@@ -5,6 +5,7 @@
 //! read by [`RequestHead`] and [`AnswerHead`], and behind the head by a [`Decoder`]; [`Output`] is what goes out.
 
 mod alarm;
+mod answer_body;
 mod chunks;
 mod date;
 mod decoder;
@@ -16,6 +17,7 @@ mod upgrade;
 mod wire;
 
 pub use alarm::Alarm;
+pub use answer_body::AnswerBody;
 pub use date::Date;
 pub use decoder::{Broken, Decoded, Decoder};
 #[cfg(any(fuzzing, test))]

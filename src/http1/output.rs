@@ -34,12 +34,20 @@ pub struct Output {
     tail: &'static [u8],
     /// Something was written.
     has_begun: bool,
+    /// Something of it may be held back by what encrypts.
+    is_held: bool,
+    /// What was written is kept, to be written again.
+    is_kept: bool,
 }
 
 impl Output {
-    /// Whether all is written.
+    /// Whether all is on its way.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub const fn is_done(&self) -> bool {
+        self.is_empty() && !self.is_held
+    }
+
+    const fn is_empty(&self) -> bool {
         self.written == self.octets.len() && self.data.is_empty()
     }
 
@@ -55,16 +63,10 @@ impl Output {
         self.has_begun
     }
 
-    /// Begins anew with what was written already, unless it was [forgotten](Self::forget).
+    /// Begins anew with what was written already: a request without a body, or one of which nothing was.
     pub const fn rewind(&mut self) {
         self.written = 0;
         self.has_begun = false;
-    }
-
-    /// Forgets what was written.
-    pub fn forget(&mut self) {
-        self.octets.drain(..self.written);
-        self.written = 0;
     }
 
     /// Forgets everything.
@@ -74,11 +76,13 @@ impl Output {
         self.data = Bytes::new();
         self.tail = &[];
         self.has_begun = false;
+        self.is_held = false;
+        self.is_kept = false;
     }
 
     /// Gives memory back.
     pub fn rest(&mut self) {
-        if self.is_empty() {
+        if self.is_done() {
             *self = Self::default();
         }
     }
@@ -90,6 +94,7 @@ impl Output {
         for text in [head.method.as_str(), " ", target, " HTTP/1.1\r\n"] {
             self.octets.extend_from_slice(text.as_bytes());
         }
+        self.is_kept = length == Length::NONE;
         let tells_length = length != Length::NONE || head.headers.contains_key(CONTENT_LENGTH);
         self.fields(&head.headers);
         self.length(tells_length.then_some(length));
@@ -180,8 +185,9 @@ impl Output {
                 self.octets.extend_from_slice(std::mem::take(&mut self.tail));
             }
             if self.is_empty() {
-                // What encrypts may hold something back.
-                return Pin::new(to).poll_flush(context);
+                ready!(Pin::new(to).poll_flush(context))?;
+                self.is_held = false;
+                return Poll::Ready(Ok(()));
             }
             let octets = self.octets.get(self.written..).unwrap_or_default();
             let length = if self.data.is_empty() {
@@ -193,10 +199,14 @@ impl Output {
             if length == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.has_begun = true;
+            (self.has_begun, self.is_held) = (true, true);
             let of_octets = length.min(octets.len());
             self.written = self.written.saturating_add(of_octets);
             self.data.advance(length.saturating_sub(of_octets).min(self.data.len()));
+            if !self.is_kept && (self.written >= FULL || self.written == self.octets.len()) {
+                self.octets.drain(..self.written);
+                self.written = 0;
+            }
         }
     }
 
@@ -256,6 +266,10 @@ mod tests {
     struct Slow {
         taken: Vec<u8>,
         at_once: usize,
+        /// How often, if not always.
+        times: Option<usize>,
+        /// It keeps what it has taken for itself.
+        holds: bool,
     }
 
     impl AsyncWrite for Slow {
@@ -264,13 +278,19 @@ mod tests {
             _: &mut Context<'_>,
             octets: &[u8],
         ) -> Poll<io::Result<usize>> {
+            if let Some(times) = &mut self.times {
+                if *times == 0 {
+                    return Poll::Pending;
+                }
+                *times -= 1;
+            }
             let length = octets.len().min(self.at_once);
             self.taken.extend_from_slice(&octets[..length]);
             Poll::Ready(Ok(length))
         }
 
         fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
+            if self.holds { Poll::Pending } else { Poll::Ready(Ok(())) }
         }
 
         fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -282,7 +302,7 @@ mod tests {
         let mut slow = Slow { at_once, ..Slow::default() };
         let mut context = Context::from_waker(std::task::Waker::noop());
         assert!(matches!(output.poll_write_to(&mut slow, &mut context), Poll::Ready(Ok(()))));
-        assert!(output.is_empty());
+        assert!(output.is_done());
         slow.taken
     }
 
@@ -337,13 +357,39 @@ mod tests {
     #[test]
     fn what_was_written_can_be_written_again() {
         let mut output = Output::default();
-        output.go_on();
+        output.request(&http::Request::get("/a").body(()).unwrap().into_parts().0, Length::NONE, None);
         assert!(!output.has_begun());
         let first = written(&mut output, 3);
         assert!(output.has_begun());
         output.rewind();
         assert!(!output.has_begun());
         assert_eq!(written(&mut output, 1000), first);
+    }
+
+    #[test]
+    fn what_was_written_of_the_rest_is_forgotten() {
+        let mut output = Output::default();
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        for _ in 0..1000 {
+            // A taker that never quite catches up.
+            let mut slow = Slow { at_once: 10_000, times: Some(1), ..Slow::default() };
+            while !output.is_full() {
+                output.data(Bytes::from(vec![b'x'; 10_000]), Length::Exact(1 << 40));
+            }
+            assert!(output.poll_write_to(&mut slow, &mut context).is_pending());
+        }
+        assert!(output.octets.len() < 2 * FULL + 10_000, "{}", output.octets.len());
+    }
+
+    #[test]
+    fn what_is_held_back_is_not_done() {
+        let mut output = Output::default();
+        output.go_on();
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let mut slow = Slow { at_once: 1000, holds: true, ..Slow::default() };
+        assert!(output.poll_write_to(&mut slow, &mut context).is_pending() && !output.is_done());
+        slow.holds = false;
+        assert!(output.poll_write_to(&mut slow, &mut context).is_ready() && output.is_done());
     }
 
     #[test]

@@ -1,13 +1,17 @@
 //! One connection.
 
 use std::{
+    future::poll_fn,
     io,
     pin::{Pin, pin},
     task::{Context, Poll, Waker},
 };
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
+    task::coop::unconstrained,
+};
 
 use super::{HeadError, Output, Upgraded, head::Search, upgrade::Stream};
 
@@ -88,7 +92,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Whether nothing has come, nor the end, since the last message: what would, belongs to nobody.
     pub fn is_silent(&mut self) -> bool {
-        self.input.is_empty() && self.poll_fill(&mut Context::from_waker(Waker::noop())).is_pending()
+        if !self.input.is_empty() {
+            return false;
+        }
+        // Also where the task has read so much already that the runtime would have it pause: that is no silence.
+        let read = pin!(unconstrained(poll_fn(|context| self.poll_fill(context))));
+        read.poll(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 
     /// Gives memory back that a connection without a request does not need.

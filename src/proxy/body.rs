@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::download::Download;
+use crate::http1::AnswerBody;
 
 /// The body of an answer: the gateway's own, or streamed from the upstream.
 #[derive(Debug)]
@@ -78,6 +79,14 @@ impl Body {
         let mut begin = BytesMut::new();
         peeked.iter().for_each(|data| begin.extend_from_slice(data));
         Ok(begin.freeze())
+    }
+}
+
+impl AnswerBody for Body {
+    fn poll_aside(mut self: Pin<&mut Self>, context: &mut Context<'_>) {
+        if let Kind::Streamed { download, .. } = &mut self.0 {
+            download.poll_send(context);
+        }
     }
 }
 

@@ -35,13 +35,13 @@ impl Connection {
 
     /// Waits for the next request, for so long. One that did not take all of this one takes no other.
     pub(super) fn give_back(self: Box<Self>, limit: Duration) {
-        if self.output.is_empty() && !self.is_refused {
+        if self.output.is_done() && !self.is_refused {
             Rc::clone(&self.shelf).put(self, limit);
         }
     }
 
     /// Sends on, as far as the client and the upstream go along. An upstream that takes nothing more may have
-    /// answered already. What was written of a request without a body is kept, as it may have to be written again.
+    /// answered already.
     ///
     /// # Errors
     /// What is wrong with the body.
@@ -54,7 +54,6 @@ impl Connection {
         while !self.is_refused {
             let is_awaited = self.poll_body(body, length, context)?.is_pending();
             match self.wire.poll_write(&mut self.output, context) {
-                Poll::Ready(Ok(())) if length != Length::NONE => self.output.forget(),
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => self.is_refused = true,
                 Poll::Pending => break,

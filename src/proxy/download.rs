@@ -23,6 +23,8 @@ pub(super) struct Download {
     /// What the client may still be sending.
     pub(super) request: ClientBody,
     pub(super) request_length: Length,
+    /// The client broke it off.
+    pub(super) is_request_broken: bool,
     pub(super) patience: Patience,
 }
 
@@ -32,13 +34,14 @@ pub(super) struct Patience {
     limit: Duration,
     /// When the whole answer must have come.
     end: Option<Instant>,
-    is_running: bool,
+    /// Since when nothing has come, while nothing comes.
+    since: Option<Instant>,
 }
 
 impl Patience {
     /// At most `limit` at a time, and at most until `end`.
     pub(super) const fn new(limit: Duration, end: Option<Instant>) -> Self {
-        Self { limit, end, is_running: false }
+        Self { limit, end, since: None }
     }
 
     /// Whether the time for the whole answer is over, whatever still comes.
@@ -46,9 +49,11 @@ impl Patience {
         self.end.is_some_and(|end| end <= Instant::now())
     }
 
-    /// When a silence ends that begins now.
-    fn end_of_silence(&self) -> Option<Instant> {
-        Instant::now().checked_add(self.limit).into_iter().chain(self.end).min()
+    /// When the silence ends. It is none as long as the `request` moves.
+    fn end_of_silence(&mut self, request: &ClientBody) -> Option<Instant> {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let since = if request.has_ended() { since } else { since.max(request.moved()) };
+        since.checked_add(self.limit).into_iter().chain(self.end).min()
     }
 }
 
@@ -89,15 +94,17 @@ impl Download {
             return Poll::Ready(Some(Err(BodyError::Late)));
         }
         loop {
-            let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
-            let is_sent = self.request.has_ended() && connection.output.is_empty();
-            if !is_sent && connection.poll_send(&mut self.request, self.request_length, context).is_err() {
+            if self.connection.is_none() {
+                return Poll::Ready(None);
+            }
+            self.poll_send(context);
+            if self.is_request_broken {
                 return Poll::Ready(Some(Err(BodyError::Request)));
             }
             match self.decode() {
                 Err(error) => return Poll::Ready(Some(Err(error))),
                 Ok(Decoded::Data(data)) => {
-                    self.patience.is_running = false;
+                    self.patience.since = None;
                     if self.decoder.is_at_end() {
                         self.finish();
                     }
@@ -110,6 +117,16 @@ impl Download {
                     Poll::Pending => return self.poll_silence(context).map(|()| Some(Err(BodyError::Late))),
                 },
             }
+        }
+    }
+
+    /// Sends on what is left of the request.
+    pub(super) fn poll_send(&mut self, context: &mut Context<'_>) {
+        let Some(connection) = &mut self.connection else { return };
+        let is_sent = self.request.has_ended() && connection.output.is_done();
+        if !is_sent && !self.is_request_broken {
+            self.is_request_broken =
+                connection.poll_send(&mut self.request, self.request_length, context).is_err();
         }
     }
 
@@ -130,10 +147,7 @@ impl Download {
     /// Nothing has come. Ready when that has lasted for too long.
     fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let Some(connection) = &mut self.connection else { return Poll::Ready(()) };
-        if !self.patience.is_running {
-            self.patience.is_running = true;
-            connection.alarm.set(self.patience.end_of_silence());
-        }
+        connection.alarm.set(self.patience.end_of_silence(&self.request));
         connection.alarm.poll(context)
     }
 

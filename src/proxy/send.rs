@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{Method, Response, StatusCode, request::Parts};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use super::{
@@ -18,6 +18,7 @@ use super::{
     connection::Connection,
     download::{Download, Patience},
     pool::{Pool, idle_time},
+    transport::Transport,
 };
 use crate::{
     http1::{AnswerHead, Decoder, Length, Output},
@@ -207,6 +208,7 @@ impl Sender {
             idle_time: (!is_last).then(|| idle_time(&parts.headers)),
             request,
             request_length,
+            is_request_broken: false,
             patience: Patience::new(self.timeouts.idle, end),
         };
         Ok(Answer::Plain(Response::from_parts(parts, Body::streamed(Box::new(download)))))
@@ -227,7 +229,7 @@ impl Sender {
             let is_kept = kept.is_some();
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => match self.connector.connect(endpoint).await {
+                None => match self.connect(endpoint, &message).await? {
                     Ok(transport) => Box::new(Connection::new(transport, Rc::clone(&shelf))),
                     Err(error) => {
                         let is_unsent = is_repeatable || message.body.is_untouched();
@@ -252,6 +254,20 @@ impl Sender {
                     return Err(Failure { error: ProxyError::Broken, is_unsent });
                 }
             }
+        }
+    }
+
+    /// A new connection, or why there is none; fails when the time for the request is over before.
+    async fn connect(
+        &self,
+        endpoint: &Endpoint,
+        message: &Message<'_>,
+    ) -> Result<Result<Transport, ProxyError>, ProxyError> {
+        let connect = self.connector.connect(endpoint);
+        let patience = message.body.moved().checked_add(self.timeouts.response);
+        match message.end.or(patience) {
+            Some(end) => timeout_at(end, connect).await.map_err(|_| ProxyError::Timeout),
+            None => Ok(connect.await),
         }
     }
 

@@ -12,15 +12,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
-use http_body::Body;
+use http::{Response, StatusCode, response::Parts};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::Instant,
 };
 
 use crate::http1::{
-    Alarm, Date, Decoded, Decoder, Length, Output, RequestHead, Upgraded, Upload, UploadError, Wire,
+    Alarm, AnswerBody, Date, Decoded, Decoder, Length, Output, RequestHead, Upgraded, Upload, UploadError,
+    Wire,
 };
 
 /// The largest head of a request in octets: room for a token of 48 KiB.
@@ -41,6 +41,8 @@ struct Channel<S> {
     decoder: Decoder,
     /// The client waits until it is told to send the body.
     must_go_on: bool,
+    /// It is being told.
+    is_told: bool,
     /// The body has come, to its end.
     is_over: bool,
     alarm: Alarm,
@@ -72,6 +74,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             output: Output::default(),
             decoder: Decoder::new(Length::NONE),
             must_go_on: false,
+            is_told: false,
             is_over: true,
             alarm: Alarm::default(),
         }))
@@ -100,17 +103,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         channel.must_go_on = expects_continue && !channel.is_over;
     }
 
-    /// Whether the whole request has come. What is there of it already is taken.
-    pub(super) fn has_come(&self) -> bool {
+    /// Whether the whole request has come. What is there of it already is taken, if nobody else will.
+    pub(super) fn has_come(self: &Rc<Self>) -> bool {
         let channel = &mut *self.0.borrow_mut();
-        while !channel.is_over {
+        while !channel.is_over && Rc::strong_count(self) == 1 {
             match channel.decoder.decode(&mut channel.wire.input, false) {
                 Ok(Decoded::Data(_)) => {}
                 Ok(Decoded::End) => channel.is_over = true,
                 Ok(Decoded::More) | Err(_) => return false,
             }
         }
-        true
+        channel.is_over
     }
 
     /// Ready when the client has left, as far as that can be seen while its request is being answered.
@@ -121,11 +124,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// Writes an answer.
     pub(super) async fn answer<B>(&self, answer: Response<B>, manner: Manner, date: &Date) -> io::Result<()>
     where
-        B: Body<Data = Bytes>,
+        B: AnswerBody,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let (head, body) = answer.into_parts();
-        self.0.borrow_mut().output.answer(&head, manner.length, manner.connection, date);
+        self.0.borrow_mut().begin_answer(&head, manner, date);
         drop(head);
         let mut body = pin!(body);
         let Some(length) = manner.length else { return self.flush().await };
@@ -152,6 +155,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
                         }
                     }
                     continue;
+                }
+                if was_full {
+                    body.as_mut().poll_aside(context);
                 }
                 let channel = &mut *self.0.borrow_mut();
                 ready!(channel.poll_flush(context))?;
@@ -230,12 +236,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
                 Poll::Pending => break,
             }
         }
+        self.wire.rest();
+        self.output.rest();
         ready!(self.alarm.poll(context));
         Poll::Ready(if self.wire.input.is_empty() {
             Next::End
         } else {
             Next::Refused(StatusCode::REQUEST_TIMEOUT)
         })
+    }
+
+    fn begin_answer(&mut self, head: &Parts, manner: Manner, date: &Date) {
+        // Behind an answer it would be taken for one.
+        self.must_go_on = false;
+        self.output.answer(head, manner.length, manner.connection, date);
     }
 
     fn poll_left(&mut self, context: &mut Context<'_>) -> Poll<()> {
@@ -277,10 +291,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Upload for Client<S> {
             }
             if std::mem::take(&mut channel.must_go_on) {
                 channel.output.go_on();
+                channel.is_told = true;
             }
-            let told =
-                if channel.output.is_empty() { Poll::Ready(Ok(())) } else { channel.poll_flush(context) };
-            if ready!(told).is_err() || ready!(channel.wire.poll_fill(context)).is_err() {
+            let told = if channel.is_told { channel.poll_flush(context) } else { Poll::Ready(Ok(())) };
+            if ready!(told).is_err() {
+                return Poll::Ready(Some(Err(UploadError::Left)));
+            }
+            channel.is_told = false;
+            if ready!(channel.wire.poll_fill(context)).is_err() {
                 return Poll::Ready(Some(Err(UploadError::Left)));
             }
         }

@@ -2,7 +2,6 @@
 
 use std::{error::Error, future::poll_fn, net::SocketAddr, rc::Rc, task::Poll, time::Duration};
 
-use bytes::Bytes;
 use http::{
     Method, Request, Response, StatusCode, Version,
     header::{CONNECTION, CONTENT_LENGTH, UPGRADE},
@@ -17,7 +16,7 @@ use super::{
     client::{Client, Manner, Next},
     closing::Closing,
 };
-use crate::http1::{Date, Incoming, Length, RequestHead, Upgraded, upgrade};
+use crate::http1::{AnswerBody, Date, Incoming, Length, RequestHead, Upgraded, upgrade};
 
 /// How long a connection that has not asked anything yet is waited for when the worker stops.
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
@@ -46,7 +45,7 @@ where
     T: AsyncRead + AsyncWrite + Unpin + 'static,
     S: Fn(SocketAddr, Request<Incoming>) -> F,
     F: Future<Output = Response<B>>,
-    B: Body<Data = Bytes>,
+    B: AnswerBody,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let _registered = poll_fn(|context| Poll::Ready(common.closing.register(context.waker().clone()))).await;
@@ -128,12 +127,11 @@ impl Asked {
         if status == StatusCode::NO_CONTENT || status.is_informational() {
             headers.remove(CONTENT_LENGTH);
         }
-        let told = || headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
         let length = if Length::has_no_body(&self.method, status) {
             None
         } else {
             let unknown = if self.version == Version::HTTP_11 { Length::Chunked } else { Length::UntilClose };
-            Some(exact.or_else(told).map_or(unknown, Length::Exact))
+            Some(exact.map_or(unknown, Length::Exact))
         };
         let is_last = is_last
             || length == Some(Length::UntilClose)

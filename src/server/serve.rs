@@ -2,7 +2,6 @@
 
 use std::{error::Error, io, iter, net::SocketAddr, rc::Rc, time::Duration};
 
-use bytes::Bytes;
 use http::{Request, Response};
 use socket2::SockRef;
 use tokio::{
@@ -18,7 +17,7 @@ use super::{
     closing::Closing,
     connection::{self, Common},
 };
-use crate::http1::{Date, Incoming};
+use crate::http1::{AnswerBody, Date, Incoming};
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +42,7 @@ pub async fn serve<T, S, F, B>(
     T: Secure,
     S: Fn(SocketAddr, Request<Incoming>) -> F + Clone + 'static,
     F: Future<Output = Response<B>> + 'static,
-    B: http_body::Body<Data = Bytes> + 'static,
+    B: AnswerBody + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let common =
@@ -127,7 +126,7 @@ async fn connection<T, S, F, B>(
     T: Secure,
     S: Fn(SocketAddr, Request<Incoming>) -> F,
     F: Future<Output = Response<B>>,
-    B: http_body::Body<Data = Bytes>,
+    B: AnswerBody,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     prepare(&stream, limits.idle);

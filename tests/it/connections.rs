@@ -3,12 +3,16 @@
 use std::{
     io::{BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
+    sync::{Arc, Mutex, mpsc::channel},
     thread,
+    time::Duration,
 };
 
 use serde_json::json;
 
-use crate::support::{Gateway, Request, Server, Setup, exchange, keyless, merge, read_answer, read_head};
+use crate::support::{
+    Gateway, Request, Server, Setup, exchange, keyless, merge, read_answer, read_chunked, read_head, respond,
+};
 
 fn start(upstream: &Server) -> Gateway {
     Setup::new().api(&keyless("a", upstream)).start()
@@ -162,4 +166,123 @@ fn interim_answers_stay_between_us_and_the_upstream() {
     let unasked =
         saying("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
     assert_eq!(start(&unasked).send(&Request::get("/a/")).status, 502);
+}
+
+/// An upstream of one's own, and a gateway before it.
+fn before(listener: &TcpListener) -> Gateway {
+    let mut document = keyless("a", &Server::up());
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    merge(&mut document, json!({ "x-tyk-api-gateway": { "upstream": { "url": url } } }));
+    Setup::new().api(&document).start()
+}
+
+/// The data of a chunked body.
+fn chunked(data: &[u8]) -> Vec<u8> {
+    let chunks = data
+        .chunks(10_000)
+        .map(|chunk| [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
+    chunks.flatten().chain(*b"0\r\n\r\n").collect()
+}
+
+#[test]
+fn an_upload_arrives_whole_behind_an_early_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let gateway = before(&listener);
+    let (is_stuck, go_on) = channel::<()>();
+    let upstream = thread::spawn(move || {
+        let mut reader = BufReader::new(listener.accept().unwrap().0);
+        read_head(&mut reader).unwrap();
+        go_on.recv().unwrap();
+        let begin = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nup\r\n";
+        reader.get_mut().write_all(begin).unwrap();
+        go_on.recv().unwrap();
+        let body = read_chunked(&mut reader).unwrap();
+        reader.get_mut().write_all(b"0\r\n\r\n").unwrap();
+        body
+    });
+    let data: Vec<u8> = (0..20_000_000_u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
+    let body = chunked(&data);
+    let mut stream = send(&gateway, "POST /a/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    // Until nobody takes more.
+    stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    let mut sent = 0;
+    while let Ok(length) = stream.write(&body[sent..]) {
+        sent += length;
+    }
+    assert!(sent < body.len());
+    is_stuck.send(()).unwrap();
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    assert!(read_head(&mut reader).unwrap().starts_with("HTTP/1.1 200 "));
+    is_stuck.send(()).unwrap();
+    stream.set_write_timeout(None).unwrap();
+    stream.write_all(&body[sent..]).unwrap();
+    assert!(upstream.join().unwrap() == data);
+    assert_eq!(read_chunked(&mut reader).unwrap(), b"up");
+}
+
+#[test]
+fn an_upload_goes_on_while_the_client_reads_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let gateway = before(&listener);
+    let upstream = thread::spawn(move || {
+        let mut reader = BufReader::new(listener.accept().unwrap().0);
+        read_head(&mut reader).unwrap();
+        let mut writer = reader.get_ref().try_clone().unwrap();
+        let answer = thread::spawn(move || {
+            writer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 20000000\r\n\r\n").unwrap();
+            writer.write_all(&vec![b'x'; 20_000_000]).unwrap();
+        });
+        let mut body = vec![0; 20_000_000];
+        reader.read_exact(&mut body).unwrap();
+        answer.join().unwrap();
+    });
+    let mut stream = send(&gateway, "POST /a/ HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n\r\n");
+    stream.set_write_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream.write_all(&vec![b'y'; 20_000_000]).unwrap();
+    let answer = read_answer(&mut BufReader::new(stream), false).unwrap();
+    assert_eq!((answer.status, answer.body.len()), (200, 20_000_000));
+    upstream.join().unwrap();
+}
+
+#[test]
+fn a_connection_that_was_spoken_on_takes_no_request() {
+    // However much was read for the same client before: at some point the runtime has a task pause.
+    for before in [0, 1, 126, 127, 128] {
+        let kept = Arc::new(Mutex::new(None::<TcpStream>));
+        let last = Arc::clone(&kept);
+        let upstream = Server::start(move |_, stream| {
+            *last.lock().unwrap() = Some(stream.try_clone().unwrap());
+            respond(stream, "200 OK", "text/plain", b"up")
+        });
+        let gateway = Setup::new().config(&json!({ "workers": 1 })).api(&keyless("a", &upstream)).start();
+        assert_eq!(gateway.send(&Request::get("/a/")).text(), "up");
+        let mut stream = kept.lock().unwrap().take().unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL").unwrap();
+        let nowhere = "GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n".repeat(before);
+        let last = "GET /a/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        let answers = rest(&mut send(&gateway, &format!("{nowhere}{last}")));
+        assert!(answers.ends_with("\r\n\r\nup"), "{before} before: {answers:.300}");
+    }
+}
+
+#[test]
+fn a_time_limit_is_about_connecting_as_well() {
+    // Takes connections and never says anything: not even a word of TLS.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut document = keyless("a", &Server::up());
+    let url = format!("https://{}", silent.local_addr().unwrap());
+    merge(
+        &mut document,
+        json!({
+            "paths": { "/slow": { "get": { "operationId": "slow" } } },
+            "x-tyk-api-gateway": {
+                "upstream": { "url": url },
+                "middleware": { "operations": { "slow": { "enforceTimeout": { "enabled": true, "value": 1 } } } },
+            },
+        }),
+    );
+    let gateway = Setup::new().config(&json!({ "timeouts": { "connect": "60s" } })).api(&document).start();
+    let mut stream = send(&gateway, "GET /a/slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    assert!(rest(&mut stream).starts_with("HTTP/1.1 504 "));
 }

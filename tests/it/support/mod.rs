@@ -18,6 +18,6 @@ pub(crate) use self::{
     keys::{claims, key, key_named, now, provider},
     real_server::RealServer,
     redis_server::RedisServer,
-    server::{Recorded, Server, read_head, respond},
+    server::{Recorded, Server, read_chunked, read_head, respond},
     stores::{Mood, ROLE_ID, SECRET_ID, Store, TOKEN},
 };

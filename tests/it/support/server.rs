@@ -134,7 +134,7 @@ pub(crate) fn read_head(reader: &mut BufReader<TcpStream>) -> Option<String> {
 }
 
 /// A chunked body without its trailers, if it comes whole.
-pub(super) fn read_chunked(reader: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
+pub(crate) fn read_chunked(reader: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     loop {
         let mut size = String::new();
