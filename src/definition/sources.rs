@@ -351,8 +351,14 @@ impl SchemeParser<'_, '_> {
             Err(reason) => self.context.error(at, reason.to_string()),
         }
         let shown = self.context.lookup.hide_in(url);
-        let path = shown.split(['?', '#']).next().unwrap_or_default();
-        remote.ok().map(|remote| if shown == url { remote } else { remote.called(path) })
+        if shown == url {
+            return remote.ok();
+        }
+        let alias = shown.split(['?', '#']).next().unwrap_or_default();
+        // Of a URL that is a value as a whole the origin is shown, but not where the value is what names the server.
+        let origin = url.split_inclusive('/').take(3).collect::<String>();
+        let is_shown = self.context.lookup.hide_in(&origin) == origin;
+        remote.ok().map(|remote| remote.called(alias, is_shown))
     }
 }
 

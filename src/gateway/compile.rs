@@ -22,6 +22,7 @@ use crate::{
     listen::ListenAt,
     middleware::ResourceMetadata,
     refusal::{Asked, Manner, Overrides, Profile, Reason, Refusal, Space},
+    secrets::Withheld,
     tls::ServerIdentity,
 };
 
@@ -40,6 +41,8 @@ pub struct Snapshot {
     admin_keys: Vec<AdminKey>,
     /// How the control API is reached over TLS, if it is.
     admin_tls: Option<ServerIdentity>,
+    /// What references stand for in all this.
+    pub(super) withheld: Withheld,
 }
 
 /// A key source, and the APIs that use it.
@@ -103,6 +106,7 @@ impl Snapshot {
             overrides,
             admin_keys: parsed.admin_keys,
             admin_tls: parsed.admin_tls,
+            withheld: parsed.withheld,
         }
     }
 

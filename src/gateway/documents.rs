@@ -16,7 +16,7 @@ use crate::{
     policy::{self, Entry, PolicySet, entries},
     redis::{Credentials, Redis, Servers, Tls},
     refusal::Profile,
-    secrets::{Expand as _, Secret, Values, is_like_reference},
+    secrets::{Expand as _, Secret, Values, Withheld, is_like_reference},
     tls::ServerIdentity,
 };
 
@@ -45,6 +45,8 @@ pub(super) struct Parsed {
     pub(super) redis_credentials: Credentials,
     /// What API keys in Redis are sealed with, if they are there.
     pub(super) keys_secret: Option<SharedSecret>,
+    /// What references stand for in it.
+    pub(super) withheld: Withheld,
 }
 
 /// Reads everything that a gateway with this configuration would, and serves nothing.
@@ -157,10 +159,10 @@ impl Documents {
         let keys_secret = keys_secret(config, values, findings);
         let fetching = fetching(config, values, findings);
         let own = config.own_secrets();
-        let values = &values.for_documents(&own, config.allowed_references.as_ref());
+        let of_documents = &values.for_documents(&own, config.allowed_references.as_ref());
         let given = Given { templates: Arc::clone(&self.templates), fetching, tags: config.tags.clone() };
-        let loaded = definition::load(&self.definitions, values, given);
-        let (policies, mut of_policies) = policy::load(&self.policies, values);
+        let loaded = definition::load(&self.definitions, of_documents, given);
+        let (policies, mut of_policies) = policy::load(&self.policies, of_documents);
         let policies = policies.joined(match config.errors {
             Profile::Rfc => Together::Everything,
             Profile::Tyk => Together::Listed,
@@ -192,6 +194,7 @@ impl Documents {
             admin_tls,
             redis_credentials,
             keys_secret,
+            withheld: values.withheld(),
         })
     }
 }

@@ -70,7 +70,13 @@ impl Scene<'_> {
             End::Refused(reason, _) => Some(*reason),
             End::Passes | End::Answered(_) => None,
         };
-        Ok(Explanation { api, steps: recorder.into_steps(reason), end })
+        let mut steps = recorder.into_steps(reason);
+        // Paths, hosts and what is wanted of claims may come from references. Whoever may ask may not know their
+        // values.
+        let texts =
+            steps.iter_mut().flat_map(|Step { found, expected, .. }| expected.iter_mut().chain([found]));
+        self.snapshot.withheld.hide_in_all(texts);
+        Ok(Explanation { api, steps, end })
     }
 
     /// Whether an API takes a token.

@@ -114,11 +114,13 @@ impl RemoteSource {
         Self { time_to_live, ..self }
     }
 
-    /// Called by its origin and this, for its URL holds what is not to be shown.
+    /// Called by this, for its URL holds what is not to be shown; after its origin, unless that is not to be shown
+    /// either.
     #[must_use]
-    pub fn called(self, alias: &str) -> Self {
+    pub fn called(self, alias: &str, shows_origin: bool) -> Self {
         let origin = self.url().origin().ascii_serialization();
-        Self { alias: Some(format!("{origin} ({alias})").into()), ..self }
+        let alias = if shows_origin { format!("{origin} ({alias})") } else { alias.to_owned() };
+        Self { alias: Some(alias.into()), ..self }
     }
 
     /// How it is fetched.
@@ -226,7 +228,8 @@ mod tests {
         let remote = key_set("https://idp.example/jwks?apikey=secret#x").unwrap();
         assert_eq!(remote.url().as_str(), "https://idp.example/jwks?apikey=secret#x");
         assert_eq!(remote.name(), "https://idp.example/jwks");
-        assert_eq!(remote.clone().called("env://JWKS").name(), "https://idp.example (env://JWKS)");
+        assert_eq!(remote.clone().called("env://JWKS", true).name(), "https://idp.example (env://JWKS)");
+        assert_eq!(remote.clone().called("env://JWKS", false).name(), "env://JWKS");
         assert!(!format!("{remote:?}").contains("secret"));
     }
 

@@ -43,6 +43,7 @@ use self::{consul::Consul, http::Fault, local::Local, reference::Place, vault::V
 pub use self::{
     consul::ConsulSettings,
     guard::{AllowedReferences, DocumentValues, OwnSecret, OwnSecretKind},
+    hidden::Withheld,
     http::Connection,
     local::{Credential, LocalStore},
     lookup::{Asked, Lookup},

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Expand, Secret, Secrets, Unresolved,
-    hidden::Hidden,
+    hidden::{Hidden, Withheld},
     local::finish,
     reference::{Place, Reference, expand},
 };
@@ -207,6 +207,12 @@ impl Values {
         let state = self.state();
         let hidden = Hidden::new(state.known.values());
         findings.reworded(|message| hidden.hide_in(message))
+    }
+
+    /// The values, to be taken out of what is told about what they were compiled into.
+    #[must_use]
+    pub fn withheld(&self) -> Withheld {
+        Withheld::new(self.state().known.values().cloned().collect())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -6,6 +6,7 @@ use std::{
     process::{Output, Stdio},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use claimgate::jwt::Algorithm;
 use serde_json::{Value, json};
 
@@ -429,4 +430,81 @@ fn garbage() {
             assert_eq!(foretold, u64::from(answer.status), "{token:?} {explained:#}");
         }
     }
+}
+
+#[test]
+fn no_value_of_a_reference_is_told() {
+    let (up, idp) = (Server::up(), idp());
+    let port = up.address().port();
+    let values = [
+        ("BASE", "T0-of-base".to_owned()),
+        ("WHOLE", format!("http://127.0.0.1:{port}/services/T0-of-whole?key=T0-of-whole")),
+        ("SEGMENT", "T0-of-segment".to_owned()),
+        ("TARGET", "/services/T0-of-target/$1".to_owned()),
+        ("LED", "tyk://whole/T0-of-address/x".to_owned()),
+        ("AUDIENCE", "T0-of-audience".to_owned()),
+        ("KEYS", "T0-of-keys".to_owned()),
+        ("SERVER", format!("http://localhost:{}", idp.address().port())),
+        ("ENCODED", STANDARD.encode("http://localhost:1/T0-of-encoded")),
+    ];
+    let with = |id: &str, url: &str, rewrite: Option<&str>| {
+        let mut document = keyless(id, &up);
+        merge(&mut document, json!({ "x-tyk-api-gateway": { "upstream": { "url": url } } }));
+        if let Some(to) = rewrite {
+            let rewrite = json!({ "enabled": true, "pattern": "/(x)$", "rewriteTo": to });
+            merge(
+                &mut document,
+                json!({
+                    "paths": { "/x": { "get": { "operationId": "x" } } },
+                    "x-tyk-api-gateway": { "middleware": { "operations": { "x": { "urlRewrite": rewrite } } } },
+                }),
+            );
+        }
+        document
+    };
+    let plain = format!("http://127.0.0.1:{port}");
+    let jwks = |path: &str| json!([{ "url": format!("http://localhost:{}{path}", idp.address().port()) }]);
+    let keyed = |id: &str, own: Value| {
+        let mut fields = json!({ "signingMethod": "ecdsa", "allowedAudiences": ["$kv{any:AUDIENCE}"] });
+        merge(&mut fields, own);
+        api(id, &up, scheme(fields))
+    };
+    let mut setup = Setup::new().config(
+        &json!({ "kv": { "stores": { "any": { "type": "env", "config": { "allow_no_prefix": true } } } } }),
+    );
+    for (name, value) in &values {
+        setup = setup.env(name, value);
+    }
+    let gateway = setup
+        .api(&with("base", &format!("{plain}/services/$kv{{any:BASE}}"), None))
+        .api(&with("whole", "env://WHOLE", None))
+        .api(&with("segment", &plain, Some("/to/$kv{any:SEGMENT}/$1")))
+        .api(&with("target", &plain, Some("env://TARGET")))
+        .api(&with("led", &plain, Some("env://LED")))
+        .api(&keyed("keys", json!({ "jwksURIs": jwks("/$kv{any:KEYS}/jwks") })))
+        .api(&keyed("server", json!({ "jwksURIs": [{ "url": "$kv{any:SERVER}/jwks" }] })))
+        .api(&keyed("encoded", json!({ "source": "env://ENCODED" })))
+        .start();
+    let mut told = Vec::new();
+    for id in ["base", "whole", "segment", "target", "led"] {
+        let explained = gateway.explain(&json!({ "method": "GET", "url": format!("/{id}/x") }));
+        assert_eq!(explained["allowed"], true, "{explained:#}");
+        assert_eq!(step(&explained, "upstream")["outcome"], "ok");
+        told.push(explained.to_string());
+    }
+    let token = signed(json!({ "aud": ["T0-of-nobody"] }));
+    told.push(gateway.explain(&json!({ "api": "server", "token": token })).to_string());
+    told.push(gateway.admin(Request::get("/tyk/cache/jwks")).text());
+    told.push(gateway.metrics());
+    told.push(gateway.log_with("key set"));
+    for (n, told) in told.iter().enumerate() {
+        for part in ["base", "whole", "segment", "target", "address", "audience", "keys", "encoded"] {
+            assert!(!told.contains(&format!("T0-of-{part}")), "{n}: {part} in {told}");
+        }
+    }
+    let [.., sources, metrics, _] = &*told else { panic!() };
+    for part in ["/$kv{any:KEYS}/jwks", "$kv{any:SERVER}/jwks", "env://ENCODED"] {
+        assert!(sources.contains(part) && metrics.contains(part), "{part}: {sources} {metrics}");
+    }
+    assert!(told.first().unwrap().contains("$kv{any:BASE}/x"), "{told:?}");
 }
