@@ -25,14 +25,26 @@ use crate::{
 };
 
 /// What the query of a change may say.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
     /// The change acts before it is answered.
+    reload: bool,
+}
+
+/// The same of a policy.
+#[derive(Clone, Debug)]
+pub(super) struct AskedOfPolicy {
+    pub(super) asked: Asked,
+    /// Its organisation, where several have a policy of its id.
+    pub(super) org_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
     #[serde(default, deserialize_with = "switch")]
     reload: bool,
-    /// The organisation of a policy, where several have one of its id.
-    pub(super) org_id: Option<String>,
+    org_id: Option<String>,
 }
 
 impl<S: Sync> FromRequestParts<S> for Asked {
@@ -40,16 +52,39 @@ impl<S: Sync> FromRequestParts<S> for Asked {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
         // An option of Tyk's that does nothing here must not seem to.
-        let Ok(Query(asked)) = Query::<Self>::try_from_uri(&parts.uri) else {
+        match Query::<Parameters>::try_from_uri(&parts.uri) {
+            Ok(Query(Parameters { reload, org_id: None })) => {
+                let asked = Self { reload };
+                asked.refusal(parts).map_or(Ok(asked), Err)
+            }
+            _ => {
+                let message = "the only parameter of a change of an API is reload; leave the others out";
+                Err(error(StatusCode::BAD_REQUEST, message))
+            }
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for AskedOfPolicy {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+        let Ok(Query(Parameters { reload, org_id })) = Query::try_from_uri(&parts.uri) else {
             let message =
-                "the only parameters of a change are reload, and org_id for policies; leave the others out";
+                "the only parameters of a change of a policy are reload and org_id; leave the others out";
             return Err(error(StatusCode::BAD_REQUEST, message));
         };
-        match parts.extensions.get::<Caller>() {
-            // It would have everything act that others have written.
-            Some(caller) if asked.reload => caller.refused(Role::Operate).map_or(Ok(asked), Err),
-            _ => Ok(asked),
-        }
+        let asked = Asked { reload };
+        asked.refusal(parts).map_or(Ok(Self { asked, org_id }), Err)
+    }
+}
+
+impl Asked {
+    /// The answer to a caller who may not ask for this.
+    fn refusal(self, parts: &Parts) -> Option<Response> {
+        let caller = parts.extensions.get::<Caller>();
+        // It would have everything act that others have written.
+        caller.filter(|_| self.reload).and_then(|caller| caller.refused(Role::Operate))
     }
 }
 

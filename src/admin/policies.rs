@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::{
     Admin,
     answer::{error, object},
-    change::{Asked, Done, Prepared, Subject, make},
+    change::{AskedOfPolicy, Done, Prepared, Subject, make},
     routes::Routes,
 };
 use crate::{
@@ -57,7 +57,11 @@ async fn read(State(admin): State<Admin>, Path(id): Path<String>, Query(of): Que
 }
 
 /// `POST /tyk/policies`: a new policy, or what a policy is from now on.
-async fn create(State(admin): State<Admin>, asked: Asked, body: Result<Bytes, BytesRejection>) -> Response {
+async fn create(
+    State(admin): State<Admin>,
+    asked: AskedOfPolicy,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
     put(admin, None, Done::Added, asked, body).await
 }
 
@@ -65,7 +69,7 @@ async fn create(State(admin): State<Admin>, asked: Asked, body: Result<Bytes, By
 async fn create_named(
     State(admin): State<Admin>,
     Path(id): Path<String>,
-    asked: Asked,
+    asked: AskedOfPolicy,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     put(admin, Some(id), Done::Added, asked, body).await
@@ -75,7 +79,7 @@ async fn create_named(
 async fn update(
     State(admin): State<Admin>,
     Path(id): Path<String>,
-    asked: Asked,
+    asked: AskedOfPolicy,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     put(admin, Some(id), Done::Modified, asked, body).await
@@ -85,13 +89,19 @@ async fn put(
     admin: Admin,
     named: Option<String>,
     done: Done,
-    asked: Asked,
+    asked: AskedOfPolicy,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    make(admin, done, asked, |control| prepare(control, named, body)).await
+    let AskedOfPolicy { asked, org_id } = asked;
+    make(admin, done, asked, move |control| prepare(control, named, org_id.as_deref(), body)).await
 }
 
-fn prepare(control: &Control, named: Option<String>, body: Result<Bytes, BytesRejection>) -> Prepared {
+fn prepare(
+    control: &Control,
+    named: Option<String>,
+    of: Option<&str>,
+    body: Result<Bytes, BytesRejection>,
+) -> Prepared {
     let bad = |message: &str| Err(Box::new(error(StatusCode::BAD_REQUEST, message)));
     let policy = match object(body) {
         Ok(mut document) => document.take_root(),
@@ -103,6 +113,12 @@ fn prepare(control: &Control, named: Option<String>, body: Result<Bytes, BytesRe
     if named.is_some_and(|named| named != id) {
         return bad("Request ID does not match that in policy! For Update operations these must match.");
     }
+    let org_id = policy.get("org_id").and_then(Value::as_str).unwrap_or_default();
+    if of.is_some_and(|of| of != org_id) {
+        return bad(
+            "Request org_id does not match that in policy! Write the same in both, or leave it out of the query.",
+        );
+    }
     if !super::is_good_id(id) {
         return bad("Invalid Policy ID: Allowed characters: a-z, A-Z, 0-9, ., _, -, ~");
     }
@@ -111,8 +127,8 @@ fn prepare(control: &Control, named: Option<String>, body: Result<Bytes, BytesRe
 }
 
 /// `DELETE /tyk/policies/{id}`: there is no such policy any more.
-async fn remove(State(admin): State<Admin>, Path(id): Path<String>, asked: Asked) -> Response {
-    let org_id = asked.org_id.clone();
+async fn remove(State(admin): State<Admin>, Path(id): Path<String>, asked: AskedOfPolicy) -> Response {
+    let AskedOfPolicy { asked, org_id } = asked;
     make(admin, Done::Deleted, asked, |_| Ok((subject(&id), Change::RemovePolicy { id, org_id }))).await
 }
 

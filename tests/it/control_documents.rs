@@ -354,6 +354,24 @@ fn policies_in_a_folder() {
     let other = json!({ "id": "gold", "org_id": "p", "access_rights": { "a": { "api_id": "a" } } });
     assert_eq!(send(&gateway, "POST", "/tyk/policies?reload=true", &other).status, 200);
     assert_eq!(get(&gateway, "/tyk/policies/gold?org_id=p"), other);
+    // The body says whose it is; a query that says something else would not be heard.
+    for (method, query, policy, status) in [
+        ("PUT", "?org_id=p", &json!({ "id": "gold", "access_rights": {} }), 400),
+        ("PUT", "?org_id=o", &other, 400),
+        ("POST", "?org_id=", &other, 400),
+        ("PUT", "?org_id=p", &other, 200),
+        ("PUT", "?organisation=p", &other, 400),
+    ] {
+        let answer = send(&gateway, method, &format!("/tyk/policies/gold{query}"), policy);
+        assert_eq!(answer.status, status, "{method} {query}: {}", answer.text());
+    }
+    assert_eq!(get(&gateway, "/tyk/policies").as_array().unwrap().len(), 3);
+    let api = keyless("a", &upstream);
+    for method in ["PUT", "PATCH", "DELETE"] {
+        let answer = send(&gateway, method, "/tyk/apis/oas/a?org_id=o", &api);
+        assert_eq!(answer.status, 400, "{method}: {}", answer.text());
+    }
+    assert_eq!(send(&gateway, "POST", "/tyk/apis/oas?org_id=o", &api).status, 400);
     let delete =
         |query: &str| gateway.admin(Request::new("DELETE", format!("/tyk/policies/gold{query}"))).status;
     assert_eq!([delete(""), delete("?org_id=o"), delete(""), delete("")], [409, 200, 200, 404]);
