@@ -150,7 +150,7 @@ fn read(path: &Path, findings: &mut Findings) -> Result<Read, String> {
         let at = at_keys.element(n);
         keys.extend(entry.into_key(&document, &at, findings)?);
     }
-    if findings.has_errors_in(&document) {
+    if findings.has_errors_in(document.path()) {
         return Err("the keys in this file cannot be used as they are; correct it".into());
     }
     Ok((salt, keys))

@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     fmt,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use super::{FieldPath, File};
@@ -127,8 +127,8 @@ impl Findings {
 
     /// Whether an error names this file.
     #[must_use]
-    pub fn has_errors_in(&self, document: &File) -> bool {
-        self.errors.contains_key(document.path())
+    pub fn has_errors_in(&self, file: &Path) -> bool {
+        self.errors.contains_key(file)
     }
 
     /// Whether an error names this field of this file, or something in it.

@@ -28,9 +28,9 @@ pub struct Documents {
     pub(super) policies: Vec<Arc<Kept<policy::Read>>>,
     templates: Arc<Templates>,
     /// Which definitions could not be read.
-    unread: Findings,
+    pub(super) unread: Findings,
     /// Which policies could not.
-    unread_policies: Findings,
+    pub(super) unread_policies: Findings,
 }
 
 /// What they say.

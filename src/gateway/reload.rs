@@ -1,25 +1,23 @@
 //! Reading the documents again: aside, as a whole, and in the place of the old ones only without an error.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
 
-use serde_json::Value;
 use tokio::runtime::Handle;
 use tracing::{error, info, warn};
 
 use super::{
     control::{Control, tell},
+    difference::Difference,
     documents::{Documents, Parsed},
     loaded::{Loaded, Source},
     watched::{Files, Hints, Look},
 };
 use crate::{
     config::Waiting,
-    definition::view,
     document::{Finding, Findings},
     secrets::Values,
     telemetry::Exposition,
@@ -83,17 +81,6 @@ pub struct DryRun {
     pub policies: Difference,
 }
 
-/// How documents differ from those that are served, by their ids.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Difference {
-    /// These are new.
-    pub added: Vec<String>,
-    /// These are gone.
-    pub removed: Vec<String>,
-    /// Other things are written about these.
-    pub changed: Vec<String>,
-}
-
 /// The documents of one attempt, and what they say.
 struct Read {
     source: Arc<Source>,
@@ -153,27 +140,21 @@ impl Control {
         result
     }
 
-    pub(super) fn dry_run_held(&self, loaded: &Loaded, tasks: &Handle) -> DryRun {
-        let read = self.read(loaded, tasks);
-        let of_apis = |documents: &Documents| {
-            documents.apis().map(|api| (view::id(&api).unwrap_or_default().to_owned(), api)).collect()
-        };
-        let of_policies = |documents: &Documents| {
-            let text = |policy: &Value, field| {
-                policy.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
-            };
-            let key = |policy: &Value| format!("{}\0{}", text(policy, "org_id"), text(policy, "id"));
-            documents.policies().map(|policy| (key(&policy), policy)).collect()
-        };
-        let (old, new) = (&loaded.source().documents, &read.source.documents);
-        let mut policies = Difference::new(&of_policies(old), &of_policies(new));
-        policies.each(|key| key.split('\0').next_back().unwrap_or_default().to_owned());
+    /// What a reload would do. Calls `begin` when it has come so far that it would be too late for others.
+    pub(super) fn dry_run(&self, begin: impl FnOnce(), tasks: &Handle) -> DryRun {
+        let loaded = self.loaded();
+        begin();
+        let read = self.read(&loaded, tasks);
+        let source = Arc::clone(loaded.source());
+        // Nobody waits for the comparison but who has asked for it.
+        drop(loaded);
+        let (old, new) = (&source.documents, &read.source.documents);
         DryRun {
             would_load: read.parsed.is_some(),
             findings: read.findings,
             restart: read.restart.iter().map(|waiting| waiting.setting).collect(),
-            apis: Difference::new(&of_apis(old), &of_apis(new)),
-            policies,
+            apis: Difference::of_apis(old, new),
+            policies: Difference::of_policies(old, new),
         }
     }
 
@@ -230,26 +211,6 @@ impl Control {
     fn loses_any(&self, loaded: &Loaded, parsed: &Parsed) -> bool {
         let is_there = |id: &str| parsed.definitions.iter().any(|definition| *definition.id == *id);
         self.served.published().load().ids().any(|id| !loaded.removed.contains(id) && !is_there(id))
-    }
-}
-
-impl Difference {
-    fn new(old: &BTreeMap<String, Value>, new: &BTreeMap<String, Value>) -> Self {
-        let of = |documents: &BTreeMap<String, Value>, is_it: &dyn Fn(&str, &Value) -> bool| -> Vec<String> {
-            let ids = documents.iter().filter(|(id, value)| is_it(id, value));
-            ids.map(|(id, _)| id.clone()).collect()
-        };
-        Self {
-            added: of(new, &|id, _| !old.contains_key(id)),
-            removed: of(old, &|id, _| !new.contains_key(id)),
-            changed: of(new, &|id, value| old.get(id).is_some_and(|old| old != value)),
-        }
-    }
-
-    fn each(&mut self, change: impl Fn(&str) -> String) {
-        for id in self.added.iter_mut().chain(&mut self.removed).chain(&mut self.changed) {
-            *id = change(id);
-        }
     }
 }
 

@@ -76,10 +76,6 @@ impl Control {
     /// What a reload would do, for all who ask before it is tried. Nothing changes, and nothing is told in the log.
     pub fn ask_dry_run(self: &Arc<Self>, tasks: &Handle) -> Awaited<DryRun> {
         let (own, handle) = (Arc::clone(self), tasks.clone());
-        self.turns.dry_run.ask(tasks, move || {
-            let loaded = own.loaded();
-            own.turns.dry_run.begin();
-            own.dry_run_held(&loaded, &handle)
-        })
+        self.turns.dry_run.ask(tasks, move || own.dry_run(|| own.turns.dry_run.begin(), &handle))
     }
 }

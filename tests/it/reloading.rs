@@ -77,6 +77,29 @@ fn a_dry_run_tells_and_does_nothing() {
     gateway.setup().write("api-definitions/c.json", "{");
     let (status, tried) = get(&gateway, "/tyk/reload?dry_run=true");
     assert_eq!((status, &tried["status"], &tried["findings"][0]["line"]), (422, &json!("error"), &json!(1)));
+    assert_eq!(tried["apis"], json!({ "added": [], "removed": ["a"], "changed": ["b"] }));
+    // What stood in files that cannot be read now is not gone.
+    for (file, broken) in [
+        ("api-definitions/b.json", &b"{"[..]),
+        ("api-definitions/b.json", b"\xff"),
+        ("api-definitions/b.json", b"{}"),
+        ("policies/gold.json", b"["),
+        ("policies/gold.json", b"\xff"),
+    ] {
+        fs::write(gateway.setup().path(file), broken).unwrap();
+        let (status, tried) = get(&gateway, "/tyk/reload?dry_run=true");
+        assert_eq!(status, 422, "{file} {broken:?}");
+        let apis = json!({ "added": [], "removed": ["a"], "changed": [] });
+        assert_eq!(tried["apis"], apis, "{file} {broken:?}");
+        if file.starts_with("policies") {
+            assert_eq!(tried["policies"], nothing, "{file} {broken:?}");
+        }
+    }
+    for folder in ["api-definitions", "policies"] {
+        fs::remove_dir_all(gateway.setup().path(folder)).unwrap();
+    }
+    let (status, tried) = get(&gateway, "/tyk/reload?dry_run=true");
+    assert_eq!((status, &tried["apis"], &tried["policies"]), (422, &nothing, &nothing), "{tried}");
     let (_, state) = get(&gateway, "/tyk/reload/status");
     assert_eq!((&state["succeeded"], &state["failed"]), (&json!(0), &json!(0)));
     assert_eq!(gateway.admin(Request::new("POST", "/tyk/reload")).status, 405);
