@@ -1,8 +1,9 @@
 //! Values into files, each replaced as a whole: a crash leaves the old one or the new one.
 
 use std::{
-    fs,
+    fs::{self, File, Metadata, Permissions},
     io::{self, Write as _},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown},
     path::{Path, PathBuf},
 };
 
@@ -75,7 +76,7 @@ pub fn exchange(path: &Path, old: &str, new: &str) -> Result<Durability, WriteEr
 /// # Errors
 /// [`WriteError`]; there was a file or link of this name already if it was overtaken.
 pub fn create(path: &Path, text: &str) -> Result<Durability, WriteError> {
-    match beside(path, text.as_bytes())?.persist_noclobber(path) {
+    match beside(path, text.as_bytes(), None)?.persist_noclobber(path) {
         Ok(_) => Ok(sync_folder(path)),
         Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => Err(WriteError::Overtaken),
         Err(failed) => Err(failed.error.into()),
@@ -116,13 +117,11 @@ impl Prepared {
             Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
             real => real?,
         };
-        let file = beside(&real, octets)?;
-        if readers == Readers::AsBefore
-            && let Ok(old) = fs::metadata(&real)
-        {
-            file.as_file().set_permissions(old.permissions())?;
-        }
-        Ok(Self { file, real })
+        let old = match readers {
+            Readers::AsBefore => fs::metadata(&real).ok(),
+            Readers::Owner => None,
+        };
+        Ok(Self { file: beside(&real, octets, old.as_ref())?, real })
     }
 
     fn put(self) -> io::Result<Durability> {
@@ -131,17 +130,38 @@ impl Prepared {
     }
 }
 
-/// A file in the same folder, whose name begins with a dot, so that nobody reads what a crash leaves.
-fn beside(path: &Path, octets: &[u8]) -> io::Result<NamedTempFile> {
+/// A file in the same folder, whose name begins with a dot, so that nobody reads what a crash leaves; its readers
+/// are those of an old one, or its owner alone.
+fn beside(path: &Path, octets: &[u8], old: Option<&Metadata>) -> io::Result<NamedTempFile> {
     let mut file = NamedTempFile::new_in(folder_of(path))?;
     file.write_all(octets)?;
+    if let Some(old) = old {
+        let mode =
+            if keep_owners(file.as_file(), old)? { old.mode() } else { mode_in_another_group(old.mode()) };
+        file.as_file().set_permissions(Permissions::from_mode(mode))?;
+    }
     file.as_file().sync_all()?;
     Ok(file)
 }
 
+/// Gives a file the owner and the group of an old one, as far as the system lets us; tells whether it has the group.
+fn keep_owners(file: &File, old: &Metadata) -> io::Result<bool> {
+    let new = file.metadata()?;
+    if (new.uid(), new.gid()) == (old.uid(), old.gid()) {
+        return Ok(true);
+    }
+    let both = fchown(file, Some(old.uid()), Some(old.gid()));
+    Ok(both.or_else(|_| fchown(file, None, Some(old.gid()))).is_ok())
+}
+
+/// What a file lets a group do that is not the one it was for: as much as everybody.
+const fn mode_in_another_group(mode: u32) -> u32 {
+    (mode & !0o070) | ((mode & 0o007) << 3)
+}
+
 /// A new name is on the disk when its folder is.
 fn sync_folder(path: &Path) -> Durability {
-    let synced = fs::File::open(folder_of(path)).and_then(|folder| folder.sync_all());
+    let synced = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
     synced.map_or_else(Durability::Unknown, |()| Durability::Synced)
 }
 
@@ -162,7 +182,7 @@ pub(super) fn text(is_json: bool, value: &Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::os::unix::fs::{chown, symlink};
 
     use super::*;
 
@@ -177,13 +197,31 @@ mod tests {
         let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
         synced(replace(&path, b"1", Readers::AsBefore));
         assert_eq!(mode(), 0o600);
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         synced(exchange(&path, "1", "2"));
         assert_eq!((mode(), fs::read(&path).unwrap()), (0o644, b"2".to_vec()));
         synced(replace(&path, b"3", Readers::Owner));
         assert_eq!(mode(), 0o600);
         assert_eq!(fs::read(&path).unwrap(), b"3");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
+    }
+
+    /// Of all others only root may give files away; for them the owner stays who it was.
+    #[test]
+    fn owners_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        let owners =
+            || fs::metadata(&path).map(|file| (file.uid(), file.gid(), file.mode() & 0o777)).unwrap();
+        fs::write(&path, "1").unwrap();
+        let _ = chown(&path, Some(4242), Some(4243));
+        fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        let before = owners();
+        synced(exchange(&path, "1", "2"));
+        assert_eq!(owners(), before);
+        for (old, new) in [(0o640, 0o600), (0o644, 0o644), (0o660, 0o600), (0o664, 0o644), (0o604, 0o644)] {
+            assert_eq!(mode_in_another_group(old), new, "{old:o}");
+        }
     }
 
     #[test]
