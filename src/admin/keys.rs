@@ -19,9 +19,9 @@ use super::{
     routes::Routes,
 };
 use crate::{
-    api_keys::{ApiKeys, ChangeError, Counted, KeyName, StoredKey},
+    api_keys::{ApiKeys, ChangeError, Changed, Counted, KeyName, StoredKey},
     config::Role,
-    document::{Document, Finding, Findings, Severity},
+    document::{Document, Finding, Severity},
 };
 
 /// What Tyk says of a body that it cannot read.
@@ -177,8 +177,7 @@ async fn remove(State(admin): State<Admin>, Path(key): Path<String>, Query(named
     };
     let (hash, answered) =
         (stored.tyk_hash().to_owned(), json!({ "key": key, "status": "ok", "action": "deleted" }));
-    let remove = move |keys: &ApiKeys| keys.remove(&stored).map(|()| Findings::default());
-    change(&admin, hash, "deleted", answered, remove).await
+    change(&admin, hash, "deleted", answered, move |keys| keys.remove(&stored)).await
 }
 
 /// Makes a change to the key with this hash, and answers; with `warnings` if something is odd about the body.
@@ -187,27 +186,25 @@ async fn change(
     hash: String,
     outcome: &'static str,
     mut answer: Value,
-    change: impl FnOnce(&ApiKeys) -> Result<Findings, ChangeError> + Send + 'static,
+    change: impl FnOnce(&ApiKeys) -> Result<Changed, ChangeError> + Send + 'static,
 ) -> Response {
-    let digest = |keys: &ApiKeys| keys.with_hash(&hash).map(|key| digest_of(&key.fields().clone().into()));
-    let keys = admin.control.api_keys();
-    let (before, own) = (digest(keys), Arc::clone(keys));
-    let changed = match admin.aside.keys.run(move || change(&own)).await {
+    let keys = Arc::clone(admin.control.api_keys());
+    let changed = match admin.aside.keys.run(move || change(&keys)).await {
         Ok(changed) => changed,
         Err(undone) => return undone.into_response(),
     };
-    let after = digest(keys);
-    let mut touched = Touched { kind: "key", id: hash, ..Touched::default() };
-    let odd = match changed {
-        Ok(odd) => odd,
-        Err(error) => {
-            if matches!(&error, ChangeError::File(why) if why.is_written()) {
-                touched = Touched { outcome: Some(UNSYNCED), before, after, ..touched };
-            }
-            return touched.mark(refused(error));
-        }
+    let touched = Touched { kind: "key", id: hash, ..Touched::default() };
+    let Changed { before, after, odd, unsynced } = match changed {
+        Ok(changed) => changed,
+        Err(error) => return touched.mark(refused(error)),
     };
-    touched = Touched { outcome: Some(outcome), before, after, ..touched };
+    let digest = |key: Option<Arc<StoredKey>>| key.map(|key| digest_of(&key.fields().clone().into()));
+    let (before, after) = (digest(before), digest(after));
+    if let Some(unsynced) = unsynced {
+        let touched = Touched { outcome: Some(UNSYNCED), before, after, ..touched };
+        return touched.mark(error(StatusCode::INTERNAL_SERVER_ERROR, &unsynced.to_string()));
+    }
+    let touched = Touched { outcome: Some(outcome), before, after, ..touched };
     let warnings: Vec<String> = odd.into_iter().map(|finding| in_body(&finding)).collect();
     if let Some(members) = answer.as_object_mut().filter(|_| !warnings.is_empty()) {
         members.insert("warnings".into(), warnings.into());

@@ -50,7 +50,7 @@ pub struct FileError {
 impl FileError {
     /// Whether the change is made all the same.
     #[must_use]
-    pub const fn is_written(&self) -> bool {
+    pub(super) const fn is_written(&self) -> bool {
         self.is_written
     }
 }

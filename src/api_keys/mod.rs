@@ -22,5 +22,5 @@ pub use file::FileError;
 pub use name::KeyName;
 pub use seal::SharedSecret;
 pub(crate) use shared::TOPIC;
-pub use store::{ApiKeys, ChangeError, Counted, SharedError, Sharing, Unfound};
+pub use store::{ApiKeys, ChangeError, Changed, Counted, SharedError, Sharing, Unfound};
 pub use stored::StoredKey;

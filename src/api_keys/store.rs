@@ -122,6 +122,19 @@ fn with_policies(policies: &[String], known: &StoredKey) -> Document {
     Document::of_value(Value::Object(fields))
 }
 
+/// What a change has changed. Both keys are those of this change, whatever others have made of it by now.
+#[derive(Debug)]
+pub struct Changed {
+    /// The key before, if there was one.
+    pub before: Option<Arc<StoredKey>>,
+    /// The key from then on, if there is one.
+    pub after: Option<Arc<StoredKey>>,
+    /// What is odd about the body.
+    pub odd: Findings,
+    /// Why nobody knows whether it outlives a crash of the machine.
+    pub unsynced: Option<FileError>,
+}
+
 /// Why a key is not what it was told to be.
 #[derive(Debug)]
 pub enum ChangeError {
@@ -131,7 +144,7 @@ pub enum ChangeError {
     Body(Findings),
     /// The key would open nothing: it has neither rights nor policies.
     NoRights,
-    /// The change could not be written, or not for certain: [`FileError::is_written`] tells.
+    /// The change could not be written.
     File(FileError),
     /// Redis did not take it.
     Shared(SharedError),
@@ -247,13 +260,13 @@ impl ApiKeys {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Stores the key of this name, and returns what is odd about its body. One that there is keeps its
+    /// Stores the key of this name, and returns what that has changed. One that there is keeps its
     /// secret unless the body has another one, and never loses it: without a secret it would open to
     /// everybody who has read its name in a token. May wait for the disk.
     ///
     /// # Errors
-    /// [`ChangeError`]; nothing has changed then, unless it says otherwise.
-    pub fn put(&self, name: &KeyName, body: &Document) -> Result<Findings, ChangeError> {
+    /// [`ChangeError`]; nothing has changed then.
+    pub fn put(&self, name: &KeyName, body: &Document) -> Result<Changed, ChangeError> {
         self.insert(
             Place { digests: self.hasher.of_name(name), tyk_hash: &name.tyk_hash(), org_id: &name.org_id },
             &Told::Body(body),
@@ -261,78 +274,70 @@ impl ApiKeys {
         )
     }
 
-    /// Tells a stored key anew, whatever its name is, and returns what is odd about the body; its secret stays
+    /// Tells a stored key anew, whatever its name is, and returns what that has changed; its secret stays
     /// as well. May wait for the disk.
     ///
     /// # Errors
-    /// [`ChangeError`]; nothing has changed then, unless it says otherwise.
-    pub fn modify(
-        &self,
-        key: &StoredKey,
-        body: &Document,
-        counted: Counted,
-    ) -> Result<Findings, ChangeError> {
+    /// [`ChangeError`]; nothing has changed then.
+    pub fn modify(&self, key: &StoredKey, body: &Document, counted: Counted) -> Result<Changed, ChangeError> {
         self.insert(Place::of(key), &Told::Body(body), counted)
     }
 
-    /// Gives a stored key these policies instead of those that it has, and returns what is odd about that. What
+    /// Gives a stored key these policies instead of those that it has, and returns what that has changed. What
     /// has been counted of its limits stays. May wait for the disk.
     ///
     /// # Errors
-    /// [`ChangeError`]; nothing has changed then, unless it says otherwise.
-    pub fn apply_policies(&self, key: &StoredKey, policies: &[String]) -> Result<Findings, ChangeError> {
+    /// [`ChangeError`]; nothing has changed then.
+    pub fn apply_policies(&self, key: &StoredKey, policies: &[String]) -> Result<Changed, ChangeError> {
         self.insert(Place::of(key), &Told::Policies(policies), Counted::Kept)
     }
 
-    fn insert(&self, place: Place<'_>, told: &Told<'_>, counted: Counted) -> Result<Findings, ChangeError> {
-        let [of_id, _] = place.digests;
-        match &self.shelf {
-            Shelf::File(file) => {
-                let file = file.lock().unwrap_or_else(PoisonError::into_inner);
-                let mut index = Index::clone(&self.index.load());
-                let known = index.by_id.get(&of_id).map(AsRef::as_ref);
-                let (key, findings) = renewed(place, told, counted, known)?;
-                index.insert(Arc::new(key));
-                self.write(&file, index).map_err(ChangeError::File)?;
-                Ok(findings)
-            }
-            Shelf::Shared(shared) => {
-                let mut odd = Findings::default();
-                let change = self.change_shared(shared, of_id, |known| {
-                    let (key, findings) = renewed(place, told, counted, known)?;
-                    odd = findings;
-                    Ok(Some(key))
-                });
-                shared.tasks.block_on(change).map(|()| odd)
-            }
-        }
+    fn insert(&self, place: Place<'_>, told: &Told<'_>, counted: Counted) -> Result<Changed, ChangeError> {
+        self.change(place.digests, |known| {
+            renewed(place, told, counted, known).map(|(key, odd)| (Some(Arc::new(key)), odd))
+        })
     }
 
     /// Takes a key away. May wait for the disk, or for Redis.
     ///
     /// # Errors
-    /// [`ChangeError`]; the key is still there then, unless it says otherwise.
-    pub fn remove(&self, key: &StoredKey) -> Result<(), ChangeError> {
-        let [of_id, of_text] = key.digests;
+    /// [`ChangeError`]; the key is still there then.
+    pub fn remove(&self, key: &StoredKey) -> Result<Changed, ChangeError> {
+        self.change(key.digests, |_| Ok((None, Findings::default())))
+    }
+
+    /// Makes of the key that there is by then the one that `change` makes of it.
+    fn change(
+        &self,
+        [of_id, of_text]: [Digest; 2],
+        change: impl Fn(Option<&StoredKey>) -> Result<(Option<Arc<StoredKey>>, Findings), ChangeError>,
+    ) -> Result<Changed, ChangeError> {
         match &self.shelf {
             Shelf::File(file) => {
                 let file = file.lock().unwrap_or_else(PoisonError::into_inner);
                 let mut index = Index::clone(&self.index.load());
-                index.by_id.remove(&of_id);
+                let before = index.by_id.remove(&of_id);
+                let (after, odd) = change(before.as_deref())?;
                 index.by_text.remove(&of_text);
-                self.write(&file, index).map_err(ChangeError::File)
+                if let Some(key) = &after {
+                    index.insert(Arc::clone(key));
+                }
+                let unsynced = self.write(&file, index).map_err(ChangeError::File)?;
+                Ok(Changed { before, after, odd, unsynced })
             }
-            Shelf::Shared(shared) => shared.tasks.block_on(self.change_shared(shared, of_id, |_| Ok(None))),
+            Shelf::Shared(shared) => shared.tasks.block_on(self.change_shared(shared, of_id, change)),
         }
     }
 
-    fn write(&self, file: &KeyFile, index: Index) -> Result<(), FileError> {
+    /// Writes all keys, and has them count; tells why nobody knows whether that outlives a crash.
+    fn write(&self, file: &KeyFile, index: Index) -> Result<Option<FileError>, FileError> {
         let keys: Vec<&StoredKey> = index.by_id.values().map(AsRef::as_ref).collect();
-        let written = file.write(&keys);
-        if written.as_ref().err().is_none_or(FileError::is_written) {
-            self.publish(index);
-        }
-        written
+        let unsynced = match file.write(&keys) {
+            Err(why) if !why.is_written() => return Err(why),
+            written => written.err(),
+        };
+        self.publish(index);
+        Ok(unsynced)
     }
 
     fn publish(&self, index: Index) {
@@ -340,27 +345,27 @@ impl ApiKeys {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Makes of the key that Redis has by then the one that `change` makes of it.
+    /// The same for keys in Redis.
     async fn change_shared(
         &self,
         shared: &Shared,
         id: Digest,
-        mut change: impl FnMut(Option<&StoredKey>) -> Result<Option<StoredKey>, ChangeError>,
-    ) -> Result<(), ChangeError> {
+        change: impl Fn(Option<&StoredKey>) -> Result<(Option<Arc<StoredKey>>, Findings), ChangeError>,
+    ) -> Result<Changed, ChangeError> {
         let refused = |trouble| ChangeError::Shared(SharedError(trouble));
         let mut tries = 0;
-        loop {
+        let changed = loop {
             let old = shared.one(&id).await.map_err(refused)?;
-            let new = change(old.key.as_deref())?;
-            match shared.change(&id, &old, new.as_ref()).await {
+            let (after, odd) = change(old.key.as_deref())?;
+            match shared.change(&id, &old, after.as_deref()).await {
                 Err(Trouble::Changed) if tries < TRIES => tries += 1,
                 Err(trouble) => return Err(refused(trouble)),
-                Ok(()) => break,
+                Ok(()) => break Changed { before: old.key, after, odd, unsynced: None },
             }
-        }
+        };
         // It is answered when this node knows it as well; if that fails now, it is read with all others soon.
         self.read_one(shared, id).await;
-        Ok(())
+        Ok(changed)
     }
 
     /// Whether every key that there is is known here.
@@ -519,5 +524,35 @@ impl Index {
         let [of_id, of_text] = key.digests;
         self.by_id.insert(of_id, Arc::clone(&key));
         self.by_text.insert(of_text, key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn each_change_tells_what_it_has_changed_itself() {
+        let keys = ApiKeys::load(None, &mut Findings::default()).unwrap();
+        let name = KeyName::new("", "a-key").unwrap();
+        let body = r#"{ "access_rights": { "a": { "api_id": "a" } } }"#;
+        let body = Document::parse(Path::new("body"), body.to_owned()).unwrap();
+        let put = || (0..50).map(|_| keys.put(&name, &body).unwrap()).collect::<Vec<_>>();
+        let mut all: Vec<Changed> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(put)).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        let last = keys.with_hash(&name.tyk_hash()).unwrap();
+        all.push(keys.remove(&last).unwrap());
+        assert!(all.last().unwrap().after.is_none());
+        // Each key but the last was that before of one change, and no change but one found none.
+        let addresses = |keys: fn(&Changed) -> &Option<Arc<StoredKey>>| {
+            let mut all: Vec<_> = all.iter().map(|changed| keys(changed).as_ref().map(Arc::as_ptr)).collect();
+            all.sort_unstable();
+            all
+        };
+        assert_eq!(addresses(|changed| &changed.before), addresses(|changed| &changed.after));
     }
 }
