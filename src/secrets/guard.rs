@@ -5,19 +5,25 @@
 //! the same value is kept.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::Read as _,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
+
+use zeroize::Zeroizing;
 
 use super::{
     Secret, Unresolved, Values,
     reference::{Field, Piece, Place, Reference, expand, pieces},
 };
+
 /// What the names of the variables of the gateway's own configuration begin with.
 const OWN_VARIABLES: &str = "CLAIMGATE_";
 /// A shorter secret may stand in a value by chance.
 const MIN_CONTAINED: usize = 8;
+/// Of a larger file no copy is known, but only the file itself, in octets.
+const MAX_TEXT: u64 = 1 << 20;
 
 /// A secret of the gateway itself, or a file with some, and the setting that it stands in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,7 +105,11 @@ impl Values {
         for OwnSecret { setting, kind } in own {
             match kind {
                 OwnSecretKind::Text(written) => guarded.keep_text(setting, written),
-                OwnSecretKind::File(path) => guarded.files.extend(identity(path).map(|id| (&**setting, id))),
+                OwnSecretKind::File(path) => {
+                    guarded.files.extend(identity(path).map(|id| (&**setting, id)));
+                    // It may have been copied.
+                    guarded.secrets.extend(text_of(path).map(|text| (&**setting, text)));
+                }
             }
         }
         guarded
@@ -182,6 +192,18 @@ fn own(written: &str, setting: &str) -> Unresolved {
     Unresolved::new(format!(
         "{written} is a secret of the gateway itself ({setting}), which no document may name, for whoever writes one could have it sent anywhere; keep another value for this"
     ))
+}
+
+/// What stands in a file, as far as a value could have it.
+fn text_of(path: &Path) -> Option<Secret> {
+    // Before it is opened: a pipe would wait for its other end.
+    let metadata = fs::metadata(path).ok()?;
+    if !metadata.is_file() || metadata.len() > MAX_TEXT {
+        return None;
+    }
+    let mut text = Zeroizing::new(String::new());
+    File::open(path).ok()?.take(MAX_TEXT).read_to_string(&mut text).ok()?;
+    Some(text.trim().into())
 }
 
 fn identity(path: &Path) -> Option<(u64, u64)> {

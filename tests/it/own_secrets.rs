@@ -74,6 +74,11 @@ fn setup(consul: &Store, vault: &Store) -> Setup {
         .file("server.key", include_str!("../data/tls/server.key"))
         .file("client.pem", include_str!("../data/tls/client.pem"))
         .file("client.key", include_str!("../data/tls/client.key"))
+        .file("copy.key", &format!("\n{}\n\n", include_str!("../data/tls/server.key")))
+        .env(
+            "BUNDLE",
+            concat!(include_str!("../data/tls/server.pem"), include_str!("../data/tls/server.key")),
+        )
         .file("parts.json", r#"{ "gateway": "secret-of-part", "api": "for the upstream" }"#);
     symlink("keys/root.txt", setup.path("link")).unwrap();
     fs::hard_link(setup.path("keys/root.txt"), setup.path("hard")).unwrap();
@@ -126,6 +131,8 @@ fn documents_cannot_name_them_in_any_spelling() {
         ("env://COPY", "admin.keys (file)"),
         ("env://WITHIN", "admin.keys (member)"),
         ("env://SHORTER", "admin.keys (brief)"),
+        ("file://copy.key", "admin.tls.key"),
+        ("env://BUNDLE", "admin.tls.key"),
         // What has inline ones.
         ("file://claimgate.yaml", "claimgate.yaml"),
         ("env://CLAIMGATE_ADMIN_SECRET", "a variable of its configuration"),
