@@ -80,6 +80,10 @@ async fn create(State(admin): State<Admin>, body: Result<Bytes, BytesRejection>)
     }
 }
 
+/// Words of Tyk's routes, which nobody means as the id of a key: `POST /tyk/keys/preview` would leave one that everybody
+/// can guess.
+const NO_KEYS: [&str; 2] = ["preview", "policy"];
+
 /// `POST /tyk/keys/{key}`: a key with an id of the caller's choice, or what it is from now on; its secret
 /// stays unless the body has another one.
 async fn put(
@@ -87,6 +91,9 @@ async fn put(
     Path(key): Path<String>,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
+    if NO_KEYS.contains(&&*key) {
+        return error(StatusCode::NOT_FOUND, "there is no such route here, and no key with this id");
+    }
     put_named(admin, key, body).await
 }
 

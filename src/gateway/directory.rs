@@ -55,6 +55,13 @@ pub(super) fn warn_about_lost_ways(
             let why = match directory.find(name).and_then(|place| definitions.get(place)) {
                 None => "does not exist, or several have the name",
                 Some(other) if !other.is_active() => "is not active here",
+                Some(other) if is_open_version(definition, name, other) => {
+                    let message = format!(
+                        "this API asks for credentials, and its version {name} does not: nothing of this API is asked before a version, so everybody who names that one is let in; switch authentication on in {name}"
+                    );
+                    findings.warning(file, at, message);
+                    continue;
+                }
                 Some(_) => continue,
             };
             let message = format!(
@@ -63,6 +70,13 @@ pub(super) fn warn_about_lost_ways(
             findings.warning(file, at, message);
         }
     }
+}
+
+/// Whether the other API is a version of this one, and lets everybody in where this one does not.
+fn is_open_version(definition: &Definition, name: &ApiName, other: &Definition) -> bool {
+    let is_version =
+        definition.versions.as_ref().is_some_and(|versions| versions.others.values().any(|own| own == name));
+    is_version && definition.security.is_some() && other.security.is_none()
 }
 
 #[cfg(test)]

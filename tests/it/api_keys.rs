@@ -150,6 +150,11 @@ fn random_keys() {
     keys.sort_by_key(|key| key["key_hash"].to_string());
     keys.dedup();
     assert_eq!(keys.len(), 3);
+    // Words of Tyk's routes are the ids of none.
+    for path in ["/tyk/keys/preview", "/tyk/keys/policy"] {
+        assert_eq!(ask(&gateway, "POST", path, &body(&["a"], json!({}))).status, 404, "{path}");
+    }
+    assert_eq!(json(&gateway.admin(Request::get("/tyk/keys")))["keys"].as_array().unwrap().len(), 3);
     for key in &keys {
         assert_eq!(with(&gateway, "/a/", key["key"].as_str().unwrap()), 200);
     }

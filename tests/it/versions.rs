@@ -338,3 +338,19 @@ fn a_version_leads_on_to_itself() {
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(one.take_one().target(), "/new");
 }
+
+#[test]
+fn a_version_that_everybody_may_use_is_told() {
+    let upstream = Server::up();
+    let warning = "its version two does not";
+    for (base_is_protected, version, is_told) in [
+        (true, keyless("two", &upstream), true),
+        (true, protected("two", &upstream), false),
+        (false, keyless("two", &upstream), false),
+    ] {
+        let one = if base_is_protected { protected("one", &upstream) } else { keyless("one", &upstream) };
+        let output = setup().api(&base(one, json!({}))).api(&internal(version)).check();
+        let text = [output.stdout, output.stderr].concat();
+        assert_eq!(String::from_utf8_lossy(&text).contains(warning), is_told);
+    }
+}
