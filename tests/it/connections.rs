@@ -60,7 +60,7 @@ fn what_is_no_request_is_the_last_thing_on_its_connection() {
 #[test]
 fn a_head_that_does_not_come_is_not_waited_for() {
     let gateway = Setup::new()
-        .config(&json!({ "timeouts": { "header": "100ms" } }))
+        .config(&json!({ "timeouts": { "header": "1s" } }))
         .api(&keyless("a", &Server::up()))
         .start();
     assert!(rest(&mut send(&gateway, "GET /a/ HTTP/1.1\r\nHos")).starts_with("HTTP/1.1 408 "));
@@ -200,7 +200,8 @@ fn an_upload_arrives_whole_behind_an_early_answer() {
         reader.get_mut().write_all(b"0\r\n\r\n").unwrap();
         body
     });
-    let data: Vec<u8> = (0..20_000_000_u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
+    // More than all buffers on the way.
+    let data: Vec<u8> = (0..64_000_000_u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
     let body = chunked(&data);
     let mut stream = send(&gateway, "POST /a/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
     // Until nobody takes more.

@@ -264,7 +264,7 @@ fn framing() {
 fn framing_faults(cases: &[Value], tokens: &Tokens) -> Vec<String> {
     let upstream = Server::up();
     let gateway = Setup::new()
-        .config(&json!({ "timeouts": { "header": "1s", "response": "1s" } }))
+        .config(&json!({ "timeouts": { "header": "2s", "response": "2s" } }))
         .env("SECRET", &secret())
         .api(&definition(&upstream, json!({})))
         .start();
