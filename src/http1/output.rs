@@ -18,6 +18,8 @@ use super::{Date, Length};
 
 /// Data that is longer is not copied.
 const COPIED: usize = 16 * 1024;
+/// Room for a head of the usual size, so that it is not moved about while it grows.
+const HEAD: usize = 1024;
 /// So much waits to be written before anything more is asked for.
 const FULL: usize = 32 * 1024;
 
@@ -90,6 +92,7 @@ impl Output {
     /// The head of a request whose body has this length.
     pub fn request(&mut self, head: &request::Parts, length: Length, connection: Option<&'static str>) {
         self.settle();
+        self.octets.reserve(HEAD);
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         for text in [head.method.as_str(), " ", target, " HTTP/1.1\r\n"] {
             self.octets.extend_from_slice(text.as_bytes());
@@ -111,6 +114,7 @@ impl Output {
         date: &Date,
     ) {
         self.settle();
+        self.octets.reserve(HEAD);
         self.status(head.status);
         if !head.headers.contains_key(DATE) {
             self.field(&DATE, &date.now());

@@ -79,7 +79,7 @@ impl Shelf {
     pub(super) fn put(&self, mut connection: Box<Connection>, limit: Duration) {
         let mut idle = self.0.borrow_mut();
         if idle.len() < MAX_IDLE && !limit.is_zero() && connection.wire.input.is_empty() {
-            connection.output.clear();
+            connection.output.rest();
             connection.wire.rest();
             idle.push(Idle { connection, since: Instant::now(), limit });
         }

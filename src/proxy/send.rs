@@ -219,8 +219,6 @@ impl Sender {
     async fn exchange(&self, endpoint: &Endpoint, mut message: Message<'_>) -> Result<Answered, Failure> {
         let shelf = self.pool.shelf(endpoint);
         let is_repeatable = message.is_repeatable();
-        // What another upstream would not get any more.
-        let is_untouched = |output: &Output| is_repeatable || !output.has_begun();
         let mut output = Output::default();
         message.write_head(&mut output);
         let mut only_new = false;
@@ -231,10 +229,7 @@ impl Sender {
                 Some(connection) => connection,
                 None => match self.connect(endpoint, &message).await? {
                     Ok(transport) => Box::new(Connection::new(transport, Rc::clone(&shelf))),
-                    Err(error) => {
-                        let is_unsent = is_repeatable || message.body.is_untouched();
-                        return Err(Failure { error, is_unsent });
-                    }
+                    Err(error) => return Err(Failure { error, is_unsent: message.is_whole() }),
                 },
             };
             connection.output = output;
@@ -243,14 +238,15 @@ impl Sender {
                 Err(lost) => lost,
             };
             output = std::mem::take(&mut connection.output);
+            let may_be_again = is_repeatable || !output.has_begun();
             match lost {
                 Lost::Failed(error) => return Err(error.into()),
-                Lost::Ended if is_kept && is_untouched(&output) => {
+                Lost::Ended if is_kept && may_be_again => {
                     only_new = output.has_begun();
                     output.rewind();
                 }
                 Lost::Ended => {
-                    let is_unsent = is_repeatable || (!output.has_begun() && message.body.is_untouched());
+                    let is_unsent = may_be_again && message.is_whole();
                     return Err(Failure { error: ProxyError::Broken, is_unsent });
                 }
             }
@@ -322,6 +318,11 @@ impl Message<'_> {
     /// Whether it may be sent twice: it asks for nothing to be done, and has no body.
     fn is_repeatable(&self) -> bool {
         self.head.method.is_safe() && self.length == Length::NONE
+    }
+
+    /// Whether another upstream could be sent all of it.
+    fn is_whole(&self) -> bool {
+        self.is_repeatable() || self.body.is_untouched()
     }
 
     fn write_head(&self, output: &mut Output) {

@@ -11,7 +11,8 @@ use std::{
 use serde_json::json;
 
 use crate::support::{
-    Gateway, Request, Server, Setup, exchange, keyless, merge, read_answer, read_chunked, read_head, respond,
+    Gateway, Request, Server, Setup, exchange, keyless, keyless_at, merge, read_answer, read_chunked,
+    read_head, respond,
 };
 
 fn start(upstream: &Server) -> Gateway {
@@ -116,7 +117,7 @@ fn a_chunked_answer_ends_with_the_connection_of_an_old_client() {
 #[test]
 fn an_answer_is_not_lost_where_the_upload_is_not_taken() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let gateway = before(&listener);
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             let mut reader = BufReader::new(stream);
@@ -126,9 +127,6 @@ fn an_answer_is_not_lost_where_the_upload_is_not_taken() {
             reader.get_mut().write_all(answer).unwrap();
         }
     });
-    let mut document = keyless("a", &Server::up());
-    merge(&mut document, json!({ "x-tyk-api-gateway": { "upstream": { "url": url } } }));
-    let gateway = Setup::new().api(&document).start();
     for _ in 0..10 {
         let mut stream =
             send(&gateway, "POST /a/ HTTP/1.1\r\nHost: x\r\nContent-Length: 50000000\r\n\r\n0123456789");
@@ -170,10 +168,8 @@ fn interim_answers_stay_between_us_and_the_upstream() {
 
 /// An upstream of one's own, and a gateway before it.
 fn before(listener: &TcpListener) -> Gateway {
-    let mut document = keyless("a", &Server::up());
     let url = format!("http://{}", listener.local_addr().unwrap());
-    merge(&mut document, json!({ "x-tyk-api-gateway": { "upstream": { "url": url } } }));
-    Setup::new().api(&document).start()
+    Setup::new().api(&keyless_at("a", &url)).start()
 }
 
 /// The data of a chunked body.
@@ -270,14 +266,13 @@ fn a_connection_that_was_spoken_on_takes_no_request() {
 fn a_time_limit_is_about_connecting_as_well() {
     // Takes connections and never says anything: not even a word of TLS.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut document = keyless("a", &Server::up());
     let url = format!("https://{}", silent.local_addr().unwrap());
+    let mut document = keyless_at("a", &url);
     merge(
         &mut document,
         json!({
             "paths": { "/slow": { "get": { "operationId": "slow" } } },
             "x-tyk-api-gateway": {
-                "upstream": { "url": url },
                 "middleware": { "operations": { "slow": { "enforceTimeout": { "enabled": true, "value": 1 } } } },
             },
         }),

@@ -11,7 +11,8 @@ use claimgate::jwt::Algorithm;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Gateway, Request, Server, Setup, api, claims, key, key_named, keyless, merge, now, provider, scheme,
+    Gateway, Request, Server, Setup, api, claims, key, key_named, keyless, keyless_at, merge, now, provider,
+    scheme,
 };
 
 fn signed(changes: Value) -> String {
@@ -448,8 +449,7 @@ fn no_value_of_a_reference_is_told() {
         ("ENCODED", STANDARD.encode("http://localhost:1/T0-of-encoded")),
     ];
     let with = |id: &str, url: &str, rewrite: Option<&str>| {
-        let mut document = keyless(id, &up);
-        merge(&mut document, json!({ "x-tyk-api-gateway": { "upstream": { "url": url } } }));
+        let mut document = keyless_at(id, url);
         if let Some(to) = rewrite {
             let rewrite = json!({ "enabled": true, "pattern": "/(x)$", "rewriteTo": to });
             merge(

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 
 use crate::support::{
-    Gateway, Request, Server, Setup, exchange, keyless, merge, read_answer, read_head, respond,
+    Gateway, Request, Server, Setup, exchange, keyless, keyless_at, merge, read_answer, read_head, respond,
 };
 
 fn start(upstream: &Server) -> Gateway {
@@ -217,10 +217,8 @@ fn upstreams_that_fail() {
             false
         }
     });
-    let mut dead = keyless("dead", &odd);
-    merge(&mut dead, json!({ "x-tyk-api-gateway": { "upstream": { "url": format!("http://{refusing}") } } }));
-    let mut unknown = keyless("unknown", &odd);
-    merge(&mut unknown, json!({ "x-tyk-api-gateway": { "upstream": { "url": "http://upstream.invalid" } } }));
+    let dead = keyless_at("dead", &format!("http://{refusing}"));
+    let unknown = keyless_at("unknown", "http://upstream.invalid");
     let gateway = Setup::new()
         .config(&json!({ "timeouts": { "response": "300ms" } }))
         .api(&dead)
@@ -261,11 +259,7 @@ fn connections_to_the_upstream_are_kept() {
             });
         }
     });
-    let mut document = keyless("a", &Server::up());
-    merge(
-        &mut document,
-        json!({ "x-tyk-api-gateway": { "upstream": { "url": format!("http://{address}") } } }),
-    );
+    let document = keyless_at("a", &format!("http://{address}"));
     let gateway = Setup::new().api(&document).start();
     for _ in 0..10 {
         assert_eq!(gateway.send(&Request::get("/a/")).status, 200);
@@ -352,11 +346,7 @@ fn large_bodies_do_not_stay_in_memory() {
             stream.write_all(&octets).unwrap();
         }
     });
-    let mut document = keyless("a", &Server::up());
-    merge(
-        &mut document,
-        json!({ "x-tyk-api-gateway": { "upstream": { "url": format!("http://{address}") } } }),
-    );
+    let document = keyless_at("a", &format!("http://{address}"));
     let gateway = Setup::new().api(&document).start();
     let before = peak_memory(gateway.pid());
     let mut stream = TcpStream::connect(gateway.address()).unwrap();
@@ -469,11 +459,7 @@ fn a_connection_is_kept_no_longer_than_the_upstream_promises() {
                 });
             }
         });
-        let mut document = keyless("a", &Server::up());
-        merge(
-            &mut document,
-            json!({ "x-tyk-api-gateway": { "upstream": { "url": format!("http://{address}") } } }),
-        );
+        let document = keyless_at("a", &format!("http://{address}"));
         let gateway = Setup::new().api(&document).start();
         for _ in 0..2 {
             assert_eq!(gateway.send(&Request::get("/a/")).status, 200);
@@ -532,9 +518,7 @@ fn descriptors(pid: u32) -> usize {
 fn an_upload_that_nobody_takes_leaves_nothing_behind() {
     // An upstream that takes connections and reads nothing.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut document = keyless("silent", &Server::up());
-    let url = format!("http://{}", silent.local_addr().unwrap());
-    merge(&mut document, json!({ "x-tyk-api-gateway": { "upstream": { "url": url } } }));
+    let document = keyless_at("silent", &format!("http://{}", silent.local_addr().unwrap()));
     let gateway = Setup::new()
         .config(&json!({ "timeouts": { "response": "300ms", "idle": "300ms", "header": "300ms" } }))
         .api(&document)
@@ -579,9 +563,7 @@ fn an_early_answer_ends_an_upload_that_goes_on() {
             kept.push(reader);
         }
     });
-    let mut document = keyless("a", &Server::up());
-    merge(&mut document, json!({ "x-tyk-api-gateway": { "upstream": { "url": url } } }));
-    let gateway = Setup::new().api(&document).start();
+    let gateway = Setup::new().api(&keyless_at("a", &url)).start();
     let mut stream = TcpStream::connect(gateway.address()).unwrap();
     stream.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
     stream.write_all(b"POST /a/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n0123456789").unwrap();

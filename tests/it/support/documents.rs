@@ -22,13 +22,18 @@ pub(crate) fn api(id: &str, upstream: &Server, scheme: Value) -> Value {
 
 /// An API for everybody.
 pub(crate) fn keyless(id: &str, upstream: &Server) -> Value {
+    keyless_at(id, &upstream.url())
+}
+
+/// The same before an upstream with this URL.
+pub(crate) fn keyless_at(id: &str, url: &str) -> Value {
     json!({
         "openapi": "3.0.3",
         "info": { "title": id, "version": "1" },
         "paths": {},
         "x-tyk-api-gateway": {
             "info": { "id": id, "name": id, "state": { "active": true } },
-            "upstream": { "url": upstream.url() },
+            "upstream": { "url": url },
             "server": { "listenPath": { "value": format!("/{id}/"), "strip": true } }
         }
     })

@@ -11,7 +11,7 @@ mod server;
 mod stores;
 
 pub(crate) use self::{
-    documents::{api, keyless, merge, scheme},
+    documents::{api, keyless, keyless_at, merge, scheme},
     gateway::{ADMIN_SECRET, Gateway, Setup, binary, shared},
     holding::Holding,
     http::{Answer, Request, exchange, read_answer},
